@@ -1,0 +1,3 @@
+//! The `wsscan` command.
+
+fn main() {}

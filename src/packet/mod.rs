@@ -1,0 +1,159 @@
+//! One packet: from captured bytes to a TCP segment, or to the reason why there is none.
+//!
+//! Pure: no IO, no clock, no allocation on the fast path. Checksums are not verified, because on the
+//! capturing host offloading leaves them wrong (RFC 9293 §3.1 describes what we do not check).
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// When and where something was seen: every fact carries one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// 1-based number of the packet in the capture, equal to Wireshark's `frame.number`.
+    pub packet: u64,
+    /// Capture time in nanoseconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+}
+
+/// A `LINKTYPE_` value as registered with tcpdump.org, without FCS bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkType(pub u16);
+
+/// A packet as captured, borrowed from the batch that holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Its number and time.
+    pub stamp: Stamp,
+    /// How to read its first bytes.
+    pub link: LinkType,
+    /// What was captured, perhaps cut by the snap length.
+    pub bytes: &'a [u8],
+    /// Its length on the wire in bytes; at least `bytes.len()`.
+    pub original_len: u32,
+}
+
+/// Where a packet lies in its [`Batch`].
+#[derive(Clone, Copy, Debug)]
+pub struct PacketRef {
+    /// Capture time in nanoseconds since the epoch.
+    pub at: i64,
+    /// First byte in the arena.
+    pub offset: u32,
+    /// Bytes captured.
+    pub captured: u32,
+    /// Bytes on the wire.
+    pub original: u32,
+    /// Link type of the interface it was captured on.
+    pub link: LinkType,
+}
+
+/// Packets in capture order over one shared arena: the unit in which captures are read, decoded and
+/// handed on. Both vectors are pooled; nothing is allocated per packet.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The captured bytes, record headers included.
+    pub arena: Vec<u8>,
+    /// The packets, in capture order.
+    pub packets: Vec<PacketRef>,
+    /// Number of the first packet (1-based over the whole capture).
+    pub first_packet: u64,
+}
+
+impl Batch {
+    /// The `index`th packet of this batch.
+    #[must_use]
+    pub fn packet(&self, index: usize) -> Packet<'_> {
+        let r = self.packets[index];
+        let start = r.offset as usize;
+        Packet {
+            stamp: Stamp { packet: self.first_packet + index as u64, at: r.at },
+            link: r.link,
+            bytes: &self.arena[start..start + r.captured as usize],
+            original_len: r.original.max(r.captured),
+        }
+    }
+
+    /// All packets of this batch, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Packet<'_>> {
+        (0..self.packets.len()).map(|index| self.packet(index))
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// IPv4 or IPv6 address.
+    pub ip: IpAddr,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.port),
+            IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.port),
+        }
+    }
+}
+
+/// TCP control bits (RFC 9293 §3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// FIN bit.
+    pub const FIN: u8 = 0x01;
+    /// SYN bit.
+    pub const SYN: u8 = 0x02;
+    /// RST bit.
+    pub const RST: u8 = 0x04;
+    /// PSH bit.
+    pub const PSH: u8 = 0x08;
+    /// ACK bit.
+    pub const ACK: u8 = 0x10;
+
+    /// Whether any of `bits` is set.
+    #[must_use]
+    pub const fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+}
+
+/// The TCP options that matter here (RFC 9293 §3.2, RFC 7323); read from segments that carry SYN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Maximum segment size in bytes; 0 when the option is absent.
+    pub mss: u16,
+    /// Window scale shift; `None` when the option is absent.
+    pub window_scale: Option<u8>,
+}
+
+/// One TCP segment, borrowed from its packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Number and time of the packet that carried it (of the last fragment, if it was fragmented).
+    pub stamp: Stamp,
+    /// Sender.
+    pub source: Endpoint,
+    /// Receiver.
+    pub destination: Endpoint,
+    /// Sequence number of the first payload byte (of the SYN, if set).
+    pub sequence: u32,
+    /// Acknowledgment number; meaningful with the ACK bit.
+    pub acknowledgment: u32,
+    /// Window field as sent, unscaled.
+    pub window: u16,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// IPv4 time to live or IPv6 hop limit.
+    pub ttl: u8,
+    /// IPv4 identification; 0 for IPv6.
+    pub ip_id: u16,
+    /// Options, read from segments with SYN only.
+    pub options: TcpOptions,
+    /// Payload length on the wire in bytes.
+    pub payload_len: u32,
+    /// Payload as captured: shorter than `payload_len` when the snap length cut it.
+    pub payload: &'a [u8],
+}

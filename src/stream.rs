@@ -1,0 +1,131 @@
+//! The contract between layers: what a byte stream can do.
+//!
+//! A layer is fed [`StreamEvent`]s for one [`Direction`] at a time, each with the [`Stamp`] of the packet
+//! that carried it, and yields facts and events of its own. A gap is an input like any other: every layer
+//! handles it from its first day. This module holds no behaviour and knows no protocol.
+
+pub use crate::packet::Stamp;
+
+/// Which way bytes travel. The client is whoever opened the connection (RFC 9293 §3.5: the sender of the
+/// SYN), or, without a SYN, whoever spoke as a client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// Sent by the client.
+    ToServer,
+    /// Sent by the server.
+    ToClient,
+}
+
+impl Direction {
+    /// Both directions, the client's first.
+    pub const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+
+    /// The other way.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Direction::ToServer => Direction::ToClient,
+            Direction::ToClient => Direction::ToServer,
+        }
+    }
+
+    /// Position in a two-element array: 0 for what the client sent, 1 for what the server sent.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub const fn sender(self) -> Side {
+        match self {
+            Direction::ToServer => Side::Client,
+            Direction::ToClient => Side::Server,
+        }
+    }
+}
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The end that opened the connection.
+    Client,
+    /// The end that was called.
+    Server,
+}
+
+impl Side {
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+
+    /// The direction in which this side sends.
+    #[must_use]
+    pub const fn sends(self) -> Direction {
+        match self {
+            Side::Client => Direction::ToServer,
+            Side::Server => Direction::ToClient,
+        }
+    }
+
+    /// `client` or `server`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
+        }
+    }
+}
+
+/// Why bytes are missing from a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GapCause {
+    /// The packet never reached the capture, although the peer acknowledged it: the capture's loss, not the network's.
+    NotCaptured,
+    /// The packet was captured, but cut by the snap length.
+    SnapLength,
+    /// We gave up waiting for it because a buffer bound was reached: our loss.
+    BufferLimit,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The sender finished (TCP FIN, or the like of it in an upper layer).
+    Fin,
+    /// Either side reset the connection.
+    Rst,
+    /// Nothing was heard for so long that the connection was given up.
+    Timeout,
+    /// The capture ended while the stream was open.
+    CaptureEnd,
+}
+
+/// What happened next in one direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEvent<'a> {
+    /// Bytes in order. `offset` counts from the first byte of the direction, gaps included.
+    Data {
+        /// Position of `bytes[0]` in the stream.
+        offset: u64,
+        /// The bytes, borrowed from the packet.
+        bytes: &'a [u8],
+    },
+    /// `len` bytes exist on the wire that nobody will ever see.
+    Gap {
+        /// Position of the first missing byte.
+        offset: u64,
+        /// How many bytes are missing.
+        len: u64,
+        /// Whose loss it is.
+        cause: GapCause,
+    },
+    /// Nothing follows in this direction.
+    End(End),
+}
