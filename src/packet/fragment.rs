@@ -145,6 +145,12 @@ pub struct Reassembled {
 }
 
 impl Reassembled {
+    /// What the datagram carries, IP header excluded, as captured.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Decodes the datagram. Stamped as the packet that completed it, as Wireshark shows it. A tunnel's
     /// datagram may turn out to carry a fragment again.
     #[must_use]

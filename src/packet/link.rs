@@ -173,8 +173,12 @@ fn llc(view: View<'_>) -> Result<Step<'_>, Undecodable> {
 /// PPP (RFC 1661), with or without the address and control bytes of HDLC-like framing (RFC 1662), the
 /// protocol field compressed or not.
 pub(super) fn ppp(mut view: View<'_>) -> Result<Step<'_>, Undecodable> {
-    if view.bytes.starts_with(&[0xff, 0x03]) {
-        view = view.after(2)?;
+    // RFC 1662 §3.1: the address is all ones, which is no protocol number; the control field is 3.
+    if let [0xff] = view.head()? {
+        match view.head()? {
+            [0xff, 0x03] => view = view.after(2)?,
+            _ => return Ok(Step::Next(Layer::Ignored, view)),
+        }
     }
     // RFC 1661 §2: the last octet of a protocol number is odd, all others are even.
     let [first] = *view.head::<1>()?;
