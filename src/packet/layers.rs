@@ -212,7 +212,12 @@ impl Walk {
             }
             protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS if is_v6 => {
                 let [next, len] = *view.head::<2>()?;
-                Ok(Step::Next(Layer::Transport(next), view.after((usize::from(len) + 1) * 8)?))
+                let header_len = (usize::from(len) + 1) * 8;
+                let rest = view.after(header_len)?;
+                if !are_options(&view.bytes[2..header_len]) {
+                    return Err(Undecodable::BadHeader);
+                }
+                Ok(Step::Next(Layer::Transport(next), rest))
             }
             protocol::ROUTING if is_v6 => {
                 let [next, len] = *view.head::<2>()?;
@@ -242,10 +247,10 @@ impl Walk {
         let header: &[u8; 8] = view.head()?;
         let (source_port, destination_port) = (be16(header[0], header[1]), be16(header[2], header[3]));
         let payload = match usize::from(be16(header[4], header[5])) {
-            // RFC 2675 §4, and segmentation offload: too long for the field.
-            0 => view.after(8)?,
+            // RFC 2675 §4: 0 where the length does not fit.
+            0 if view.wire > usize::from(u16::MAX) => view.after(8)?,
             // RFC 768: the length includes the header, so it is at least 8.
-            1..8 => return Err(Undecodable::BadHeader),
+            ..8 => return Err(Undecodable::BadHeader),
             len => view.after(8)?.limit(len - 8),
         };
         if source_port == dns::PORT || destination_port == dns::PORT {
@@ -258,6 +263,21 @@ impl Walk {
                 Ok(Step::Next(layer, rest))
             }
             None => Ok(Step::Done(Decoded::Other)),
+        }
+    }
+}
+
+/// RFC 8200 §4.2: options are type, length, value, or a single byte of padding, and fill their header exactly.
+fn are_options(mut rest: &[u8]) -> bool {
+    loop {
+        rest = match *rest {
+            [] => return true,
+            [0, ref after @ ..] => after,
+            [_, len, ref after @ ..] => match after.get(usize::from(len)..) {
+                Some(after) => after,
+                None => return false,
+            },
+            [_] => return false,
         }
     }
 }

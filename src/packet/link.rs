@@ -214,8 +214,9 @@ pub(super) fn pppoe(view: View<'_>) -> Result<Step<'_>, Undecodable> {
 /// the IP packet's length.
 fn macsec(view: View<'_>) -> Result<Step<'_>, Undecodable> {
     let tag: &[u8; 6] = view.head()?;
-    let (encrypted_or_changed, explicit_channel) = (tag[0] & 0x0c != 0, tag[0] & 0x20 != 0);
-    if encrypted_or_changed {
+    let (is_version_0, explicit_channel) = (tag[0] & 0x80 == 0, tag[0] & 0x20 != 0);
+    let encrypted_or_changed = tag[0] & 0x0c != 0;
+    if !is_version_0 || encrypted_or_changed {
         return Ok(Step::Next(Layer::Ignored, view));
     }
     let rest = view.after(if explicit_channel { 14 } else { 6 })?;

@@ -41,19 +41,17 @@ pub(super) fn gre<'a>(view: View<'a>, domain: &mut u64) -> Result<Step<'a>, Unde
             }
             match protocol {
                 // Type II has a sequence number and its own header, type I neither.
-                ERSPAN => Ok(Step::Next(Layer::Ethernet, if has_sequence { rest.after(8)? } else { rest })),
-                ERSPAN_III => {
-                    let header: &[u8; 12] = rest.head()?;
-                    let has_subheader = header[11] & 1 != 0;
-                    Ok(Step::Next(Layer::Ethernet, rest.after(if has_subheader { 20 } else { 12 })?))
-                }
+                ERSPAN if has_sequence => erspan(rest),
+                ERSPAN => Ok(Step::Next(Layer::Ethernet, rest)),
+                ERSPAN_III => erspan(rest),
                 kind if kind > 1500 => Ok(Step::Next(Layer::EtherType(kind), rest)),
                 _ => Ok(Step::Next(Layer::Ignored, rest)),
             }
         }
         1 => {
-            // RFC 2637 §4.1: the key is present and the payload is PPP; no sequence number, no payload.
-            if !has_key || protocol != ethertype::PPP {
+            // RFC 2637 §4.1: the key is present, the payload is PPP, checksum and routing do not exist; no
+            // sequence number, no payload.
+            if !has_key || flags & 0xcf != 0 || protocol != ethertype::PPP {
                 return Err(Undecodable::BadHeader);
             }
             let header: &[u8; 8] = view.head()?;
@@ -63,6 +61,24 @@ pub(super) fn gre<'a>(view: View<'a>, domain: &mut u64) -> Result<Step<'a>, Unde
             }
             let rest = view.after(if has_acknowledgment { 16 } else { 12 })?;
             Ok(Step::Next(Layer::Ppp, rest.limit(usize::from(be16(header[4], header[5])))))
+        }
+        _ => Ok(Step::Next(Layer::Ignored, view)),
+    }
+}
+
+/// The header of ERSPAN type II (version 1) or III (version 2) and what it announces.
+fn erspan(view: View<'_>) -> Result<Step<'_>, Undecodable> {
+    match view.head::<1>()?[0] >> 4 {
+        1 => Ok(Step::Next(Layer::Ethernet, view.after(8)?)),
+        2 => {
+            let header: &[u8; 12] = view.head()?;
+            let has_subheader = header[11] & 1 != 0;
+            let layer = match header[10] >> 2 & 0x1f {
+                0 => Layer::Ethernet,
+                2 => Layer::Ip,
+                _ => Layer::Ignored,
+            };
+            Ok(Step::Next(layer, view.after(if has_subheader { 20 } else { 12 })?))
         }
         _ => Ok(Step::Next(Layer::Ignored, view)),
     }

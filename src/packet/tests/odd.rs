@@ -162,6 +162,27 @@ fn contradictions_in_ip_headers_make_no_segment() {
 }
 
 #[test]
+fn contradictions_in_headers_around_ip_make_no_segment() {
+    let eth = LinkType::ETHERNET;
+    // Options of an IPv6 extension header that do not fill it.
+    for options in [[6, 0, 1, 5, 0, 0, 0, 0], [6, 0, 1, 3, 0, 0, 0, 1]] {
+        assert_eq!(reason(eth, &ethernet(0x86dd, &ipv6(0, &cat(&[&options, &tcp()])))), Undecodable::BadHeader);
+    }
+    // UDP shorter than its header, and of a length that would only be left out if it did not fit.
+    let vxlan = cat(&[&[0x08, 0, 0, 0, 0, 0, 42, 0], &ethernet(0x0800, &tcp_v4())]);
+    for len in [0, 7_u16] {
+        let mut udp = udp(50_000, 4789, &vxlan);
+        udp[4..6].copy_from_slice(&len.to_be_bytes());
+        assert_eq!(reason(eth, &ethernet(0x0800, &outer(17, &udp))), Undecodable::BadHeader);
+    }
+    assert_eq!(reason(eth, &ethernet(0x8864, &cat(&[&[0x21, 0, 0, 9, 0, 0], &tcp_v4()]))), Undecodable::BadHeader);
+    assert_eq!(reason(eth, &ethernet(0x0800, &outer(97, &cat(&[&[0x20, 0], &vxlan])))), Undecodable::BadHeader);
+    assert_eq!(reason(LinkType::RAW, &[0x50; 60]), Undecodable::BadHeader);
+    let pptp = cat(&[&[0xb0, 0x01, 0x88, 0x0b, 0, 40, 0, 1, 0, 0, 0, 1, 0x21], &tcp_v4()]);
+    assert_eq!(reason(eth, &ethernet(0x0800, &outer(47, &pptp))), Undecodable::BadHeader);
+}
+
+#[test]
 fn what_is_not_tcp_is_other() {
     let eth = LinkType::ETHERNET;
     assert!(is_other(eth, &ethernet(0x0806, &[0; 28])));
@@ -199,6 +220,8 @@ fn what_only_resembles_a_tunnel_is_other() {
     let gre = |header: &[u8]| ethernet(0x0800, &outer(47, &cat(&[header, &tcp_v4()])));
     assert!(is_other(eth, &gre(&[0x40, 0, 8, 0, 0, 0, 0, 0])));
     assert!(is_other(eth, &gre(&[0, 2, 8, 0])));
+    assert!(is_other(eth, &gre(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x30, 1, 0, 1, 0, 0, 0, 0])));
+    assert!(is_other(eth, &gre(&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 4, 0])));
     assert!(is_other(eth, &gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 2])));
 }
 
