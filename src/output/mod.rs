@@ -9,6 +9,7 @@ pub mod community_id;
 pub mod json;
 pub mod model;
 pub mod ndjson;
+pub mod redact;
 pub mod schema;
 pub mod terminal;
 mod time;
