@@ -10,6 +10,7 @@ pub mod json;
 pub mod model;
 pub mod ndjson;
 pub mod redact;
+pub mod report;
 pub mod schema;
 pub mod terminal;
 mod time;
