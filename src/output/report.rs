@@ -1026,11 +1026,9 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         if length > 0 && length + 1 + word_length > width {
             lines.push(std::mem::take(&mut line));
             length = 0;
-        } else if !lines.is_empty() || length > 0 || !line.is_empty() {
-            if length > 0 {
-                line.push(' ');
-                length += 1;
-            }
+        } else if length > 0 {
+            line.push(' ');
+            length += 1;
         }
         line.push_str(word);
         length += word_length;
