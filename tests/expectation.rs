@@ -89,6 +89,11 @@ fn root_causes_of_the_connections_that_matter() {
     // Where "none" is accepted, a cause that is named must be an accepted one, too.
     deviates(&json!({ "connections": streams, "root_cause_any": ["none"] }), 1);
     deviates(&json!({ "connections": { "7": {} }, "root_cause_any": ["none"] }), 1);
+    agrees(&json!({ "connections": { "0": { "root_cause": ["none"] }, "4": { "root_cause": ["WSN002"] } } }));
+    deviates(
+        &json!({ "connections": { "0": { "root_cause": ["WSN002"] }, "4": { "root_cause": ["none"] }, "7": { "root_cause": ["none"] } } }),
+        3,
+    );
 }
 
 #[test]

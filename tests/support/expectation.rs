@@ -128,6 +128,8 @@ fn connection_deviations(stream: &str, want: &Value, got: &Value, document: &Val
         }
     };
     check("outcome", want.get("outcome"), got.get("outcome").cloned());
+    let cause = got.get("root_cause").map(|cause| cause.get("rule").cloned().unwrap_or_else(|| Value::from("none")));
+    check("root_cause", want.get("root_cause"), cause);
     for side in ["client", "server"] {
         check(&format!("{side}_code"), want.get(format!("{side}_code").as_str()), seen_by(got, side));
         if let Some(codes) = want.get("close") {
@@ -249,7 +251,7 @@ fn quiet(expected: &Value, document: &Value, findings: &[&Value]) -> Vec<String>
             .as_array()
             .into_iter()
             .flatten()
-            .filter(|c| c["tcp_stream"].to_string() == *stream)
+            .filter(|c| c["tcp_stream"].as_u64().is_some_and(|number| stream.parse() == Ok(number)))
             .map(|c| &c["id"])
             .collect();
         for f in findings {
