@@ -296,8 +296,7 @@ impl Half {
     /// Keeps bytes that came before their time.
     fn hold(&mut self, stamp: Stamp, offset: u64, payload: &[u8], len: u32, tally: &mut Tally) -> Accepted {
         self.highest_offset = self.highest_offset.max(offset + u64::from(len));
-        let pending =
-            self.pending.get_or_insert_with(|| Box::new(Pending { since: stamp, ..Pending::default() }));
+        let pending = self.pending.get_or_insert_with(|| Box::new(Pending { since: stamp, ..Pending::default() }));
         if pending.acknowledged.is_none() && self.acknowledged > self.next_offset {
             pending.acknowledged = Some(stamp);
         }
@@ -345,9 +344,7 @@ impl Half {
         let ready = pending
             .pieces
             .iter()
-            .scan(self.next_offset, |next, piece| {
-                (piece.offset == *next).then(|| *next = piece.end())
-            })
+            .scan(self.next_offset, |next, piece| (piece.offset == *next).then(|| *next = piece.end()))
             .count();
         for piece in pending.pieces.drain(..ready) {
             pending.bytes -= piece.bytes.len();

@@ -11,9 +11,7 @@ mod key;
 mod tests;
 
 pub use facts::{Closing, IcmpReport, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
-pub use half::{
-    ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME,
-};
+pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
 use half::{Accepted, Half, Tally};
@@ -46,11 +44,8 @@ impl Connection {
             // A guess until somebody speaks: services live on the lower port.
             segment.source.port < segment.destination.port
         };
-        let (client, server) = if from_server {
-            (segment.destination, segment.source)
-        } else {
-            (segment.source, segment.destination)
-        };
+        let (client, server) =
+            if from_server { (segment.destination, segment.source) } else { (segment.source, segment.destination) };
         let opening = if syn { Opening::Unanswered } else { Opening::MidStream };
         Self {
             facts: TcpFacts::new(client, server, opening, segment.stamp),
@@ -143,14 +138,16 @@ impl Connection {
         side.packets += 1;
         side.first.get_or_insert(stamp);
         side.last = Some(stamp);
-        if flags.0 & (TcpFlags::SYN | TcpFlags::RST) != 0 {
-            self.syn_or_rst(direction, segment, emit);
-            if flags.has(TcpFlags::RST) {
-                return;
-            }
-        } else if side.ttl_max == 0 || segment.ttl < side.ttl_min || segment.ttl > side.ttl_max {
+        if flags.has(TcpFlags::RST) {
+            self.rst(direction, segment, emit);
+            return;
+        }
+        if side.ttl_max == 0 || segment.ttl < side.ttl_min || segment.ttl > side.ttl_max {
             side.ttl_min = if side.ttl_max == 0 { segment.ttl } else { side.ttl_min.min(segment.ttl) };
             side.ttl_max = side.ttl_max.max(segment.ttl);
+        }
+        if flags.has(TcpFlags::SYN) {
+            self.syn(direction, segment);
         }
         if flags.has(TcpFlags::ACK) {
             self.acknowledge(direction, segment);
@@ -308,17 +305,8 @@ impl Connection {
         }
     }
 
-    fn syn_or_rst(
-        &mut self,
-        direction: Direction,
-        segment: &Segment<'_>,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    fn syn(&mut self, direction: Direction, segment: &Segment<'_>) {
         let stamp = segment.stamp;
-        if segment.flags.has(TcpFlags::RST) {
-            self.rst(direction, segment, emit);
-            return;
-        }
         let side = self.facts.sender(direction);
         if side.syn.is_some() {
             side.syn_retransmissions += 1;
@@ -353,13 +341,8 @@ impl Connection {
         } else {
             segment.ttl.saturating_sub(side.ttl_max).max(side.ttl_min.saturating_sub(segment.ttl))
         };
-        let reset = Reset {
-            stamp,
-            ttl: segment.ttl,
-            ttl_distance,
-            in_window,
-            with_ack: segment.flags.has(TcpFlags::ACK),
-        };
+        let reset =
+            Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
         match &side.reset {
             Some(known) if known.in_window || !in_window => {}
             _ => side.reset = Some(reset),
