@@ -87,6 +87,13 @@ impl Connection {
         self.last_sent.swap(0, 1);
     }
 
+    /// First sequence number of each end where known, the lower endpoint's first.
+    #[must_use]
+    pub fn bases(&self) -> [Option<u32>; 2] {
+        let [client, server] = [self.halves[0].base(), self.halves[1].base()];
+        if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
+    }
+
     /// Whether `segment` opens a new connection between the same endpoints, as Wireshark counts
     /// `tcp.stream`: a SYN whose sequence number differs from the known one, or any SYN after FIN or RST.
     #[must_use]
@@ -106,26 +113,6 @@ impl Connection {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.reset || self.halves.iter().all(Half::ended)
-    }
-
-    /// Takes note of a segment whose payload nobody wants: who is there, and whether it ended.
-    pub fn pass_by(&mut self, segment: &Segment<'_>) {
-        let direction = self.direction(segment.source);
-        let half = &mut self.halves[direction.index()];
-        half.start(segment.sequence.wrapping_sub(1), segment.sequence);
-        self.facts.last = segment.stamp;
-        let side = self.facts.sender(direction);
-        side.packets += 1;
-        side.last = Some(segment.stamp);
-        side.bytes += u64::from(segment.payload_len);
-        if segment.flags.has(TcpFlags::FIN) {
-            side.fin.get_or_insert(segment.stamp);
-        }
-        if segment.flags.has(TcpFlags::RST) {
-            let reset =
-                Reset { stamp: segment.stamp, ttl: segment.ttl, ttl_distance: 0, in_window: true, with_ack: false };
-            side.reset.get_or_insert(reset);
-        }
     }
 
     /// Takes one segment; `emit` gets what it makes of both directions' streams, in stream order.
