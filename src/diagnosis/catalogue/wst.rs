@@ -320,7 +320,7 @@ pub static TLS_INTERCEPTION: Rule = Rule {
     unless: "A private authority of your own company may have such a name without anything intercepting.",
     advice: "Exclude this server from the product's HTTPS scanning and try again.",
     reports: "",
-    references: &["eclipse/jetty.project#7740", "websockets/ws#1004"],
+    references: &["jetty/jetty.project#7740", "websockets/ws#1004"],
     aliases: &["antivirus", "TLS inspection", "HTTPS scanning", "man in the middle"],
 };
 
