@@ -1,1 +1,4 @@
 //! Room `diagnosis`.
+
+pub mod catalogue;
+pub mod finding;
