@@ -142,11 +142,8 @@ impl Routed {
     pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(Segment<'_>, bool)) {
         for tag in &self.shards[shard] {
             let index = (tag & INDEX) as usize;
-            let decoded = if tag & REASSEMBLED == 0 {
-                decode(batch.packet(index))
-            } else {
-                self.reassembled[index].1.decode()
-            };
+            let decoded =
+                if tag & REASSEMBLED == 0 { decode(batch.packet(index)) } else { self.reassembled[index].1.decode() };
             if let Decoded::Segment(segment) = decoded {
                 take(segment, tag & EXCLUDED != 0);
             }

@@ -228,10 +228,7 @@ impl<F: Feed, O: Observer> Workshop<'_, F, O> {
                 return Job::Shard(shard, Arc::clone(&ledger.published[at].chunk));
             }
             let open = ledger.end.is_none_or(|end| ledger.claim < end);
-            if open
-                && ledger.claim - merge < self.under_way
-                && (ledger.readers == 0 || !self.feed.is_serial())
-            {
+            if open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial()) {
                 let index = ledger.claim;
                 ledger.claim += 1;
                 ledger.readers += 1;

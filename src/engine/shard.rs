@@ -274,8 +274,7 @@ impl Shard {
 
 fn bases_at_start(segment: &Segment<'_>) -> [Option<u32>; 2] {
     let mut bases = [None; 2];
-    let base =
-        if segment.flags.has(TcpFlags::SYN) { segment.sequence } else { segment.sequence.wrapping_sub(1) };
+    let base = if segment.flags.has(TcpFlags::SYN) { segment.sequence } else { segment.sequence.wrapping_sub(1) };
     bases[usize::from(segment.source > segment.destination)] = Some(base);
     bases
 }
