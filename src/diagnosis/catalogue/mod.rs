@@ -189,7 +189,7 @@ mod tests {
                 let kebab = |word: &&str| {
                     !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
                 };
-                assert!(words.iter().all(|word| kebab(word)), "{}", rule.slug);
+                assert!(words.iter().all(kebab), "{}", rule.slug);
                 assert!(ids.insert(rule.id) && slugs.insert(rule.slug), "{} twice", rule.id);
             }
         }
