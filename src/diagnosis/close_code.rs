@@ -49,10 +49,16 @@ pub struct CloseCodeText {
 }
 
 impl CloseCodeText {
+    /// The rules that are about this code itself, the most direct first.
+    #[must_use]
+    pub fn direct_rules(&self) -> Vec<&'static Rule> {
+        self.rules.iter().filter_map(|id| catalogue::rule(id)).collect()
+    }
+
     /// Every rule that explains this code: first those that are about it, then those that can cause it.
     #[must_use]
     pub fn rules(&self) -> Vec<&'static Rule> {
-        let mut rules: Vec<&'static Rule> = self.rules.iter().filter_map(|id| catalogue::rule(id)).collect();
+        let mut rules = self.direct_rules();
         // Below 1000 the aliases are HTTP statuses, which have nothing to do with close codes.
         if self.code >= 1000 {
             for rule in catalogue::by_alias(&self.code.to_string()) {
@@ -115,7 +121,7 @@ const fn range(code: u16) -> &'static CloseCode {
 static UNUSED: CloseCode = CloseCode {
     code: 0,
     name: "Unused",
-    meaning: "Numbers below 1000 are not close codes. HTTP statuses such as 403 do not belong into a Close frame.",
+    meaning: "Numbers below 1000 are not close codes. HTTP statuses such as 403 do not belong in a Close frame.",
     sent_by: "nobody",
     valid_on_wire: false,
     usual_causes: "A program that puts an HTTP status, an exit code or a number of its own where the close code belongs.",

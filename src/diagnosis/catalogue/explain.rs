@@ -31,6 +31,7 @@ const CAUSES: &str = "Usual causes";
 const ANSWERS: &str = "Three answers that are easily confused";
 const RULES: &str = "Rules that explain it";
 const STATUS: &str = "As an HTTP status";
+const AS_CLOSE_CODE: &str = "As a close code";
 
 /// Every line that is a heading when it stands alone, so that a terminal can set it apart.
 pub const HEADINGS: &[&str] =
@@ -53,7 +54,7 @@ pub fn explain(query: &str) -> Option<String> {
         [only] => Some(explain_rule(only)),
         several => {
             let mut text = format!("{query}\n\n{RULES}\n");
-            list(&mut text, several);
+            list(&mut text, several, 0);
             Some(text)
         }
     }
@@ -124,48 +125,51 @@ fn section(text: &mut String, heading: &str, body: &str) {
     }
 }
 
-/// The rules as a list, family by family when there are many.
-fn list(text: &mut String, rules: &[&Rule]) {
+/// Rules as a list; when there are many, family by family, after the first `direct` ones.
+fn list(text: &mut String, rules: &[&Rule], direct: usize) {
     const GROUP_FROM: usize = 12;
-    if rules.len() < GROUP_FROM {
-        for rule in rules {
-            let _ = writeln!(text, "  {}  {} ({})", rule.id, rule.title, rule.slug);
-        }
-        return;
+    let entry = |text: &mut String, rule: &Rule| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {}  {} ({})", rule.id, rule.title, rule.slug);
+    };
+    let (first, rest) = if rules.len() < GROUP_FROM { (rules, &[][..]) } else { rules.split_at(direct) };
+    for rule in first {
+        entry(text, rule);
     }
     for (letter, family, _) in FAMILIES {
-        let mut members = rules.iter().filter(|rule| rule.id.chars().nth(2) == Some(*letter)).peekable();
+        let mut members = rest.iter().filter(|rule| rule.id.chars().nth(2) == Some(*letter)).peekable();
         if members.peek().is_some() {
             let _ = writeln!(text, "\nWS{letter}, {family}:");
         }
         for rule in members {
-            let _ = writeln!(text, "  {}  {} ({})", rule.id, rule.title, rule.slug);
+            entry(text, rule);
         }
     }
 }
 
-/// A number is a close code, and below 600 more likely an HTTP status.
+/// A number is a close code or, from 100 to 599, an HTTP status.
 fn explain_number(number: u16) -> String {
     let code = describe(number);
-    let mut text = format!("{number} {}\n", code.name);
-    section(&mut text, MEANING, code.meaning);
-    if (100..600).contains(&number) {
-        let rules = by_alias(&number.to_string());
-        if !rules.is_empty() {
-            let _ = write!(text, "\n{STATUS}\nThese rules explain a WebSocket request that was answered {number}.\n\n");
-            list(&mut text, &rules);
-        }
+    let statuses = if (100..600).contains(&number) { by_alias(&number.to_string()) } else { Vec::new() };
+    if !statuses.is_empty() {
+        let mut text = format!("{number} (HTTP status)\n\n{STATUS}\n");
+        let _ = writeln!(text, "These rules explain a WebSocket request that was answered {number}:");
+        list(&mut text, &statuses, 0);
+        section(&mut text, AS_CLOSE_CODE, &on_the_wire(&code));
+        return text;
     }
+    let mut text = format!("{number} {} (close code)\n", code.name);
+    section(&mut text, MEANING, code.meaning);
     section(&mut text, WIRE, &on_the_wire(&code));
     if let Some(answers) = three_answers(number) {
-        let _ = write!(text, "\n{ANSWERS}\n{answers}\n");
+        section(&mut text, ANSWERS, answers);
     }
     section(&mut text, CAUSES, code.usual_causes);
     section(&mut text, FIX, code.advice);
     let rules = code.rules();
     if !rules.is_empty() {
         let _ = write!(text, "\n{RULES}\n");
-        list(&mut text, &rules);
+        list(&mut text, &rules, code.direct_rules().len());
     }
     text
 }
@@ -303,7 +307,8 @@ mod tests {
         for code in 0..=u16::MAX {
             let text = explain(&code.to_string()).expect("a close code");
             assert!(text.starts_with(&format!("{code} ")), "{code}");
-            assert!(text.contains(WIRE) && text.contains(FIX), "{code}");
+            let status = text.contains(STATUS) && text.contains(AS_CLOSE_CODE);
+            assert!(status || text.contains(WIRE) && text.contains(FIX), "{code}");
         }
         assert_eq!(explain("65536"), None);
         assert_eq!(explain("99999999999999999999999999"), None);
@@ -321,6 +326,10 @@ mod tests {
         }
         assert!(!explain("1000").expect("a close code").contains("is never sent"));
         assert!(!explain("1011").expect("a close code").contains(ANSWERS));
+        // The rule that is the symptom itself comes before the causes, family by family.
+        let text = explain("1006").expect("a close code");
+        let at = |part: &str| text.find(part).expect(part);
+        assert!(at("\n  WSC603  ") < at("\nWSN, ") && at("\nWSN, ") < at("\nWSK, "));
     }
 
     #[test]

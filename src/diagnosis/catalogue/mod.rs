@@ -220,7 +220,11 @@ mod tests {
             for (name, text) in texts(rule).into_iter().chain(references) {
                 let place = || format!("{} {name}: {text}", rule.id);
                 assert!(text.chars().all(|c| c == '\n' || c == '§' || (' '..='~').contains(&c)), "{}", place());
-                assert!(!text.contains('`') && !text.contains("](") && !text.contains("{1006}"), "{}", place());
+                assert!(
+                    !text.contains('`') && !text.contains("](") && !text.contains("{1006}") && !text.contains("{hs"),
+                    "{}",
+                    place()
+                );
                 assert!(text == text.trim() && !text.contains("\n\n\n"), "{}", place());
                 for line in text.lines() {
                     let spaces = line.len() - line.trim_start().len();
