@@ -163,10 +163,13 @@ impl Source {
         };
         let Some(format) = capture_format(&head) else {
             return Err(match (compression, packed_error) {
-                (Some(kind), Some(error)) => {
-                    let kind = kind.name();
-                    Error::new(format!("{shown} cannot be decompressed ({kind}: {error}); copy or record it again"))
-                }
+                (Some(_), Some(_)) if road.truncated() => Error::new(format!(
+                    "{shown} cannot be decompressed: it is cut short before the first packet; copy or record it again"
+                )),
+                (Some(kind), Some(error)) => Error::new(format!(
+                    "{shown} cannot be decompressed: {} data are damaged ({error}); copy or record it again",
+                    kind.name()
+                )),
                 (_, Some(error)) => cannot_read(&shown, &error),
                 (Some(kind), None) => {
                     let what = describe_foreign(&head, "");

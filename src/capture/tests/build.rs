@@ -141,7 +141,7 @@ pub(super) fn rich_pcapng(order: Order) -> Vec<u8> {
     file.extend(enhanced(order, 0, 1_700_000_000_000_001, &payload(1, 61), 61));
     file.extend(secrets(order, 0x544c_534b, b"CLIENT_RANDOM aa bb\n"));
     file.extend(enhanced(order, 1, 1_700_000_000_000_002_003, &payload(2, 96), 1500));
-    file.extend(block(order, 5, &payload(3, 24)));
+    file.extend(block(order, 5, &[0; 12]));
     file.extend(block(order, 0x777, &payload(4, 1000)));
     file.extend(simple(order, &payload(5, 54), 54));
     file.extend(obsolete(order, 1, 1_700_000_000_000_002_500, &payload(6, 33), 33));

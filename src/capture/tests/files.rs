@@ -118,7 +118,8 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 fn lz4(data: &[u8]) -> Vec<u8> {
-    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    let blocks = lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max64KB);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(blocks, Vec::new());
     encoder.write_all(data).unwrap();
     encoder.finish().unwrap()
 }
@@ -202,7 +203,10 @@ fn what_is_no_capture_is_refused_by_name() {
     assert!(open_error("x.snoop", b"snoop\0\0\0\0\0\0\x02\0\0\0\x04").contains("editcap"));
     assert!(open_error("program", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\0\0").contains("ELF"));
     assert!(open_error("packed.gz", &gzip(b"{\"a\":1}")).contains("once decompressed (gzip)"));
-    assert!(open_error("broken.gz", &gzip(b"0123456789")[..15]).contains("cannot be decompressed"));
+    assert!(open_error("cut.gz", &gzip(b"0123456789")[..15]).contains("cannot be decompressed: it is cut short"));
+    let mut broken = gzip(b"0123456789");
+    broken[10] = 0xff;
+    assert!(open_error("broken.gz", &broken).contains("cannot be decompressed: gzip"));
     let missing = Capture::open(&[Input::Path("/nonexistent/x.pcap".into())]).err().unwrap().to_string();
     assert_eq!(missing, "cannot open /nonexistent/x.pcap: no such file or directory; check the path");
     let directory = Capture::open(&[Input::Path(std::env::temp_dir())]).err().unwrap().to_string();
@@ -303,7 +307,7 @@ fn merging_large_files_is_sorting_them() {
             let mut contents = pcap(order, MICROSECONDS);
             let mut time = number * 100;
             for index in 0..3000u32 {
-                time += (index * 2_654_435_761u32.wrapping_mul(number + 1)) >> 22;
+                time += index.wrapping_mul(2_654_435_761u32.wrapping_mul(number + 1)) >> 22;
                 let data = payload(index ^ number << 20, 300);
                 contents.extend(record(order, 0, time, &data, 300));
                 all.push((i64::from(time) * 1000, number, index, data));

@@ -67,7 +67,10 @@ fn tshark(file: &[u8]) -> Option<Vec<String>> {
         .args(fields.iter().flat_map(|field| ["-e", field]))
         .output();
     match output {
-        Ok(output) => Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()),
+        Ok(output) => {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+            Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        }
         Err(error) => {
             eprintln!("skipped: tshark cannot be run ({error})");
             None
