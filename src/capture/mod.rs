@@ -1,1 +1,27 @@
-//! Room `capture`.
+//! Where packets come from: capture files, standard input, and (feature `live`) network interfaces.
+//!
+//! Everything takes one road: bytes are read into large pooled arenas, a [`Walker`] finds the records in
+//! them, and a [`Batch`](crate::packet::Batch) of places in the arena is handed on. Compressed files and
+//! pipes feed the same road. This room is the only one that reads input; it never looks into a packet,
+//! never maps a file into memory, and never lets a length from a file size an allocation.
+
+mod buffered;
+mod decompress;
+mod error;
+mod format;
+mod link_type;
+mod merge;
+mod source;
+mod walker;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use format::{Compression, Format};
+pub use link_type::link_type_name;
+pub use merge::Capture;
+pub use source::{ARENA_SIZE, ChunkedFile, FileSummary, Input};
+pub use walker::{
+    MAX_BLOCK, MAX_CAPTURED, MAX_DECLARED_CAPTURED, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Walked, Walker,
+};

@@ -3,6 +3,7 @@
 //! A finding never exists without a [`Rule`], so that everything it claims can be looked up with
 //! `wsscan explain`. This module holds no detection: it only carries the result.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::catalogue::Rule;
@@ -101,11 +102,11 @@ pub struct Finding {
     /// One sentence with the concrete facts: who, what, when, and the numbers.
     pub summary: String,
     /// What happened and how the packets prove it.
-    pub explanation: String,
+    pub explanation: Cow<'static, str>,
     /// How it is fixed.
-    pub advice: String,
+    pub advice: Cow<'static, str>,
     /// What would disprove it.
-    pub unless: String,
+    pub unless: Cow<'static, str>,
     /// The packets that support it, at most [`MAX_EVIDENCE`], in the order in which they were added.
     pub evidence: Vec<Evidence>,
     /// Pieces of evidence that were not kept because [`MAX_EVIDENCE`] was reached.
@@ -121,9 +122,9 @@ impl Finding {
             severity: rule.severity,
             confidence,
             summary: summary.into(),
-            explanation: rule.explanation.to_owned(),
-            advice: rule.advice.to_owned(),
-            unless: rule.unless.to_owned(),
+            explanation: Cow::Borrowed(rule.explanation),
+            advice: Cow::Borrowed(rule.advice),
+            unless: Cow::Borrowed(rule.unless),
             evidence: Vec::new(),
             evidence_dropped: 0,
         }
@@ -154,21 +155,21 @@ impl Finding {
 
     /// Replaces the rule's explanation.
     #[must_use]
-    pub fn explanation(mut self, explanation: impl Into<String>) -> Self {
+    pub fn explanation(mut self, explanation: impl Into<Cow<'static, str>>) -> Self {
         self.explanation = explanation.into();
         self
     }
 
     /// Replaces the rule's advice.
     #[must_use]
-    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+    pub fn advice(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
         self.advice = advice.into();
         self
     }
 
     /// Replaces what would disprove the finding.
     #[must_use]
-    pub fn unless(mut self, unless: impl Into<String>) -> Self {
+    pub fn unless(mut self, unless: impl Into<Cow<'static, str>>) -> Self {
         self.unless = unless.into();
         self
     }

@@ -3,8 +3,8 @@
 //! Only indices are kept; the shard decodes its packets again when it comes to them, which costs less than
 //! carrying decoded headers through memory.
 
-use crate::packet::{Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, Packet, Reassembled, Segment, decode};
-use crate::tcp::{FlowKey, IcmpReport};
+use crate::packet::{Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode};
+use crate::tcp::FlowKey;
 
 /// Number of shards: a constant, so that the result cannot depend on the number of threads.
 pub const SHARDS: usize = 32;
@@ -20,7 +20,7 @@ pub type Wanted<'f> = dyn FnMut(&Packet<'_>) -> bool + 'f;
 #[derive(Debug)]
 pub(super) struct Routed {
     shards: Vec<Vec<u32>>,
-    icmp: Vec<(u16, FlowKey, IcmpReport)>,
+    icmp: Vec<(u16, FlowKey, IcmpError)>,
     fragments: Vec<(u32, bool)>,
     /// Packets put together from fragments, with the index of the packet that completed each.
     reassembled: Vec<(u32, Reassembled)>,
@@ -101,14 +101,7 @@ impl Routed {
             _ if excluded => {}
             Decoded::IcmpError(error) => {
                 let key = FlowKey::between(error.source, error.destination);
-                let report = IcmpReport {
-                    stamp: error.stamp,
-                    reporter: error.reporter,
-                    kind: error.kind,
-                    code: error.code,
-                    mtu: error.mtu,
-                };
-                self.icmp.push((shard_of(&key) as u16, key, report));
+                self.icmp.push((shard_of(&key) as u16, key, *error));
             }
             Decoded::Dns(answer) => self.names.push(Name::Answer(answer.clone())),
             Decoded::DnsQuery(query) => self.names.push(Name::Query(query.clone())),
@@ -154,7 +147,7 @@ impl Routed {
         self.shards[shard].is_empty() && self.icmp.is_empty()
     }
 
-    pub(super) fn icmp(&self, shard: usize) -> impl Iterator<Item = (&FlowKey, &IcmpReport)> {
+    pub(super) fn icmp(&self, shard: usize) -> impl Iterator<Item = (&FlowKey, &IcmpError)> {
         self.icmp.iter().filter(move |(of, ..)| usize::from(*of) == shard).map(|(_, key, report)| (key, report))
     }
 

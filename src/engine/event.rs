@@ -1,8 +1,7 @@
 //! The contract out: what leaves the engine while it works, and who may listen.
 
-use crate::connection::{ConnectionRecord, EntryEvent, Interest};
+use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest};
 use crate::packet::Stamp;
-use crate::tcp::TcpFacts;
 
 /// A connection as its shard knows it; [`Numbering`] turns it into the numbers people see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +21,8 @@ pub enum Event<'a> {
         stamp: Stamp,
         /// Whose connection.
         connection: Local,
-        /// Its TCP facts so far.
-        tcp: &'a TcpFacts,
+        /// Its two ends.
+        ends: Ends,
         /// Index of the WebSocket (or attempt) on this connection, counted from 0.
         entry: u32,
         /// What it is.

@@ -138,9 +138,9 @@ enum Job<J> {
     Done,
 }
 
-struct Workshop<'w, F, O: Observer> {
+struct Workshop<'w, 'o, F, O: Observer> {
     feed: &'w F,
-    options: &'w Options<'w>,
+    options: &'w Options<'o>,
     observer: &'w O,
     ledger: Mutex<Ledger<O::Journal>>,
     changed: Condvar,
@@ -195,7 +195,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
     workshop.finish(threads)
 }
 
-impl<F: Feed, O: Observer> Workshop<'_, F, O> {
+impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     fn work(&self) {
         let mut wanted = self.options.wanted.map(|make| make());
         loop {

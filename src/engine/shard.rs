@@ -8,10 +8,10 @@ use hashbrown::HashTable;
 
 use super::dispatch::Routed;
 use super::event::{Event, Local, Observer};
-use crate::connection::{ConnectionRecord, Context, Layers, Stack};
-use crate::packet::{Batch, Segment, TcpFlags};
+use crate::connection::{ConnectionRecord, Context, EntryEvent, Layers, Stack};
+use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
-use crate::tcp::{Connection, FlowKey, IcmpReport};
+use crate::tcp::{Connection, FlowKey};
 
 /// How long, in nanoseconds of capture time, a closed connection still listens for late segments.
 pub const LINGER: i64 = 2_000_000_000;
@@ -112,8 +112,8 @@ impl Shard {
             last = Some(segment.stamp);
             self.segment(&segment, excluded, context, observer, journal);
         });
-        for (key, report) in routed.icmp(usize::from(self.index)) {
-            self.icmp(key, *report);
+        for (key, error) in routed.icmp(usize::from(self.index)) {
+            self.icmp(key, *error);
         }
     }
 
@@ -143,12 +143,11 @@ impl Shard {
             State::Live(live) => {
                 let connection = Local { shard: self.index, number: *number };
                 let Live { tcp, stack, closing } = live.as_mut();
-                stack.segment(tcp, segment, context, &mut |stamp, tcp, entry, event| {
-                    observer.note(journal, &Event::Entry { stamp, connection, tcp, entry, event });
+                stack.segment(tcp, segment, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
+                    observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
                 });
                 if stack.is_foreign() {
                     let passing = Passing { tcp_over: tcp.is_over(), bases: tcp.bases() };
-                    stack.finish(tcp, End::CaptureEnd, context, &mut |_, _, _, _| {});
                     *state = State::Passing(passing);
                 } else if !*closing && tcp.is_over() {
                     *closing = true;
@@ -211,13 +210,13 @@ impl Shard {
         slot.state = state;
     }
 
-    fn icmp(&mut self, key: &FlowKey, report: IcmpReport) {
+    fn icmp(&mut self, key: &FlowKey, error: IcmpError) {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
         if let Some(index) = self.table.find(hash, |index| slots[*index as usize].key == *key).copied()
             && let State::Live(live) = &mut self.slots[index as usize].state
         {
-            live.tcp.note_icmp(report);
+            live.tcp.note_icmp(error);
         }
     }
 
@@ -247,8 +246,8 @@ impl Shard {
         let over = Passing { tcp_over: live.tcp.is_over(), bases: live.tcp.bases() };
         let State::Live(mut live) = std::mem::replace(state, State::Over(over)) else { return };
         let Live { tcp, stack, .. } = live.as_mut();
-        stack.finish(tcp, end, context, &mut |stamp, tcp, entry, event| {
-            observer.note(journal, &Event::Entry { stamp, connection, tcp, entry, event });
+        stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
+            observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
         });
         let Live { tcp, stack, .. } = *live;
         let Some(record) = stack.into_record(tcp) else { return };

@@ -1,8 +1,6 @@
 //! What the segments of one connection prove, with the packets that prove it. No opinion is formed here.
 
-use std::net::IpAddr;
-
-use crate::packet::{Endpoint, Stamp};
+use crate::packet::{Endpoint, IcmpError, Stamp};
 use crate::stream::{Direction, Side};
 
 /// How the connection came into view.
@@ -147,21 +145,6 @@ pub struct SideFacts {
     pub largest_segment: u32,
 }
 
-/// An ICMP error that some host sent about this connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpReport {
-    /// The packet.
-    pub stamp: Stamp,
-    /// Who reported it.
-    pub reporter: IpAddr,
-    /// ICMP or ICMPv6 type.
-    pub kind: u8,
-    /// ICMP or ICMPv6 code.
-    pub code: u8,
-    /// Next-hop MTU in bytes, for "packet too big"; 0 otherwise.
-    pub mtu: u32,
-}
-
 /// What TCP proves about one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpFacts {
@@ -186,7 +169,7 @@ pub struct TcpFacts {
     /// The packet it was.
     pub closed_at: Option<Stamp>,
     /// An ICMP error about this connection.
-    pub icmp: Option<IcmpReport>,
+    pub icmp: Option<IcmpError>,
     sides: [SideFacts; 2],
 }
 

@@ -10,13 +10,13 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Closing, IcmpReport, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
+pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
 pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
 use half::{Accepted, Half, Tally};
 
-use crate::packet::{Endpoint, Segment, Stamp, TcpFlags};
+use crate::packet::{Endpoint, IcmpError, Segment, Stamp, TcpFlags};
 use crate::stream::{Direction, End, Side, StreamEvent};
 
 /// Slack, in bytes, around the window in which an RST is taken for genuine.
@@ -63,8 +63,8 @@ impl Connection {
     }
 
     /// Takes note of an ICMP error about this connection; the first one counts.
-    pub fn note_icmp(&mut self, report: IcmpReport) {
-        self.facts.icmp.get_or_insert(report);
+    pub fn note_icmp(&mut self, error: IcmpError) {
+        self.facts.icmp.get_or_insert(error);
     }
 
     /// What is known, at the end.

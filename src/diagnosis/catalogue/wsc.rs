@@ -40,7 +40,7 @@ pub static CLOSE_NO_STATUS: Rule = Rule {
         ended early, or a server behind it that could not be reached.",
     reports: "Browsers: close code 1005 with wasClean true. node ws: close 1005. Go (gorilla): close 1005 (no status). \
         Python websockets: received 1005 (no status received [internal]).",
-    references: &["RFC 6455 §7.1.5", "RFC 6455 §7.4.1", "novnc/noVNC#560"],
+    references: &["RFC 6455 §7.1.5", "RFC 6455 §7.4.1", "novnc/websockify#560"],
     aliases: &["1005", "no status", "No Status Received"],
 };
 
@@ -253,7 +253,8 @@ pub static TOO_BIG: Rule = Rule {
     slug: "too-big",
     severity: Severity::Error,
     title: "One side closed because a message was too big (1009).",
-    explanation: "One side closed with 1009: a message was larger than it accepts.",
+    explanation: "One side closed with 1009: a message was larger than it accepts. Every library, proxy and cloud gateway \
+        has a limit of its own, and the defaults differ widely.",
     evidence: "A close frame with code 1009. Proven. The size of the last message before it is shown.",
     unless: "If all messages were small, the limit may count the unpacked size (WSD508), or the application uses the \
         code for something else.",
@@ -320,7 +321,8 @@ pub static TRY_LATER: Rule = Rule {
     slug: "try-later",
     severity: Severity::Warning,
     title: "The server is overloaded and asks the client to try again later (1013).",
-    explanation: "The server closed with 1013: it has too much to do at the moment, and the client should come back later.",
+    explanation: "The server closed with 1013: it has too much to do at the moment. The client should come back later, and \
+        not at once.",
     evidence: "A close frame with code 1013. Proven.",
     unless: "None.",
     advice: "Let clients wait longer after every attempt, with a random part. Give the server more room or accept \

@@ -545,7 +545,7 @@ pub static HANDSHAKE_TIMEOUT: Rule = Rule {
     severity: Severity::Error,
     title: "Nobody answered the WebSocket request in time.",
     explanation: "The WebSocket request arrived and was confirmed by the server's operating system, but the answer never \
-        came, until the client lost patience.",
+        came. After a while the client lost patience and hung up.",
     evidence: "The request is acknowledged, no status line follows, and the client closes after a time that is typical \
         for a timeout. Proven that no answer came in time.",
     unless: "If the client left at once, see WSH329. If the server hung up, see WSH328.",

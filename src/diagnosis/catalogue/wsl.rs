@@ -101,8 +101,8 @@ pub static LATENCY_SPLIT: Rule = Rule {
     slug: "latency-split",
     severity: Severity::Info,
     title: "This is where the time went: client side, proxy, or server side.",
-    explanation: "With both connections of a proxied WebSocket in the capture, the delay can be split: from client to \
-        proxy, within the proxy, and from proxy to server.",
+    explanation: "Both connections of a proxied WebSocket are in the capture, so the delay can be split. The parts are the \
+        way from client to proxy, the time within the proxy, and the way from proxy to server.",
     evidence: "The round-trip times of both connections, and the time between the same message in front of the proxy \
         and behind it, on the same clock.",
     unless: "Times from two machines need their clocks compared first.",

@@ -32,8 +32,8 @@ pub static PROCESS_CRASH: Rule = Rule {
     explanation: "All connections of one server ended in the same instant, without a goodbye, and for a while nothing \
         listened on its port. That is what the death of a program looks like: a crash, a kill, or too little \
         memory.",
-    evidence: "FIN or RST on all its connections within 100 milliseconds, then new connections refused. Likely. If the \
-        server is an only one with a single connection, the refused connection afterwards carries it.",
+    evidence: "FIN or RST on all its connections within 100 milliseconds, then new connections refused. Likely. With a \
+        single connection, a new one that is refused right afterwards makes it possible.",
     unless: "If the port stays open, see WSO801 and WSO803. If close frames were sent, it was a shutdown and no \
         crash.",
     advice: "Look for the end of the program in its log and in the system's: dmesg and journalctl name processes \

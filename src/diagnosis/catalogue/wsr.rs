@@ -63,8 +63,8 @@ pub static RETRYING_PERMANENT_ERROR: Rule = Rule {
     slug: "retrying-permanent-error",
     severity: Severity::Warning,
     title: "The client keeps retrying something that cannot succeed.",
-    explanation: "The client keeps trying although the answer says that trying again is useless: wrong request, no login, \
-        forbidden, no such path, or a certificate that it does not accept.",
+    explanation: "The client keeps trying although the answer says that trying again is useless. Such answers are a wrong \
+        request, no login, forbidden, no such path, or a certificate that the client does not accept.",
     evidence: "A loop of attempts that are all answered 400, 401, 403, 404 or 426, or closed with a code such as 4401, \
         or ended by the same certificate refusal. Proven as a pattern.",
     unless: "If a later attempt succeeds unchanged, the refusal was temporary.",

@@ -45,7 +45,8 @@ pub static DEFAULT_CREDENTIALS: Rule = Rule {
     slug: "default-credentials",
     severity: Severity::Info,
     title: "The client logs in with a well-known default password.",
-    explanation: "The client logs in with a user name and password that come with the product and are publicly known.",
+    explanation: "The client logs in with a user name and password that come with the product. They are publicly known, so \
+        anybody who can reach the server can log in.",
     evidence: "The credentials equal a published default. Proven.",
     unless: "A test installation may do so on purpose.",
     advice: "Change the password.",
