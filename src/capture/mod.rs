@@ -5,9 +5,12 @@
 //! pipes feed the same road. This room is the only one that reads input; it never looks into a packet,
 //! never maps a file into memory, and never lets a length from a file size an allocation.
 
+#[cfg(feature = "live")]
+mod bpf;
 mod buffered;
 mod decompress;
 mod error;
+mod filter;
 mod format;
 mod link_type;
 mod merge;
@@ -18,6 +21,7 @@ mod walker;
 mod tests;
 
 pub use error::Error;
+pub use filter::Filter;
 pub use format::{Compression, Format};
 pub use link_type::link_type_name;
 pub use merge::Capture;
