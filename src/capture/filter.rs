@@ -4,6 +4,7 @@
 //! that were cut when captured.
 
 use super::error::Error;
+#[cfg(not(feature = "live"))]
 use crate::packet::Packet;
 
 /// A filter in libpcap's language (`port 3000`, `host 10.0.0.7 and tcp`).
@@ -74,6 +75,9 @@ mod with_libpcap {
     use super::super::link_type::{libpcap_link_type, link_type_name};
     use super::{Error, Filter};
     use crate::packet::{LinkType, Packet};
+
+    /// Most link types that one filter serves. No honest capture comes near.
+    const MAX_PROGRAMS: usize = 64;
 
     /// What is kept per link type: a program, or why there is none.
     pub(super) struct Program {
@@ -148,6 +152,7 @@ mod with_libpcap {
         pub fn matches(&mut self, packet: &Packet<'_>) -> bool {
             let index = match self.programs.iter().position(|program| program.link == packet.link) {
                 Some(index) => index,
+                None if self.programs.len() >= MAX_PROGRAMS => return false,
                 None => {
                     let compiled = compile(&self.expression, packet.link);
                     self.programs.push(Program { link: packet.link, compiled });
@@ -166,6 +171,12 @@ mod with_libpcap {
         /// Which packets did not pass only because the expression makes no sense for their link type.
         #[must_use]
         pub fn problem(&self) -> Option<String> {
+            if self.programs.len() >= MAX_PROGRAMS {
+                return Some(format!(
+                    "the filter {:?} was applied to the first {MAX_PROGRAMS} link types only",
+                    self.expression
+                ));
+            }
             self.programs.iter().find_map(|program| {
                 let error = program.compiled.as_ref().err()?;
                 let name = link_type_name(program.link);

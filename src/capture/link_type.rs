@@ -24,6 +24,7 @@ pub(super) fn libpcap_link_type(link: LinkType) -> i32 {
         100 => 11,
         101 if cfg!(target_os = "openbsd") => 14,
         101 => 12,
+        108 if cfg!(target_os = "openbsd") => 12,
         number => i32::from(number),
     }
 }
