@@ -27,7 +27,7 @@ const NAP: Duration = Duration::from_millis(5);
 const KERNEL_TIMEOUT_MS: i32 = 50;
 
 /// Most packets taken from libpcap in one call.
-const PACKETS_PER_CALL: usize = 4096;
+const PACKETS_PER_CALL: usize = 1024;
 
 /// Snap length when none is asked for: all of every packet. libpcap's own largest.
 pub const DEFAULT_SNAPLEN: u32 = 262_144;
@@ -226,14 +226,14 @@ impl Live {
             if full || (got == 0 && !batch.packets.is_empty()) {
                 return Ok(true);
             }
+            if got == 0 && stopping {
+                self.ended = true;
+                return Ok(false);
+            }
+            if Instant::now() >= deadline {
+                return Ok(true);
+            }
             if got == 0 {
-                if stopping {
-                    self.ended = true;
-                    return Ok(false);
-                }
-                if Instant::now() >= deadline {
-                    return Ok(true);
-                }
                 thread::sleep(NAP);
             }
         }
@@ -244,6 +244,7 @@ impl Live {
         let (link, unit) = (self.link, self.unit);
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(PACKETS_PER_CALL);
         let before = batch.packets.len();
+        #[allow(clippy::unnecessary_cast, reason = "the two fields have other types on other systems")]
         let result = self.handle.dispatch(Some(wanted), |packet| {
             let header = packet.header;
             batch.packets.push(PacketRef {
