@@ -12,8 +12,12 @@
 pub mod alert;
 pub mod certificate;
 pub mod facts;
+mod handshake;
 mod keylog;
 mod observer;
+mod open;
+mod record;
+mod schedule;
 mod suite;
 
 pub use certificate::{Certificate, KeyType, SubjectName};
