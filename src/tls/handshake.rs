@@ -9,7 +9,6 @@ use crate::stream::Stamp;
 
 /// Message types (IANA "TLS HandshakeType").
 pub(super) mod kind {
-    pub(in crate::tls) const HELLO_REQUEST: u8 = 0;
     pub(in crate::tls) const CLIENT_HELLO: u8 = 1;
     pub(in crate::tls) const SERVER_HELLO: u8 = 2;
     pub(in crate::tls) const NEW_SESSION_TICKET: u8 = 4;
@@ -327,7 +326,11 @@ impl Assembler {
     /// Takes in the handshake data of one record and hands on each message it completes.
     pub(super) fn feed(&mut self, mut data: &[u8], mut each: impl FnMut(Piece<'_>)) {
         if self.lost {
-            return;
+            // A record that holds exactly one message, by its own account, begins at a border.
+            if message_header(data).is_none_or(|(_, len)| len + 4 != data.len()) {
+                return;
+            }
+            self.lost = false;
         }
         while !data.is_empty() {
             if self.skip > 0 {
@@ -434,11 +437,14 @@ mod tests {
         let mut count = 0;
         assembler.feed(&[14, 0, 0], |_| count += 1);
         assembler.lose();
-        assembler.feed(&[14, 0, 0, 0], |_| count += 1);
+        assembler.feed(&[14, 0, 0, 5, 1], |_| count += 1);
         assert_eq!(count, 0);
+        assembler.feed(&[14, 0, 0, 1, 7], |_| count += 1);
+        assert_eq!(count, 1, "a record of exactly one message is a border");
+        assembler.lose();
         assembler.restart();
-        assembler.feed(&[14, 0, 0, 0], |_| count += 1);
-        assert_eq!(count, 1);
+        assembler.feed(&[14, 0, 0, 0, 14, 0, 0, 0], |_| count += 1);
+        assert_eq!(count, 3);
     }
 
     #[test]
