@@ -17,6 +17,30 @@ pub fn link_type_name(link: LinkType) -> Cow<'static, str> {
     }
 }
 
+/// The number under which libpcap on this system knows a link type (its `DLT_` value), where the two differ.
+#[cfg(feature = "live")]
+pub(super) fn libpcap_link_type(link: LinkType) -> i32 {
+    match link.0 {
+        100 => 11,
+        101 if cfg!(target_os = "openbsd") => 14,
+        101 => 12,
+        108 if cfg!(target_os = "openbsd") => 12,
+        number => i32::from(number),
+    }
+}
+
+/// The registered link type for libpcap's number on this system.
+#[cfg(feature = "live")]
+pub(super) fn from_libpcap(number: i32) -> LinkType {
+    match number {
+        11 => LinkType(100),
+        14 if cfg!(target_os = "openbsd") => LinkType(101),
+        12 if cfg!(target_os = "openbsd") => LinkType(108),
+        12 => LinkType(101),
+        number => u16::try_from(number).map_or(NOT_A_PACKET, LinkType),
+    }
+}
+
 /// Ordered by number.
 const NAMES: &[(u16, &str)] = &[
     (0, "NULL"),
@@ -191,5 +215,13 @@ mod tests {
             assert_eq!(link_type_name(LinkType(number)), name);
         }
         assert_eq!(link_type_name(LinkType(9999)), "LINKTYPE_9999");
+    }
+
+    #[cfg(feature = "live")]
+    #[test]
+    fn libpcaps_numbers_lead_back() {
+        for number in [0, 1, 9, 100, 101, 113, 276] {
+            assert_eq!(from_libpcap(libpcap_link_type(LinkType(number))), LinkType(number));
+        }
     }
 }

@@ -5,12 +5,21 @@
 //! pipes feed the same road. This room is the only one that reads input; it never looks into a packet,
 //! never maps a file into memory, and never lets a length from a file size an allocation.
 
+#[cfg(feature = "live")]
+mod bpf;
 mod buffered;
 mod decompress;
 mod error;
+mod filter;
 mod format;
+#[cfg(feature = "live")]
+mod interfaces;
 mod link_type;
+#[cfg(feature = "live")]
+mod live;
 mod merge;
+#[cfg(all(feature = "live", unix))]
+mod privileges;
 mod source;
 mod walker;
 
@@ -18,9 +27,16 @@ mod walker;
 mod tests;
 
 pub use error::Error;
+pub use filter::Filter;
 pub use format::{Compression, Format};
+#[cfg(feature = "live")]
+pub use interfaces::{Interface, interfaces, missing_permission};
 pub use link_type::link_type_name;
+#[cfg(feature = "live")]
+pub use live::{DEFAULT_SNAPLEN, Live, LiveOptions, LiveStatistics, StopHandle};
 pub use merge::Capture;
+#[cfg(all(feature = "live", unix))]
+pub use privileges::drop_privileges;
 pub use source::{ARENA_SIZE, ChunkedFile, FileSummary, Input};
 pub use walker::{
     MAX_BLOCK, MAX_CAPTURED, MAX_DECLARED_CAPTURED, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Walked, Walker,

@@ -9,6 +9,7 @@ pub mod community_id;
 pub mod json;
 pub mod model;
 pub mod ndjson;
+pub mod publish;
 pub mod redact;
 pub mod report;
 pub mod schema;

@@ -11,9 +11,14 @@
 
 pub mod alert;
 pub mod certificate;
+mod channel;
 pub mod facts;
+mod handshake;
 mod keylog;
 mod observer;
+mod open;
+mod record;
+mod schedule;
 mod suite;
 
 pub use certificate::{Certificate, KeyType, SubjectName};
@@ -21,7 +26,7 @@ pub use facts::{
     Alert, AlertVisibility, CertificateChain, ClientHello, Decryption, Flow, NamedGroup, NotTls, RecordMark,
     ServerHello, TlsFacts, Trouble, Version,
 };
-pub use keylog::KeyLog;
+pub use keylog::{KeyLog, MAX_CONNECTIONS};
 pub use observer::{Sniff, Tls};
 pub use suite::CipherSuite;
 

@@ -13,6 +13,108 @@ impl CipherSuite {
     }
 }
 
+/// The hash of a suite's key derivation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hash {
+    Sha256,
+    Sha384,
+}
+
+impl Hash {
+    pub(super) const fn len(self) -> usize {
+        match self {
+            Hash::Sha256 => 32,
+            Hash::Sha384 => 48,
+        }
+    }
+}
+
+/// The hash of a MAC in a block-cipher suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mac {
+    Sha1,
+    Sha256,
+    Sha384,
+}
+
+/// How a suite protects records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protection {
+    Aes128Gcm,
+    Aes256Gcm,
+    ChaCha20Poly1305,
+    /// AES-CCM with this key length and tag length, both in bytes.
+    Ccm {
+        key: u8,
+        tag: u8,
+    },
+    /// AES-CBC with this key length in bytes and an HMAC.
+    Cbc {
+        key: u8,
+        mac: Mac,
+    },
+}
+
+/// What it takes to open a suite's records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parameters {
+    pub(super) protection: Protection,
+    pub(super) hash: Hash,
+    /// A TLS 1.3 suite.
+    pub(super) tls13: bool,
+}
+
+impl Parameters {
+    /// Derived from the registered name, which spells them out; `None` for a suite that cannot be opened here.
+    pub(super) fn of(suite: CipherSuite) -> Option<Parameters> {
+        let name = suite.name()?;
+        let (tls13, cipher) = match name.split_once("_WITH_") {
+            Some((_, cipher)) => (false, cipher),
+            None if suite.0 >> 8 == 0x13 => (true, name.strip_prefix("TLS_")?),
+            None => return None,
+        };
+        // RFC 5246 §5: the PRF hash is SHA-256 unless the suite names a stronger one.
+        let hash = if cipher.ends_with("_SHA384") { Hash::Sha384 } else { Hash::Sha256 };
+        let key = if cipher.starts_with("AES_128_") {
+            16
+        } else if cipher.starts_with("AES_256_") {
+            32
+        } else if cipher.starts_with("CHACHA20_POLY1305") {
+            return Some(Parameters { protection: Protection::ChaCha20Poly1305, hash, tls13 });
+        } else {
+            return None;
+        };
+        let mode = &cipher[8..];
+        let protection = if mode.starts_with("GCM") {
+            if key == 16 { Protection::Aes128Gcm } else { Protection::Aes256Gcm }
+        } else if mode.starts_with("CCM_8") {
+            Protection::Ccm { key, tag: 8 }
+        } else if mode.starts_with("CCM") {
+            Protection::Ccm { key, tag: 16 }
+        } else if mode.starts_with("CBC") {
+            let mac = match mode.rsplit('_').next()? {
+                "SHA" => Mac::Sha1,
+                "SHA256" => Mac::Sha256,
+                "SHA384" => Mac::Sha384,
+                _ => return None,
+            };
+            Protection::Cbc { key, mac }
+        } else {
+            return None;
+        };
+        Some(Parameters { protection, hash, tls13 })
+    }
+
+    /// Length of an AEAD tag in bytes; 0 for block ciphers.
+    pub(super) const fn tag(self) -> usize {
+        match self.protection {
+            Protection::Ccm { tag, .. } => tag as usize,
+            Protection::Cbc { .. } => 0,
+            _ => 16,
+        }
+    }
+}
+
 /// Sorted by number.
 #[rustfmt::skip]
 static NAMES: &[(u16, &str)] = &[
@@ -379,3 +481,32 @@ static NAMES: &[(u16, &str)] = &[
     (0xd003, "TLS_ECDHE_PSK_WITH_AES_128_CCM_8_SHA256"),
     (0xd005, "TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sorted_and_unique() {
+        assert!(NAMES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(CipherSuite(0x1301).name(), Some("TLS_AES_128_GCM_SHA256"));
+        assert_eq!(CipherSuite(0xc02f).name(), Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"));
+        assert_eq!(CipherSuite(0x0a0a).name(), None);
+    }
+
+    #[test]
+    fn parameters_follow_from_the_name() {
+        let of = |number| Parameters::of(CipherSuite(number));
+        let gcm = of(0xc030).expect("ECDHE-RSA-AES256-GCM-SHA384");
+        assert_eq!((gcm.protection, gcm.hash, gcm.tls13), (Protection::Aes256Gcm, Hash::Sha384, false));
+        let cbc = of(0x002f).expect("RSA-AES128-SHA");
+        assert_eq!((cbc.protection, cbc.hash), (Protection::Cbc { key: 16, mac: Mac::Sha1 }, Hash::Sha256));
+        let cbc = of(0xc028).expect("ECDHE-RSA-AES256-SHA384");
+        assert_eq!((cbc.protection, cbc.hash), (Protection::Cbc { key: 32, mac: Mac::Sha384 }, Hash::Sha384));
+        let ccm = of(0x1305).expect("AES128-CCM8");
+        assert_eq!((ccm.protection, ccm.tag(), ccm.tls13), (Protection::Ccm { key: 16, tag: 8 }, 8, true));
+        assert_eq!(of(0x1303).map(|p| (p.protection, p.tls13)), Some((Protection::ChaCha20Poly1305, true)));
+        // Nothing is derived for what cannot be opened: RC4, null, Camellia, signalling values.
+        assert!([0x0005, 0x0002, 0x0041, 0x00ff, 0x5600, 0xc0b4, 0x00c6].iter().all(|&number| of(number).is_none()));
+    }
+}

@@ -162,10 +162,10 @@ impl Reader {
         seen: &mut Seen,
     ) -> Option<Pause> {
         loop {
-            if self.skip.is_some() {
-                if let Some(pause) = self.pass_over::<BIG>(bytes, place, packets, seen) {
-                    return Some(pause);
-                }
+            if self.skip.is_some()
+                && let Some(pause) = self.pass_over::<BIG>(bytes, place, packets, seen)
+            {
+                return Some(pause);
             }
             if let Some(pause) = self.walk_packets::<BIG>(bytes, place, stop, base, packets) {
                 return Some(pause);
