@@ -902,7 +902,7 @@ def pcapng_everything():
     out += [section(order, option(order, 2, b"by hand") + option(order, 0, b"")),
             interface(order, 1, 262144, option(order, 2, b"eth0") + option(order, 0, b"")),
             interface(order, 101, 0, option(order, 9, b"\x09") + option(order, 14, struct.pack(order + "q", 3600)) + option(order, 0, b"")),
-            block(order, 0x0BAD, b"unknown block!!!"), block(order, 0x80000001, b"unknown, private")]
+            block(order, 0xBEEF, b"unknown block!!!"), block(order, 0x80000001, b"unknown, private")]
     packets = in_time(first, second)
     for p in packets:
         if p in first.packets:
