@@ -1,1 +1,160 @@
-//! Room `websocket`.
+//! Room `websocket`: one WebSocket as an observer between the two ends reads it (RFC 6455, RFC 7692).
+//!
+//! Feed it what each direction sent after the opening handshake; it yields frames and messages to a [`Sink`] and
+//! gathers [`WebSocketFacts`]. It never sends, never judges, never fails, and never tells of a frame that was not
+//! there: where bytes are missing it says so and falls silent until it is provably in step again.
+
+mod close;
+mod event;
+mod facts;
+mod keepalive;
+mod violation;
+
+pub use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
+pub use close::close_code_is_legal;
+pub use event::{Frame, Message, MessageKind, Sink, opcode};
+pub use facts::{
+    CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
+    LATER_CLOSES_KEPT, LastMessage, MaskFacts, OpenMessage, WebSocketFacts,
+};
+pub use keepalive::{Intervals, KeepaliveFacts, ROUND_TRIPS_KEPT, RoundTrips, UNANSWERED_KEPT, UnansweredPing};
+pub use violation::{VIOLATIONS_KEPT, Violation, ViolationKind, Violations};
+
+/// permessage-deflate as agreed in the 101 response (RFC 7692 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deflate {
+    /// The server promised not to refer to its earlier messages.
+    pub server_no_context_takeover: bool,
+    /// The client promised not to refer to its earlier messages.
+    pub client_no_context_takeover: bool,
+    /// The server's window as a power of two, 8 to 15.
+    pub server_max_window_bits: u8,
+    /// The client's window as a power of two, 8 to 15.
+    pub client_max_window_bits: u8,
+}
+
+impl Default for Deflate {
+    /// `permessage-deflate` without parameters: both windows 32 KiB and kept from message to message.
+    fn default() -> Self {
+        Deflate {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+        }
+    }
+}
+
+impl Deflate {
+    /// Whether the sender of `direction` promised not to refer to its earlier messages.
+    #[must_use]
+    pub const fn no_context_takeover(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToServer => self.client_no_context_takeover,
+            Direction::ToClient => self.server_no_context_takeover,
+        }
+    }
+}
+
+/// Where the decoder comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Right after the opening handshake: the first byte of each direction is the first byte of a frame.
+    #[default]
+    Handshake,
+    /// Somewhere in the middle, the handshake unseen. Each direction is `lost` until provably in step.
+    MidStream,
+}
+
+/// What the [`Sink`] is to be told. Facts are gathered in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Call [`Sink::frame`] for every frame.
+    pub frames: bool,
+    /// Call [`Sink::message`] for every data message.
+    pub messages: bool,
+    /// How much of each message to hand over, in bytes, at most [`Interest::PAYLOAD_LIMIT`]; 0: lengths only.
+    pub payload_limit: u32,
+}
+
+impl Interest {
+    /// The most that is ever kept of one message, in bytes.
+    pub const PAYLOAD_LIMIT: u32 = 1 << 20;
+    /// Facts only.
+    pub const NONE: Interest = Interest { frames: false, messages: false, payload_limit: 0 };
+    /// Frames and messages with their payload.
+    pub const ALL: Interest = Interest { frames: true, messages: true, payload_limit: Self::PAYLOAD_LIMIT };
+}
+
+/// How to decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// permessage-deflate, if the 101 response agreed to it. `None` with [`Start::MidStream`] means unknown.
+    pub deflate: Option<Deflate>,
+    /// Where the decoder comes in.
+    pub start: Start,
+    /// What the sink is to be told.
+    pub interest: Interest,
+}
+
+/// The decoder of one WebSocket, both directions.
+pub struct WebSocket {
+    facts: WebSocketFacts,
+}
+
+impl WebSocket {
+    /// A decoder that has seen nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let mid_stream = options.start == Start::MidStream;
+        WebSocket { facts: WebSocketFacts { deflate: options.deflate, mid_stream, ..WebSocketFacts::default() } }
+    }
+
+    /// Takes what happened next in `direction`; `stamp` is the packet that brought it.
+    pub fn feed(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, _sink: &mut impl Sink) {
+        let (own, _) = self.facts.split(direction);
+        if let StreamEvent::End(end) = event {
+            own.end = Some((end, stamp));
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> &WebSocketFacts {
+        &self.facts
+    }
+
+    /// What was known in the end.
+    #[must_use]
+    pub fn into_facts(self) -> WebSocketFacts {
+        self.facts
+    }
+}
+
+/// What [`looks_like_websocket`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    /// How sure.
+    pub strength: Strength,
+    /// The frames are masked: their sender is the client (RFC 6455 §5.1).
+    pub masked: bool,
+    /// Evidence in bits: other bytes look so by accident about once in 2 to that many times. Evidence of several
+    /// segments of one direction with the same `masked`, and of both directions with opposite `masked`, adds up.
+    pub bits: u16,
+}
+
+/// How sure one is that something is a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// It is not, or there is no sign of it.
+    No,
+    /// It may be.
+    Weak,
+    /// It is, beyond reasonable doubt: at least [`Likeness::STRONG_BITS`].
+    Strong,
+}
+
+impl Likeness {
+    /// Evidence that counts as proof, in bits.
+    pub const STRONG_BITS: u16 = 40;
+}
