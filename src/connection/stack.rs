@@ -620,7 +620,7 @@ impl Undecided {
                 if Tls::sniff(bytes) == tls::Sniff::Yes {
                     return Some(Verdict { is: Is::Tls, swapped: from_server });
                 }
-                if Tls::sniff_midstream(bytes) {
+                if Tls::sniff_midstream(bytes) == tls::Sniff::Yes {
                     return Some(Verdict { is: Is::Tls, swapped: false });
                 }
             }

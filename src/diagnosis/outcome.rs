@@ -1,7 +1,8 @@
 //! How it ended on the wire, and what each program was told: two separate answers, derived from facts alone.
 
 use super::case::{Case, Deed};
-use crate::http::{Accept, Answer, Subprotocol};
+use crate::http::Answer;
+use crate::http::handshake::{Accept, Subprotocol};
 use crate::stream::{End, Side};
 use crate::tcp::Opening;
 use crate::websocket::ViolationKind;

@@ -9,7 +9,7 @@ use super::finding::{Confidence, Finding, Severity};
 use super::outcome::Outcome;
 use super::{Verdict, wst};
 use crate::connection::{ConnectionRecord, Layers};
-use crate::http::Key;
+use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;

@@ -14,10 +14,10 @@ use super::catalogue::wst::WS_TO_TLS_PORT;
 use super::finding::{Confidence, Finding, Severity};
 use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
-use crate::http::{
-    Accept, Answer, Deed as DeflateDeed, Draft, Exchange, ForeignKind, Key, Presence, RequestChecks, RequestHead,
-    ResponseChecks, ResponseHead, Subprotocol, Version, WebSocketVersion,
+use crate::http::handshake::{
+    Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion,
 };
+use crate::http::{Answer, Deed as DeflateDeed, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
 use crate::websocket;
@@ -148,7 +148,7 @@ fn request_faults(
     if let Some(summary) = version {
         fault(&BAD_VERSION, Confidence::Proven, summary, "Sec-WebSocket-Version");
     }
-    if checks.host == Presence::Absent && checks.version != Some(Version::HTTP_10) {
+    if checks.host == Presence::Missing && checks.version != Some(Version::HTTP_10) {
         let finding = Finding::new(
             &HOST_HEADER_MISSING,
             Confidence::Proven,
@@ -312,7 +312,8 @@ fn answer_faults(
         let summary = "The server switched on an extension that the client did not ask for.".to_owned();
         fault(judged, &EXTENSION_UNREQUESTED, summary, "Sec-WebSocket-Extensions in the 101");
     }
-    if checks.content_length == Presence::Present || checks.transfer_encoding == Presence::Present {
+    if matches!(checks.content_length, Presence::One | Presence::Several)
+        || matches!(checks.transfer_encoding, Presence::One | Presence::Several) {
         let finding = Finding::new(
             &HTTP_101_WITH_BODY_FRAMING,
             Confidence::Proven,

@@ -7,7 +7,6 @@
 //!
 //! Redaction is idempotent, and errs on the side of hiding. It never looks at addresses.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use base64::Engine as _;
