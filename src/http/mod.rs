@@ -13,14 +13,19 @@
 //! This room never judges, never redacts, never decodes content codings, and never reports as missing what was
 //! only not captured.
 
+pub mod accept;
+mod body;
 pub mod deflate;
 pub mod event;
 pub mod extension;
+mod half;
 pub mod handshake;
 pub mod head;
+mod held;
 mod observer;
 pub mod proxy;
 pub mod sniff;
+mod survey;
 pub mod switch;
 
 pub use deflate::{Compression, Deed, Deflate, Violation};
