@@ -54,3 +54,6 @@ pub const MAX_PENDING: usize = 64;
 pub const MAX_INTERIM: usize = 8;
 /// How many exchanges of [`ExchangeKind::Plain`] are reported per connection.
 pub const MAX_PLAIN: u32 = 4;
+
+#[cfg(test)]
+mod tests;
