@@ -297,17 +297,17 @@ pub struct Early {
     pub first_bytes: Box<[u8]>,
 }
 
-/// Ordinary traffic, only counted.
+/// Ordinary traffic, only counted; a count stops at its greatest value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests, attempts included.
-    pub requests: u64,
+    pub requests: u32,
     /// Final answers, 101 included.
-    pub responses: u64,
+    pub responses: u32,
     /// Final answers by the first digit of their status: `[2xx, 3xx, 4xx, 5xx]`.
-    pub by_class: [u64; 4],
-    /// Answers without any request seen.
-    pub unasked: u64,
-    /// Ordinary requests without a final answer when the connection ended.
-    pub unanswered: u64,
+    pub by_class: [u32; 4],
+    /// Final answers without any request seen.
+    pub unasked: u32,
+    /// Ordinary requests without a final answer when the server's direction ended.
+    pub unanswered: u32,
 }

@@ -3,8 +3,10 @@
 //! Every fact has a value for "cannot be known", used when a head was cut: what was not captured is no violation.
 //! Nothing here judges which violation broke the connection.
 
-use super::deflate::{Compression, Violation};
-use super::head::{Presence, Version};
+use super::accept;
+use super::deflate::{self, Compression, Violation};
+use super::extension::ExtensionList;
+use super::head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version, is_token_byte, trim};
 
 /// The checks on both heads of a WebSocket attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,8 @@ pub struct Handshake {
 /// What a server finds in the request (RFC 6455 §4.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestChecks {
-    /// The method is `GET` (item 1).
-    pub method_is_get: bool,
+    /// The method is `GET` (item 1). `None` when cut.
+    pub method_is_get: Option<bool>,
     /// The version in the request line; must be at least 1.1 (item 1). `None` when cut.
     pub version: Option<Version>,
     /// `Host` (item 2).
@@ -189,6 +191,8 @@ pub enum Accept {
 pub enum Subprotocol {
     /// A head was cut before it told.
     Unknown,
+    /// This one; whether it was offered is not known.
+    Unchecked(Box<str>),
     /// None offered, none selected.
     None,
     /// One of those offered.
@@ -201,4 +205,192 @@ pub enum Subprotocol {
     Empty,
     /// Several values or several fields.
     Several,
+}
+
+impl Subprotocol {
+    /// The one value in the answer, offered or not.
+    #[must_use]
+    pub fn value(&self) -> Option<&str> {
+        match self {
+            Subprotocol::Selected(value) | Subprotocol::NotOffered(value) | Subprotocol::Unchecked(value) => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Handshake {
+    /// Checks both heads. `certain` tells whether they surely belong together.
+    #[must_use]
+    pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
+        Handshake {
+            request: request.map(RequestChecks::of),
+            response: response.map(|response| ResponseChecks::of(request, response, certain)),
+        }
+    }
+}
+
+impl RequestChecks {
+    fn of(request: &RequestHead) -> RequestChecks {
+        let head = &request.head;
+        let extensions = ExtensionList::parse(head.headers("sec-websocket-extensions"));
+        let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
+        RequestChecks {
+            // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
+            method_is_get: (!cut_in_method).then(|| request.method() == "GET"),
+            version: request.version,
+            host: head.presence("host"),
+            upgrade: token(head, "upgrade", "websocket"),
+            connection: token(head, "connection", "upgrade"),
+            key: accept::check_key(request),
+            key_is_rfc_sample: request.websocket_key() == Some(accept::RFC_SAMPLE_KEY),
+            websocket_version: websocket_version(head),
+            draft: draft(head),
+            origin: match head.presence("origin") {
+                Presence::Missing | Presence::Unknown => head.presence("sec-websocket-origin"),
+                seen => seen,
+            },
+            subprotocols: offered_subprotocols(request),
+            extensions: head.presence("sec-websocket-extensions"),
+            extensions_malformed: extensions.malformed,
+            extension_names: names(&extensions),
+        }
+    }
+}
+
+impl ResponseChecks {
+    fn of(request: Option<&RequestHead>, response: &ResponseHead, certain: bool) -> ResponseChecks {
+        let head = &response.head;
+        let offers = request.map_or_else(ExtensionList::default, |request| {
+            ExtensionList::parse(request.head.headers("sec-websocket-extensions"))
+        });
+        let offers_known = certain && request.is_some_and(|request| request.head.is_complete());
+        let answer = ExtensionList::parse(head.headers("sec-websocket-extensions"));
+        let (compression, violations) = deflate::negotiate(&offers, offers_known, &answer, head.is_complete());
+        ResponseChecks {
+            status: response.status,
+            version: response.version,
+            upgrade: token(head, "upgrade", "websocket"),
+            connection: token(head, "connection", "upgrade"),
+            accept: accept::check_accept(request, response, certain),
+            subprotocol: selected_subprotocol(request.filter(|_| certain), head),
+            extensions: head.presence("sec-websocket-extensions"),
+            extensions_malformed: answer.malformed,
+            extension_names: names(&answer),
+            violations,
+            compression,
+            content_length: head.presence("content-length"),
+            transfer_encoding: head.presence("transfer-encoding"),
+            versions_offered: head.list("sec-websocket-version").take(MAX_VERSIONS).map(Into::into).collect(),
+        }
+    }
+}
+
+/// How many values of an answer's `Sec-WebSocket-Version` are kept.
+const MAX_VERSIONS: usize = 16;
+
+fn names(list: &ExtensionList<'_>) -> Vec<Box<str>> {
+    let mut names: Vec<Box<str>> = Vec::new();
+    for extension in &list.extensions {
+        if !names.iter().any(|name| name.eq_ignore_ascii_case(extension.name)) {
+            names.push(extension.name.into());
+        }
+    }
+    names
+}
+
+/// RFC 6455 §4.2.1, items 3 and 4: the list contains the token, compared without case.
+fn token(head: &Head, field: &str, wanted: &str) -> Token {
+    let (mut found, mut others) = (false, false);
+    for element in head.list(field) {
+        if element.eq_ignore_ascii_case(wanted) {
+            found = true;
+        } else {
+            others = true;
+        }
+    }
+    match (found, head.presence(field)) {
+        (true, _) if others => Token::Among,
+        (true, _) => Token::Sole,
+        (false, Presence::Missing) => Token::Missing,
+        (false, _) if !head.is_complete() => Token::Unknown,
+        (false, _) => Token::Lacking,
+    }
+}
+
+fn websocket_version(head: &Head) -> WebSocketVersion {
+    match head.presence("sec-websocket-version") {
+        Presence::Unknown => WebSocketVersion::Unknown,
+        Presence::Missing => WebSocketVersion::Missing,
+        Presence::Several => WebSocketVersion::Multiple,
+        Presence::One => match head.header("sec-websocket-version").map(number) {
+            Some(Some(13)) => WebSocketVersion::Rfc6455,
+            Some(Some(other)) => WebSocketVersion::Other(other),
+            _ => WebSocketVersion::Malformed,
+        },
+    }
+}
+
+/// A decimal number without sign, as RFC 6455 §4.3 writes versions, but with any number of digits that fits.
+fn number(value: &str) -> Option<u32> {
+    if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
+}
+
+fn draft(head: &Head) -> Option<Draft> {
+    let there = |name| head.header(name).is_some();
+    if there("sec-websocket-key1") || there("sec-websocket-key2") {
+        return Some(Draft::Hixie76);
+    }
+    match websocket_version(head) {
+        WebSocketVersion::Other(version) if version < 13 => Some(Draft::Hybi(version)),
+        // hixie-75 knew no Sec-WebSocket fields at all; `WebSocket-Protocol` is its own.
+        WebSocketVersion::Missing
+            if there("websocket-protocol")
+                && head.presence("sec-websocket-key") == Presence::Missing
+                && token(head, "upgrade", "websocket").present() == Some(true) =>
+        {
+            Some(Draft::Hixie75)
+        }
+        _ => None,
+    }
+}
+
+fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
+    let mut values: Vec<&str> = request.subprotocols().collect();
+    let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+    let is_token = |value: &&str| value.bytes().all(is_token_byte);
+    let fields = request.head.headers("sec-websocket-protocol");
+    // RFC 6455 §4.1, item 10 on the request: one or more values, each a token, each once.
+    let malformed =
+        !values.iter().all(is_token) || fields.into_iter().any(|value| value.split(',').all(|it| trim(it).is_empty()));
+    values.sort_unstable();
+    let duplicate = values.windows(2).any(|pair| pair[0] == pair[1]);
+    OfferedSubprotocols { count, may_be_more: !request.head.is_complete(), malformed, duplicate }
+}
+
+/// `request` only when it surely belongs to the answer.
+fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
+    match head.presence("sec-websocket-protocol") {
+        Presence::Unknown => Subprotocol::Unknown,
+        // RFC 6455 §11.3.4: the field must not appear more than once in an answer.
+        Presence::Several => Subprotocol::Several,
+        Presence::Missing => match request.map(|request| (request.head.is_complete(), request.subprotocols().next())) {
+            None | Some((false, None)) => Subprotocol::Unknown,
+            Some((true, None)) => Subprotocol::None,
+            Some((_, Some(_))) => Subprotocol::NoneSelected,
+        },
+        Presence::One => match head.header("sec-websocket-protocol").unwrap_or_default() {
+            "" => Subprotocol::Empty,
+            value if value.contains(',') => Subprotocol::Several,
+            // RFC 6455 §4.1, item 6 on the answer: it must be one of those offered; compared with case.
+            value => match request {
+                Some(request) if request.subprotocols().any(|offered| offered == value) => {
+                    Subprotocol::Selected(value.into())
+                }
+                Some(request) if request.head.is_complete() => Subprotocol::NotOffered(value.into()),
+                _ => Subprotocol::Unchecked(value.into()),
+            },
+        },
+    }
 }

@@ -41,8 +41,6 @@ pub enum Completeness {
     CutInFields,
     /// Not even the start line is whole.
     CutInStartLine,
-    /// Only the start line was kept, although the rest was there (an ordinary request that proved interesting later).
-    StartLineOnly,
 }
 
 /// What in a head is not as RFC 9112 wants it. Read all the same.
@@ -84,7 +82,7 @@ pub struct Head {
 }
 
 /// Where a head lies, given to its constructor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) first: Stamp,
@@ -102,7 +100,7 @@ impl Head {
             ..Deviations::default()
         };
         let kept = match completeness {
-            Completeness::Complete | Completeness::StartLineOnly | Completeness::CutInStartLine => raw,
+            Completeness::Complete | Completeness::CutInStartLine => raw,
             Completeness::CutInFields => &raw[..memchr::memrchr(b'\n', raw).map_or(raw.len(), |at| at + 1)],
         };
         let mut bytes = kept.to_vec();
@@ -416,7 +414,7 @@ fn lines(block: &str) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// Name, value and whether white space stood before the colon. `None` when the line is no field.
-fn split_field(line: &str) -> Option<(&str, &str, bool)> {
+pub(super) fn split_field(line: &str) -> Option<(&str, &str, bool)> {
     let colon = line.find(':')?;
     let name = trim(&line[..colon]);
     if name.is_empty() || !name.bytes().all(is_token_byte) {
@@ -433,7 +431,7 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// Replaces obsolete line folding by as many spaces, in place, and notes odd line ends.
-fn unfold(bytes: &mut [u8], deviations: &mut Deviations) {
+pub(super) fn unfold(bytes: &mut [u8], deviations: &mut Deviations) {
     let mut at = 0;
     let mut start_line = true;
     while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {

@@ -13,14 +13,19 @@
 //! This room never judges, never redacts, never decodes content codings, and never reports as missing what was
 //! only not captured.
 
+pub mod accept;
+mod body;
 pub mod deflate;
 pub mod event;
 pub mod extension;
+mod half;
 pub mod handshake;
 pub mod head;
+mod held;
 mod observer;
 pub mod proxy;
 pub mod sniff;
+mod survey;
 pub mod switch;
 
 pub use deflate::{Compression, Deed, Deflate, Violation};
@@ -49,3 +54,6 @@ pub const MAX_PENDING: usize = 64;
 pub const MAX_INTERIM: usize = 8;
 /// How many exchanges of [`ExchangeKind::Plain`] are reported per connection.
 pub const MAX_PLAIN: u32 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,11 @@ impl EarlyData {
         self.pieces.is_empty()
     }
 
+    /// Where it begins.
+    pub(super) fn first_offset(&self) -> Option<u64> {
+        self.pieces.first().map(|piece| piece.offset)
+    }
+
     /// The events in order, all of [`Direction::ToServer`], an end included.
     pub fn events(&self) -> impl Iterator<Item = (Stamp, Direction, StreamEvent<'_>)> {
         self.pieces.iter().map(|piece| {
