@@ -4,6 +4,10 @@
 pub const CLOSE_NOTIFY: u8 = 0;
 /// user_canceled: precedes a close_notify that is no error.
 pub const USER_CANCELED: u8 = 90;
+/// handshake_failure: no common ground, or a client without a certificate.
+pub const HANDSHAKE_FAILURE: u8 = 40;
+/// certificate_required: the client has shown none.
+pub const CERTIFICATE_REQUIRED: u8 = 116;
 
 /// `warning` or `fatal`.
 #[must_use]

@@ -14,6 +14,7 @@ pub mod certificate;
 mod channel;
 pub mod facts;
 mod handshake;
+pub mod keyless;
 mod keylog;
 mod observer;
 mod open;
