@@ -11,6 +11,8 @@
 //! Layers never call each other. This file drains one and feeds the next, decides what first bytes are, and
 //! swaps HTTP for WebSocket with the bytes that followed the 101. It forms no opinion.
 
+use std::fmt;
+
 use super::record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_HTTP_FACTS, MAX_PLAIN};
 use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, SwitchTo};
 use crate::packet::{Endpoint, Segment, Stamp};
@@ -31,14 +33,8 @@ const MAX_HELD_EVENTS: usize = 64;
 /// Bytes of one direction that are enough to tell any protocol we know.
 const ENOUGH: usize = 24;
 
-/// Which events are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// Openings and handshakes.
-    pub handshakes: bool,
-    /// Frames and messages.
-    pub websocket: websocket::Interest,
-}
+/// Which frames and messages are wanted as events; facts are gathered in any case.
+pub type Interest = websocket::Interest;
 
 /// What a connection needs from outside.
 #[derive(Clone, Copy, Debug)]
@@ -104,12 +100,28 @@ struct Undecided {
     weighed: usize,
 }
 
-#[derive(Debug)]
 enum Layer {
     Undecided(Box<Undecided>),
     Foreign,
     Http(Box<Http>),
     WebSocket(Box<WebSocket>),
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layer::Undecided(_) => "undecided",
+            Layer::Foreign => "foreign",
+            Layer::Http(_) => "http",
+            Layer::WebSocket(_) => "websocket",
+        })
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("tls", &self.tls.is_some()).field("layer", &self.layer).finish_non_exhaustive()
+    }
 }
 
 impl Default for Layer {
@@ -119,7 +131,7 @@ impl Default for Layer {
 }
 
 /// The layers of one connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stack {
     layer: Layer,
     tls: Option<Box<Tls>>,
@@ -528,7 +540,7 @@ impl<N: Note> Desk<'_, N> {
             Compression::Off | Compression::Unknown => None,
         };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
-        let interest = self.context.interest.websocket;
+        let interest = self.context.interest;
         Layer::WebSocket(Box::new(WebSocket::new(Options { deflate, start, interest })))
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn no_subprotocol_selected(case: &Case<'_>) -> bool {
 
 /// How it ended.
 #[must_use]
-pub fn outcome(case: &Case<'_>) -> Outcome {
+pub(super) fn outcome(case: &Case<'_>) -> Outcome {
     let Some(entry) = case.entry else { return before_http(case) };
     if entry.websocket.is_none() {
         return not_upgraded(case);
@@ -156,7 +156,7 @@ fn not_upgraded(case: &Case<'_>) -> Outcome {
 
 /// What each program was told.
 #[must_use]
-pub fn application_view(case: &Case<'_>, outcome: Outcome) -> ApplicationView {
+pub(super) fn application_view(case: &Case<'_>, outcome: Outcome) -> ApplicationView {
     match outcome {
         Outcome::TcpFailed | Outcome::TlsFailed => ApplicationView { client: Some(ABNORMAL), server: None },
         Outcome::UpgradeFailed => {

@@ -91,7 +91,7 @@ fn request_faults(
     let stripped = checks.upgrade.present() == Some(false) || checks.connection.present() == Some(false);
     let shows_intent = matches!(checks.key, Key::Valid | Key::Malformed | Key::Multiple)
         || matches!(checks.websocket_version, WebSocketVersion::Rfc6455 | WebSocketVersion::Other(_));
-    if !checks.method_is_get {
+    if checks.method_is_get == Some(false) {
         let summary = format!("The upgrade request is a {} request; it must be a GET.", word(request.method()));
         fault(&METHOD_NOT_GET, Confidence::Proven, summary, "upgrade request");
         return;
@@ -302,7 +302,7 @@ fn answer_faults(
             "The client offered subprotocols and the server chose none; most clients refuse that.".into(),
             "101 without Sec-WebSocket-Protocol",
         ),
-        Subprotocol::Unknown | Subprotocol::None | Subprotocol::Selected(_) => {}
+        Subprotocol::Unknown | Subprotocol::Unchecked(_) | Subprotocol::None | Subprotocol::Selected(_) => {}
     }
     let unasked = checks
         .violations
@@ -363,7 +363,7 @@ fn refused(exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
         .as_ref()
         .and_then(|handshake| handshake.request.as_ref())
         .is_some_and(|checks| {
-            checks.method_is_get
+            checks.method_is_get == Some(true)
                 && checks.upgrade.present() == Some(true)
                 && checks.connection.present() == Some(true)
                 && checks.key == Key::Valid

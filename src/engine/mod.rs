@@ -4,10 +4,12 @@
 
 mod dispatch;
 mod event;
+mod judgement;
 mod run;
 mod shard;
 
-pub use dispatch::{Name, SHARDS};
+pub use dispatch::{Name, SHARDS, Wanted};
 pub use event::{Event, Local, Numbering, Observer, Silent};
+pub use judgement::Judgement;
 pub use run::{Analysis, Feed, Known, NAMES, Options, Walked, WantedFactory, run};
-pub use shard::LINGER;
+pub use shard::{Finished, LINGER};

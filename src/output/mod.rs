@@ -6,6 +6,7 @@
 //! terminal raw. Nothing in this room reads packets, knows an engine type or decides anything.
 
 pub mod community_id;
+pub mod convert;
 pub mod json;
 pub mod model;
 pub mod ndjson;

@@ -168,6 +168,8 @@ pub struct TcpFacts {
     pub closing: Closing,
     /// The packet it was.
     pub closed_at: Option<Stamp>,
+    /// First sequence numbers of client and server, where known.
+    pub initial_sequence: [Option<u32>; 2],
     /// An ICMP error about this connection.
     pub icmp: Option<IcmpError>,
     sides: [SideFacts; 2],
@@ -186,6 +188,7 @@ impl TcpFacts {
             first_closer: None,
             closing: Closing::None,
             closed_at: None,
+            initial_sequence: [None; 2],
             icmp: None,
             sides: [SideFacts::default(); 2],
         }

@@ -70,7 +70,9 @@ impl Connection {
     /// What is known, at the end.
     #[must_use]
     pub fn into_facts(self) -> TcpFacts {
-        self.facts
+        let mut facts = self.facts;
+        facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
+        facts
     }
 
     /// Which way a segment of this connection travels.
