@@ -414,18 +414,22 @@ fn chunks_with_a_stop_give_every_packet_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn corruption_never_panics_and_chunking_never_shows(
         which in 0usize..6,
-        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        hits in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()], 1usize..5),
+            1..8,
+        ),
         sizes in prop::collection::vec(1usize..200, 1..6),
     ) {
         let mut file = every_file().swap_remove(which);
-        for (index, value) in hits {
+        for (index, value, width) in hits {
             let at = index.index(file.len());
-            file[at] = value;
+            let end = file.len().min(at + width);
+            file[at..end].fill(value);
         }
         let mut whole = Walker::new();
         let mut packets = Vec::new();
