@@ -75,7 +75,8 @@ impl LiveOptions {
 /// What the kernel counted since the capture was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveStatistics {
-    /// Packets that passed the filter, including those dropped afterwards (on Linux).
+    /// Packets that passed the filter, including those dropped afterwards (on Linux, where the loopback
+    /// interface counts each twice).
     pub received: u64,
     /// Packets lost because they were not read fast enough: the kernel's buffer was full.
     pub dropped: u64,
