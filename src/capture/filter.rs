@@ -73,6 +73,7 @@ mod with_libpcap {
 
     use super::super::bpf::{Instruction, accepts};
     use super::super::link_type::{libpcap_link_type, link_type_name};
+    use super::super::walker::NOT_A_PACKET;
     use super::{Error, Filter};
     use crate::packet::{LinkType, Packet};
 
@@ -150,6 +151,9 @@ mod with_libpcap {
         /// where the expression makes no sense for a link type, its packets do not pass, and
         /// [`problem`](Self::problem) says so.
         pub fn matches(&mut self, packet: &Packet<'_>) -> bool {
+            if packet.link == NOT_A_PACKET {
+                return false;
+            }
             let index = match self.programs.iter().position(|program| program.link == packet.link) {
                 Some(index) => index,
                 None if self.programs.len() >= MAX_PROGRAMS => return false,
@@ -278,6 +282,20 @@ mod with_libpcap {
             assert!(filter.problem().unwrap().contains("RAW packets"));
             // An expression for one link type only is no nonsense.
             assert!(Filter::compile("wlan type mgt").is_ok());
+        }
+
+        #[test]
+        fn link_types_without_end_are_bounded() {
+            let mut filter = Filter::compile("len > 0").unwrap();
+            let bytes = frame(false, 4, (1, 2), 0, b"");
+            assert!(!filter.matches(&packet(&[], 0, NOT_A_PACKET.0)));
+            assert_eq!(filter.problem(), None);
+            for link in 1000..3000 {
+                filter.matches(&packet(&bytes, bytes.len() as u32, link));
+            }
+            assert_eq!(filter.programs.len(), MAX_PROGRAMS);
+            assert!(filter.problem().unwrap().contains("first 64 link types"));
+            assert!(filter.matches(&packet(&bytes, bytes.len() as u32, 1)), "those known before still work");
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! Packets from a network interface, through libpcap.
 //!
 //! The interface is read without blocking: libpcap's ring is emptied in bulk, and between two looks the
-//! thread sleeps a few milliseconds. So an idle interface returns the control as promptly as a busy one, and
+//! thread sleeps for at most a few milliseconds. So an idle interface returns the control as promptly as a busy one, and
 //! stopping needs no signal.
 
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use crate::packet::{Batch, LinkType, PacketRef};
 /// How long a batch waits for packets.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Pause between two looks at an interface that has nothing.
-const NAP: Duration = Duration::from_millis(5);
+/// Pauses between two looks at an interface that has nothing: the first, doubled up to the longest.
+const SHORTEST_NAP: Duration = Duration::from_micros(500);
+const LONGEST_NAP: Duration = Duration::from_millis(8);
 
 /// After how many milliseconds the kernel hands over a ring block that is not full.
 const KERNEL_TIMEOUT_MS: i32 = 50;
@@ -31,6 +32,10 @@ const PACKETS_PER_CALL: usize = 1024;
 
 /// Snap length when none is asked for: all of every packet. libpcap's own largest.
 pub const DEFAULT_SNAPLEN: u32 = 262_144;
+
+/// Size of the kernel's buffer in KiB when none is asked for. libpcap's own 2 MiB hold no more than what a
+/// local connection sends in a millisecond or two.
+pub const DEFAULT_BUFFER_KIB: u32 = 16 << 10;
 
 /// `LINKTYPE_LINUX_SLL2`: what the device `any` gives when asked; it tells the interface of each packet.
 const LINUX_SLL2: i32 = 276;
@@ -42,8 +47,8 @@ pub struct LiveOptions {
     pub interface: String,
     /// Bytes kept of each packet; at most [`DEFAULT_SNAPLEN`].
     pub snaplen: u32,
-    /// Size of the kernel's buffer in KiB; `None` for libpcap's own (2 MiB on Linux).
-    pub buffer_kib: Option<u32>,
+    /// Size of the kernel's buffer in KiB.
+    pub buffer_kib: u32,
     /// Whether to ask the interface for packets that are addressed to others.
     pub promiscuous: bool,
     /// A filter in libpcap's language, applied by the kernel where it can.
@@ -59,7 +64,7 @@ impl LiveOptions {
         Self {
             interface: interface.into(),
             snaplen: DEFAULT_SNAPLEN,
-            buffer_kib: None,
+            buffer_kib: DEFAULT_BUFFER_KIB,
             promiscuous: true,
             filter: None,
             count: None,
@@ -70,7 +75,8 @@ impl LiveOptions {
 /// What the kernel counted since the capture was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveStatistics {
-    /// Packets that passed the filter, including those dropped afterwards (on Linux).
+    /// Packets that passed the filter, including those dropped afterwards (on Linux, where the loopback
+    /// interface counts each twice).
     pub received: u64,
     /// Packets lost because they were not read fast enough: the kernel's buffer was full.
     pub dropped: u64,
@@ -125,12 +131,10 @@ impl Live {
             let mut inactive = pcap::Capture::from_device(interface.as_str())?
                 .snaplen(snaplen as i32)
                 .promisc(promiscuous)
-                .timeout(KERNEL_TIMEOUT_MS);
+                .timeout(KERNEL_TIMEOUT_MS)
+                .buffer_size(i32::try_from(u64::from(buffer_kib) * 1024).unwrap_or(i32::MAX));
             if nanoseconds {
                 inactive = inactive.precision(Precision::Nano);
-            }
-            if let Some(kib) = buffer_kib {
-                inactive = inactive.buffer_size(i32::try_from(u64::from(kib) * 1024).unwrap_or(i32::MAX));
             }
             inactive.open()
         };
@@ -210,6 +214,7 @@ impl Live {
             return Ok(false);
         }
         let deadline = Instant::now() + PATIENCE;
+        let mut nap = SHORTEST_NAP;
         loop {
             // Looked at before the packets are fetched, so that what came before the stop is still handed on.
             let stopping = self.stop.is_stopped();
@@ -234,7 +239,8 @@ impl Live {
                 return Ok(true);
             }
             if got == 0 {
-                thread::sleep(NAP);
+                thread::sleep(nap);
+                nap = LONGEST_NAP.min(nap * 2);
             }
         }
     }
@@ -424,7 +430,7 @@ mod tests {
             options.filter = Some(filter);
             options.count = Some(4);
             options.snaplen = 60;
-            options.buffer_kib = Some(4096);
+            options.buffer_kib = 4096;
         };
         let Some(mut live) = loopback(options, "lo") else { return };
         talk(&listener, &[b'x'; 3000]);

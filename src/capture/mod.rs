@@ -33,7 +33,7 @@ pub use format::{Compression, Format};
 pub use interfaces::{Interface, interfaces, missing_permission};
 pub use link_type::link_type_name;
 #[cfg(feature = "live")]
-pub use live::{DEFAULT_SNAPLEN, Live, LiveOptions, LiveStatistics, StopHandle};
+pub use live::{DEFAULT_BUFFER_KIB, DEFAULT_SNAPLEN, Live, LiveOptions, LiveStatistics, StopHandle};
 pub use merge::Capture;
 #[cfg(all(feature = "live", unix))]
 pub use privileges::drop_privileges;

@@ -48,6 +48,8 @@ pub struct FileSummary {
     pub packets: u64,
     /// Packets that have no time in the file, and were given the time of the packet before them.
     pub untimed_packets: u64,
+    /// Secrets blocks left out because of their size; see [`MAX_PENDING_SECRETS`](super::MAX_PENDING_SECRETS).
+    pub secrets_refused: u64,
     /// Bytes read of the file as it lies on disk.
     pub bytes: u64,
     /// Its size on disk, for a regular file.
@@ -261,6 +263,7 @@ impl Source {
             link_types: self.walker.link_types().to_vec(),
             packets: self.walker.packets(),
             untimed_packets: self.walker.untimed_packets(),
+            secrets_refused: self.walker.secrets_refused(),
             bytes: self.road.total(),
             size: self.file.as_ref().map(|(_, size)| *size),
             // A read that failed leaves a cut record behind, which is the failure's doing and not the file's.
@@ -371,6 +374,7 @@ impl ChunkedFile {
             link_types: walker.link_types().to_vec(),
             packets: walker.packets(),
             untimed_packets: walker.untimed_packets(),
+            secrets_refused: walker.secrets_refused(),
             bytes: if walker.truncated() { self.length } else { walker.position() },
             size: Some(self.length),
             truncated: failure.is_none() && walker.truncated(),

@@ -90,6 +90,7 @@ fn a_file_larger_than_the_arena_is_read_whole() {
             link_types: vec![LinkType(1)],
             packets: 2504,
             untimed_packets: 0,
+            secrets_refused: 0,
             bytes: contents.len() as u64,
             size: Some(contents.len() as u64),
             truncated: false,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::build::*;
 use super::{Seen, seen, walk, walk_in_pieces};
 use crate::capture::Format;
-use crate::capture::walker::{MAX_CAPTURED, NOT_A_PACKET, Walker};
+use crate::capture::walker::{MAX_BLOCK, MAX_CAPTURED, MAX_PENDING_SECRETS, NOT_A_PACKET, Walker};
 use crate::packet::LinkType;
 
 fn packet(at: i64, link: u16, bytes: Vec<u8>, original: u32) -> Seen {
@@ -141,6 +141,24 @@ fn secrets_of_other_kinds_are_left_out() {
     let (_, mut walker) = walk(&file);
     assert_eq!(walker.take_secrets(), [b"tls".to_vec(), b"text".to_vec()]);
     assert_eq!(walker.error(), None);
+}
+
+#[test]
+fn secrets_without_end_are_bounded() {
+    let order = Order::Big;
+    let key_log = |length| secrets(order, 0x544c_534b, &vec![b'x'; length]);
+    // One block longer than any that is kept whole.
+    let mut file = [section(order), key_log(MAX_BLOCK as usize), key_log(5)].concat();
+    let (_, mut walker) = walk(&file);
+    assert_eq!(walker.take_secrets(), [b"xxxxx"]);
+    assert_eq!((walker.secrets_refused(), walker.error()), (1, None));
+    // Several that nobody takes.
+    file = section(order);
+    for _ in 0..3 {
+        file.extend(key_log(MAX_PENDING_SECRETS / 2 - 100_000));
+    }
+    let (_, mut walker) = walk(&file);
+    assert_eq!((walker.take_secrets().len(), walker.secrets_refused()), (2, 1));
 }
 
 /// The time of a packet with these ticks on an interface with these options.
@@ -414,18 +432,22 @@ fn chunks_with_a_stop_give_every_packet_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn corruption_never_panics_and_chunking_never_shows(
         which in 0usize..6,
-        hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        hits in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![Just(0u8), Just(1), Just(0xff), any::<u8>()], 1usize..5),
+            1..8,
+        ),
         sizes in prop::collection::vec(1usize..200, 1..6),
     ) {
         let mut file = every_file().swap_remove(which);
-        for (index, value) in hits {
+        for (index, value, width) in hits {
             let at = index.index(file.len());
-            file[at] = value;
+            let end = file.len().min(at + width);
+            file[at..end].fill(value);
         }
         let mut whole = Walker::new();
         let mut packets = Vec::new();

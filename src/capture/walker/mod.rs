@@ -39,7 +39,7 @@ pub struct Walked {
     /// Position of the first byte that was not consumed; show it again, first, in the next call.
     pub end: usize,
     /// How many bytes must be there from `end` on to get any further; 0 when nothing follows: the input
-    /// ended, or it is damaged.
+    /// ended, or it is damaged. After a stop it is 1: whatever follows is progress.
     pub need: usize,
 }
 
@@ -117,6 +117,11 @@ impl Walker {
 
     /// As [`walk`](Self::walk), but leaves alone every record that begins at `stop` or behind it. A record
     /// that begins before `stop` may end behind it.
+    ///
+    /// So chunks that several threads read, each with some slack behind its end, can be walked in order:
+    /// `stop` is the chunk's length without the slack, and the next chunk's `start` is this one's
+    /// [`Walked::end`] less that length. Where `end` lies before `stop` and `need` is not 0, the slack was
+    /// too short for a record: show `need` bytes from there.
     pub fn walk_until(
         &mut self,
         bytes: &[u8],
@@ -252,7 +257,8 @@ impl Walker {
         std::mem::take(&mut self.seen.secrets)
     }
 
-    /// Secrets blocks that were left out because more than [`MAX_PENDING_SECRETS`] bytes were waiting.
+    /// Secrets blocks that were left out because more than [`MAX_PENDING_SECRETS`] bytes were waiting, or
+    /// because they were longer than [`MAX_BLOCK`].
     #[must_use]
     pub fn secrets_refused(&self) -> u64 {
         self.seen.secrets_refused

@@ -254,6 +254,10 @@ impl Reader {
             *place += self.section_header(rest, offset)?;
             return Ok(());
         }
+        if kind == ENHANCED_PACKET {
+            // The ordinary road takes it as soon as its fixed part is there.
+            return Err(Pause::Need(PACKET_HEADER));
+        }
         let length = u32_at::<BIG>(rest, 4);
         if length < BLOCK_OVERHEAD {
             return Err(Pause::Damaged(format!(
@@ -262,7 +266,7 @@ impl Reader {
         }
         let least = match kind {
             INTERFACE_DESCRIPTION => 20,
-            PACKET | ENHANCED_PACKET => 32,
+            PACKET => 32,
             SIMPLE_PACKET => 16,
             DECRYPTION_SECRETS => 20,
             CUSTOM | CUSTOM_NOT_COPIED | JOURNAL_EXPORT => return self.begin_skip(place, offset, length, true),
@@ -295,9 +299,7 @@ impl Reader {
             INTERFACE_DESCRIPTION => self.interface_description::<BIG>(block, offset, seen)?,
             DECRYPTION_SECRETS => decryption_secrets::<BIG>(block, seen),
             SIMPLE_PACKET => self.simple_packet::<BIG>(block, at, offset, packets, seen)?,
-            PACKET => self.obsolete_packet::<BIG>(block, at, offset, packets)?,
-            // A whole enhanced packet block has its fixed part, so the ordinary road takes it.
-            _ => return Err(Pause::Damaged(format!("the block at byte {offset} is no packet"))),
+            _ => self.obsolete_packet::<BIG>(block, at, offset, packets)?,
         }
         *place = at + whole;
         Ok(())
