@@ -175,7 +175,8 @@ impl<'a> Case<'a> {
     /// Data messages in both directions.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        self.websocket().map_or(0, |websocket| Direction::BOTH.map(|direction| websocket[direction].messages).iter().sum())
+        self.websocket()
+            .map_or(0, |websocket| Direction::BOTH.map(|direction| websocket[direction].messages).iter().sum())
     }
 
     /// Nanoseconds between the last payload byte of either side and `at`.

@@ -261,7 +261,11 @@ fn leg(subjects: &[Subject<'_>], verdicts: &[Verdict], front: usize, back: usize
 /// The proxy hung up on both sides at the same moment, and neither side had given it a reason.
 fn proxy_ended_both(f: &Case<'_>, b: &Case<'_>, both: Vec<usize>, f_at: Stamp, b_at: Stamp) -> Vec<Shared> {
     let at = f_at.at.min(b_at.at);
-    let last = [f, b].iter().filter_map(|case| case.tcp().last_payload()).filter(|last| last.at <= at).max_by_key(|last| last.at);
+    let last = [f, b]
+        .iter()
+        .filter_map(|case| case.tcp().last_payload())
+        .filter(|last| last.at <= at)
+        .max_by_key(|last| last.at);
     let Some(last) = last else { return Vec::new() };
     let idle = at - last.at;
     if idle <= f.rtt_ns().min(b.rtt_ns()).max(SAME_MOMENT) {
@@ -351,8 +355,10 @@ fn reconnect_loop(subjects: &[Subject<'_>], verdicts: &[Verdict], attempts: Vec<
     let first = case(attempts[0]);
     let last = case(attempts[attempts.len() - 1]);
     let span = last.tcp().last.at - first.tcp().first.at;
-    let rules: Vec<&str> =
-        attempts.iter().filter_map(|index| verdicts[*index].root_cause.map(|cause| verdicts[*index].findings[cause].rule.id)).collect();
+    let rules: Vec<&str> = attempts
+        .iter()
+        .filter_map(|index| verdicts[*index].root_cause.map(|cause| verdicts[*index].findings[cause].rule.id))
+        .collect();
     let same = rules.windows(2).all(|pair| pair[0] == pair[1]) && rules.len() == attempts.len();
     let why = if same { format!(", each time for the same reason ({})", rules[0]) } else { String::new() };
     let mut finding = Finding::new(

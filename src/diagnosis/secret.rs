@@ -33,10 +33,12 @@ pub(crate) const SECRET_WORDS: &[&str] = &[
 ];
 
 /// Endings that make a single word the name of a secret: `authtoken`, `JSESSIONID`, `PHPSESSID`.
-pub(crate) const SECRET_ENDINGS: &[&str] = &["token", "secret", "password", "apikey", "accesskey", "sessionid", "sessid"];
+pub(crate) const SECRET_ENDINGS: &[&str] =
+    &["token", "secret", "password", "apikey", "accesskey", "sessionid", "sessid"];
 
 /// Words that make a following `key` a secret.
-pub(crate) const KEY_KINDS: &[&str] = &["api", "access", "secret", "private", "auth", "session", "account", "shared", "master"];
+pub(crate) const KEY_KINDS: &[&str] =
+    &["api", "access", "secret", "private", "auth", "session", "account", "shared", "master"];
 
 /// Names that are secrets only in the query of a URL; elsewhere they mean too many other things.
 pub(crate) const SECRET_IN_QUERY: &[&str] = &["key", "id", "sid", "code", "connectionid"];

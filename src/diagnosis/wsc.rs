@@ -3,9 +3,8 @@
 use super::case::{Case, Deed, duration, the};
 use super::catalogue::wsc::{
     ABNORMAL_CLOSE, BAD_GATEWAY, CLEAN_CLOSE, CLIENT_CLOSED_TCP_FIRST, CLOSE_NO_STATUS, CLOSE_TIMEOUT, GOING_AWAY,
-    HALF_CLOSE, INTERNAL_ERROR, MANDATORY_EXT, POLICY, PRIVATE_CODE, PROTOCOL_ERROR, REGISTERED_CODE,
-    RST_AFTER_CLOSE, SERVER_KEPT_TCP_OPEN, SERVICE_RESTART, SIMULTANEOUS_CLOSE, TOO_BIG, TRY_LATER,
-    UNSUPPORTED_OR_INVALID,
+    HALF_CLOSE, INTERNAL_ERROR, MANDATORY_EXT, POLICY, PRIVATE_CODE, PROTOCOL_ERROR, REGISTERED_CODE, RST_AFTER_CLOSE,
+    SERVER_KEPT_TCP_OPEN, SERVICE_RESTART, SIMULTANEOUS_CLOSE, TOO_BIG, TRY_LATER, UNSUPPORTED_OR_INVALID,
 };
 use super::catalogue::wsf::{MESSAGE_TOO_BIG, TOO_MANY_FRAGMENTS, WRONG_TYPE};
 use super::finding::{Confidence, Finding, Severity};
@@ -55,7 +54,11 @@ fn no_status(side: Side, close: &CloseFacts, judged: &mut Judged) {
     let finding = Finding::new(
         &CLOSE_NO_STATUS,
         Confidence::Proven,
-        format!("{} closed without saying why: its Close frame is empty, so the {} sees 1005.", the(side), side.other().name()),
+        format!(
+            "{} closed without saying why: its Close frame is empty, so the {} sees 1005.",
+            the(side),
+            side.other().name()
+        ),
     );
     judged.cause(Explains::Statement, finding.evidence(close.stamp, Some(side), "Close frame without a status code"));
 }
@@ -80,7 +83,13 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
         1000 => return,
         1001 => {
             let why = if side == Side::Client { "the page was left or the program ended" } else { "it is stopping" };
-            judged.note(say(&GOING_AWAY, Confidence::Likely, side, close, format!("{who} went away (1001): most likely {why}.")));
+            judged.note(say(
+                &GOING_AWAY,
+                Confidence::Likely,
+                side,
+                close,
+                format!("{who} went away (1001): most likely {why}."),
+            ));
             return;
         }
         1002 => {
@@ -89,16 +98,23 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
             }
             (&PROTOCOL_ERROR, format!("{who} closed with 1002: it saw a protocol error of the {}.", peer.name()))
         }
-        1003 => (&UNSUPPORTED_OR_INVALID, format!("{who} closed with 1003: it does not accept what the {} sent.", peer.name())),
+        1003 => (
+            &UNSUPPORTED_OR_INVALID,
+            format!("{who} closed with 1003: it does not accept what the {} sent.", peer.name()),
+        ),
         1007 => {
             if judged.explained(Explains::Deed) {
                 return;
             }
-            (&UNSUPPORTED_OR_INVALID, format!("{who} closed with 1007: a message of the {} was not valid.", peer.name()))
+            (
+                &UNSUPPORTED_OR_INVALID,
+                format!("{who} closed with 1007: a message of the {} was not valid.", peer.name()),
+            )
         }
-        1008 if close.reason.contains("Too many message fragments") => {
-            (&TOO_MANY_FRAGMENTS, format!("{who} closed with 1008: a message of the {} had too many fragments.", peer.name()))
-        }
+        1008 if close.reason.contains("Too many message fragments") => (
+            &TOO_MANY_FRAGMENTS,
+            format!("{who} closed with 1008: a message of the {} had too many fragments.", peer.name()),
+        ),
         1008 => (&POLICY, format!("{who} closed with 1008: the {} broke one of its rules.", peer.name())),
         1009 => {
             too_big(case, side, close, judged);
@@ -109,18 +125,36 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
         1012 => {
             judged.cause(
                 Explains::Statement,
-                say(&SERVICE_RESTART, Confidence::Likely, side, close, format!("{who} closed with 1012: it is restarting.")),
+                say(
+                    &SERVICE_RESTART,
+                    Confidence::Likely,
+                    side,
+                    close,
+                    format!("{who} closed with 1012: it is restarting."),
+                ),
             );
             return;
         }
         1013 => (&TRY_LATER, format!("{who} closed with 1013: it is overloaded and asks to try again later.")),
         1014 => (&BAD_GATEWAY, format!("{who} closed with 1014: the server behind it gave no usable answer.")),
         3000..=3999 => {
-            judged.note(say(&REGISTERED_CODE, Confidence::Proven, side, close, format!("{who} closed with {code}, a code that a library or framework defines.")));
+            judged.note(say(
+                &REGISTERED_CODE,
+                Confidence::Proven,
+                side,
+                close,
+                format!("{who} closed with {code}, a code that a library or framework defines."),
+            ));
             return;
         }
         4000..=4999 => {
-            judged.note(say(&PRIVATE_CODE, Confidence::Proven, side, close, format!("{who} closed with {code}, a code that the application defines.")));
+            judged.note(say(
+                &PRIVATE_CODE,
+                Confidence::Proven,
+                side,
+                close,
+                format!("{who} closed with {code}, a code that the application defines."),
+            ));
             return;
         }
         _ => return,
@@ -161,7 +195,12 @@ fn wrong_type(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judg
         Confidence::Likely,
         side,
         close,
-        format!("{} closed with 1003 right after the first {} message of the {}.", the(side), last.kind.name(), side.other().name()),
+        format!(
+            "{} closed with 1003 right after the first {} message of the {}.",
+            the(side),
+            last.kind.name(),
+            side.other().name()
+        ),
     )
     .evidence(last.stamp, Some(side.other()), format!("first {} message", last.kind.name()));
     judged.cause(Explains::Deed, finding);
@@ -185,7 +224,11 @@ fn too_big(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judged)
             Confidence::Likely,
             side,
             close,
-            format!("{} closed with 1009: the {} sent a message of {length} bytes, more than it accepts.", the(side), peer.name()),
+            format!(
+                "{} closed with 1009: the {} sent a message of {length} bytes, more than it accepts.",
+                the(side),
+                peer.name()
+            ),
         )
         .evidence(stamp, Some(peer), format!("message of {length} bytes on the wire")),
         None => say(
@@ -232,11 +275,24 @@ fn complete(case: &Case<'_>, outcome: Outcome, client: &CloseFacts, server: &Clo
     {
         let waited = left.at - second.stamp.at;
         let (rule, summary) = if waited >= SERVER_KEPT_OPEN {
-            (&SERVER_KEPT_TCP_OPEN, format!("After the closing handshake the server left TCP open; the client ended it {} later.", duration(waited)))
+            (
+                &SERVER_KEPT_TCP_OPEN,
+                format!(
+                    "After the closing handshake the server left TCP open; the client ended it {} later.",
+                    duration(waited)
+                ),
+            )
         } else {
-            (&CLIENT_CLOSED_TCP_FIRST, "After the closing handshake the client ended TCP first, which is harmless.".to_owned())
+            (
+                &CLIENT_CLOSED_TCP_FIRST,
+                "After the closing handshake the client ended TCP first, which is harmless.".to_owned(),
+            )
         };
-        judged.note(Finding::new(rule, Confidence::Proven, summary).evidence(left, Some(Side::Client), "the client ends TCP"));
+        judged.note(Finding::new(rule, Confidence::Proven, summary).evidence(
+            left,
+            Some(Side::Client),
+            "the client ends TCP",
+        ));
     }
 }
 

@@ -59,12 +59,8 @@ fn rule_of(kind: ViolationKind) -> (&'static Rule, &'static str) {
         ViolationKind::DataAfterClose | ViolationKind::FrameAfterClose => {
             (&wsf::DATA_AFTER_CLOSE, "went on sending after its own Close frame")
         }
-        ViolationKind::Desynchronised => {
-            (&wsf::STREAM_DESYNC, "sent bytes that are no WebSocket frames")
-        }
-        ViolationKind::InflateFailed => {
-            (&wsd::INFLATE_FAILED, "sent a compressed message that cannot be decompressed")
-        }
+        ViolationKind::Desynchronised => (&wsf::STREAM_DESYNC, "sent bytes that are no WebSocket frames"),
+        ViolationKind::InflateFailed => (&wsd::INFLATE_FAILED, "sent a compressed message that cannot be decompressed"),
         ViolationKind::ContextTakeoverViolated => {
             (&wsd::CONTEXT_TAKEOVER_VIOLATION, "used compression context that it had promised not to use")
         }
@@ -136,9 +132,8 @@ fn cut(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judged) {
     }
     let Some(cut) = case.sent(side).and_then(|sent| sent.cut_frame) else { return };
     // Being cut off by the other side is not the sender's deed.
-    let other_first = case.left(side.other()).is_some_and(|(other, _)| {
-        case.left(side).is_some_and(|(own, _)| other < own)
-    });
+    let other_first =
+        case.left(side.other()).is_some_and(|(other, _)| case.left(side).is_some_and(|(own, _)| other < own));
     if other_first {
         return;
     }
@@ -159,7 +154,8 @@ fn cut(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judged) {
 fn habits(case: &Case<'_>, side: Side, judged: &mut Judged) {
     let Some(sent) = case.sent(side) else { return };
     let stamp = sent.first_frame.unwrap_or(case.tcp().first);
-    if side == Side::Client && (sent.masks.longest_run >= WEAK_MASK_RUN || sent.masks.zero >= u64::from(WEAK_MASK_RUN)) {
+    if side == Side::Client && (sent.masks.longest_run >= WEAK_MASK_RUN || sent.masks.zero >= u64::from(WEAK_MASK_RUN))
+    {
         let finding = Finding::new(
             &wsf::WEAK_MASK,
             Confidence::Proven,
@@ -207,9 +203,9 @@ fn negotiation(case: &Case<'_>, judged: &mut Judged) {
     let Some(websocket) = case.websocket() else { return };
     if websocket.deflate.is_some()
         && case.messages() >= UNUSED_AFTER_MESSAGES
-        && [Side::Client, Side::Server].iter().all(|side| {
-            case.sent(*side).is_some_and(|sent| sent.compression.messages == 0 && sent.whole())
-        })
+        && [Side::Client, Side::Server]
+            .iter()
+            .all(|side| case.sent(*side).is_some_and(|sent| sent.compression.messages == 0 && sent.whole()))
         && let Some(response) = exchange.response()
     {
         let finding = Finding::new(

@@ -55,9 +55,9 @@ fn refused(case: &Case<'_>, judged: &mut Judged) {
 fn unanswered(case: &Case<'_>, judged: &mut Judged) {
     let client = case.side(Side::Client);
     let tcp = case.tcp();
-    let blocked = tcp.icmp.filter(|icmp| {
-        matches!(icmp.kind, IcmpKind::AdministrativelyProhibited { .. } | IcmpKind::Unreachable { .. })
-    });
+    let blocked = tcp
+        .icmp
+        .filter(|icmp| matches!(icmp.kind, IcmpKind::AdministrativelyProhibited { .. } | IcmpKind::Unreachable { .. }));
     if client.syn_retransmissions < 2 && blocked.is_none() {
         return;
     }
@@ -94,12 +94,13 @@ fn mute(case: &Case<'_>, judged: &mut Judged) {
     if waited < MUTE || !acknowledged || case.left(Side::Server).is_some_and(|(stamp, _)| stamp < until) {
         return;
     }
-    let summary = format!(
-        "The server's kernel took the request, but its program said nothing for {}.",
-        duration(waited)
+    let summary =
+        format!("The server's kernel took the request, but its program said nothing for {}.", duration(waited));
+    let mut finding = Finding::new(&ACCEPTED_BUT_MUTE, Confidence::Proven, summary).evidence(
+        request.head.last,
+        Some(Side::Client),
+        "upgrade request complete",
     );
-    let mut finding = Finding::new(&ACCEPTED_BUT_MUTE, Confidence::Proven, summary)
-        .evidence(request.head.last, Some(Side::Client), "upgrade request complete");
     if let Some(ack) = server.last_ack {
         finding = finding.evidence(ack, Some(Side::Server), "acknowledged by the server's kernel");
     }
@@ -112,9 +113,10 @@ fn path_lost(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     }
     for side in [Side::Client, Side::Server] {
         let facts = case.side(side);
-        let peer_silent = case.side(side.other()).last.is_none_or(|last| {
-            facts.unacknowledged.is_some_and(|run| last.at < run.first_retransmission.at)
-        });
+        let peer_silent = case
+            .side(side.other())
+            .last
+            .is_none_or(|last| facts.unacknowledged.is_some_and(|run| last.at < run.first_retransmission.at));
         let Some(run) = facts.unacknowledged else { continue };
         if run.retransmissions < PATH_LOST_RETRANSMISSIONS || !peer_silent {
             continue;
@@ -177,8 +179,11 @@ fn windows(case: &Case<'_>, judged: &mut Judged) {
             side.name(),
             duration(stall.longest_ns)
         );
-        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary)
-            .evidence(stall.longest_from, Some(side), "window closed");
+        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary).evidence(
+            stall.longest_from,
+            Some(side),
+            "window closed",
+        );
         if stall.longest_ns >= ZERO_WINDOW_ERROR {
             finding = finding.severity(Severity::Error);
         }
@@ -203,8 +208,11 @@ fn losses(case: &Case<'_>, judged: &mut Judged) {
             side.name(),
             again as f64 * 100.0 / facts.packets as f64
         );
-        let finding = Finding::new(&LOSSY_PATH, Confidence::Proven, summary)
-            .evidence(facts.last.unwrap_or(case.tcp().last), Some(side), "last packet of that side");
+        let finding = Finding::new(&LOSSY_PATH, Confidence::Proven, summary).evidence(
+            facts.last.unwrap_or(case.tcp().last),
+            Some(side),
+            "last packet of that side",
+        );
         judged.note(finding);
     }
 }

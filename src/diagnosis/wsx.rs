@@ -40,7 +40,8 @@ fn secret_in_url(request: &RequestHead) -> Option<String> {
         let telling = is_secret_name(name) && !value.is_empty();
         let suspicious = is_secret_in_query(name) && looks_secret(&value) && name.len() > 3;
         (telling || suspicious).then(|| {
-            let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(32).collect();
+            let name: String =
+                name.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(32).collect();
             format!("parameter {name}")
         })
     })

@@ -3,7 +3,9 @@
 //! Only indices are kept; the shard decodes its packets again when it comes to them, which costs less than
 //! carrying decoded headers through memory.
 
-use crate::packet::{Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode};
+use crate::packet::{
+    Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode,
+};
 use crate::tcp::FlowKey;
 
 /// Number of shards: a constant, so that the result cannot depend on the number of threads.

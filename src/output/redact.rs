@@ -16,10 +16,12 @@ use ring::hmac;
 use super::model::{Connection, Document, Finding, Header, Http, Relation};
 use super::ndjson::Event;
 use crate::diagnosis::catalogue;
-use crate::diagnosis::secret::{is_secret_name, ends_in_secret_word, is_secret_in_query, is_jwt, is_handshake_value, looks_secret, is_random, percent_decoded, MIN_LENGTH};
+use crate::diagnosis::secret::{
+    MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
+    looks_secret, percent_decoded,
+};
 
 const MARK: &str = "<redacted:";
-
 
 /// Subprotocols that may be longer than [`MIN_LENGTH`] and are names all the same.
 const LONG_SUBPROTOCOLS: &[&str] = &[
