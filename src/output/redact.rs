@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
+use ring::{digest, hmac};
 
 use super::model::{Connection, Document, Finding, Header, Http, Relation};
 use super::ndjson::Event;
@@ -86,6 +86,22 @@ const SUBPROTOCOL_PREFIXES: &[&str] = &[
     "token.",
     "jwt",
 ];
+
+/// A key for [`Redactor::new`] that depends on nothing but `parts`, so that the same capture gives the same
+/// output. `parts` must hold something of the capture that the output does not show, such as the raw bytes of
+/// its first packets: whoever can compute the key can test guesses of a secret against its mark.
+#[must_use]
+pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut sha256 = digest::Context::new(&digest::SHA256);
+    sha256.update(b"wsscan redaction key 1");
+    for part in parts {
+        sha256.update(&(part.len() as u64).to_be_bytes());
+        sha256.update(part);
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(sha256.finish().as_ref());
+    key
+}
 
 /// Takes secrets out of everything that is written.
 #[derive(Debug)]
@@ -863,6 +879,14 @@ mod tests {
         assert_eq!(a, one.header_value("X-Auth-Token", "abc").replace(MARK, &format!("/?token={MARK}")));
         assert_ne!(a, one.target("/?token=abd"));
         assert_ne!(a, Redactor::new([8; 32]).target("/?token=abc"));
+    }
+
+    #[test]
+    fn keys_depend_on_all_parts() {
+        let key = |parts: &[&[u8]]| derive_key(parts.iter().copied());
+        assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"ab"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"b", b"a"]));
     }
 
     #[test]
