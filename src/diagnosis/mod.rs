@@ -1,4 +1,5 @@
 //! Room `diagnosis`.
 
 pub mod catalogue;
+pub mod close_code;
 pub mod finding;

@@ -87,7 +87,7 @@ pub static CAPTIVE_PORTAL: Rule = Rule {
     severity: Severity::Error,
     title: "A login page or block page answered instead of the server.",
     explanation: "Instead of the server, a login or block page answered: the network has a portal (hotel, train, guest \
-        WLAN) or a filter that answers in the server's place.",
+        WLAN) or a filter that answers in the server's place. The WebSocket server was never reached.",
     evidence: "Status 200, 302 or 511 with a web page, from a sender whose hop count or speed does not fit the server, \
         or a redirect to a different host. Likely.",
     unless: "If the page comes from your own server, see WSH310 and WSH311.",

@@ -237,8 +237,9 @@ pub static CLIENT_CERT_REQUIRED: Rule = Rule {
         per server, not per location:\n\
         \n\
         \x20   ssl_verify_client optional;",
-    reports: "Chromium's console: WebSocket opening handshake was canceled. node and Python: alert certificate \
-        required or handshake failure. nginx may answer 400 inside TLS: No required SSL certificate was sent.",
+    reports: "Chromium hangs up and says in its console: WebSocket opening handshake was canceled. node and Python: \
+        alert certificate required or handshake failure. nginx may answer 400 inside TLS: No required SSL \
+        certificate was sent.",
     references: &["RFC 8446 §4.3.2", "RFC 8446 §6.2", "jolocom/smartwallet-app#249"],
     aliases: &["1006", "1015", "mTLS", "certificate_required", "client certificate"],
 };
@@ -320,7 +321,7 @@ pub static TLS_INTERCEPTION: Rule = Rule {
     unless: "A private authority of your own company may have such a name without anything intercepting.",
     advice: "Exclude this server from the product's HTTPS scanning and try again.",
     reports: "",
-    references: &["eclipse/jetty.project#7740", "websockets/ws#1004"],
+    references: &["jetty/jetty.project#7740", "websockets/ws#1004"],
     aliases: &["antivirus", "TLS inspection", "HTTPS scanning", "man in the middle"],
 };
 
