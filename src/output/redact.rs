@@ -537,7 +537,7 @@ impl Redactor {
         if looks && previous != '/' {
             let token = &rest[..rest.find(|c: char| !is_base64(c)).unwrap_or(rest.len())];
             let path = token.matches('/').count() > 1;
-            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && is_random(token) {
+            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && !is_uuid(token) && is_random(token) {
                 out.push_str(&self.hide(token));
                 return token.len();
             }
@@ -632,6 +632,15 @@ fn is_jwt(text: &str) -> bool {
 /// Base64 of 16 or 20 bytes: Sec-WebSocket-Key and Sec-WebSocket-Accept, which are no secrets.
 fn is_handshake_value(text: &str) -> bool {
     (text.len() == 24 && text.ends_with("==")) || (text.len() == 28 && text.ends_with('=') && !text.ends_with("=="))
+}
+
+/// A UUID (RFC 9562 §4), which in messages names things; in a query it counts as random.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
 }
 
 fn looks_secret(value: &str) -> bool {
@@ -743,6 +752,7 @@ mod tests {
             ("/s?x=admin%3As3cret", "/s?x=*"),
             ("/s?host=10.0.0.1:3000&at=12:30", "/s?host=10.0.0.1:3000&at=12:30"),
             ("/s?q=9f86d081884c7d659a2feaa0c55ad015", "/s?q=*"),
+            ("/s?q=574124eb-e830-4dd7-83fe-0955414405e3", "/s?q=*"),
             ("/s?room=a-rather-long-but-plain-name", "/s?room=a-rather-long-but-plain-name"),
             ("/9f86d081884c7d659a2feaa0c55ad015/ws", "/9f86d081884c7d659a2feaa0c55ad015/ws"),
             ("http://alice:pw@chat.example:80/ws?apikey=1#f", "http://*@chat.example:80/ws?apikey=*#f"),
@@ -847,6 +857,10 @@ mod tests {
             (r#"{"apiKey":"cut off her"#, r#"{"apiKey":"*"#),
             (r#"{"token":"a\"b","x":"y"}"#, r#"{"token":"*","x":"y"}"#),
             ("user=a&password=b", "user=a&password=*"),
+            (
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"574124eb-e830-4dd7-83fe-0955414405e3"}"#,
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"*"}"#,
+            ),
             (&jwt_text, "token expired: *"),
             ("idle timeout", "idle timeout"),
             ("<h1>401 Authorization Required</h1>", "<h1>401 Authorization Required</h1>"),
