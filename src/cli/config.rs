@@ -9,6 +9,7 @@ use super::Failure;
 use super::args::{AnalysisArgs, Color, EventKind, FailOn, FollowArgs, Level};
 use super::rules::RuleSet;
 use crate::output::model::{FindingCounts, Severity};
+use crate::output::publish::Events;
 use crate::output::report::Detail;
 
 /// Where packets come from.
@@ -57,38 +58,17 @@ pub enum Format {
     Ndjson(Events),
 }
 
-/// Which events are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Events {
-    /// `connection.opened` and `connection.closed`.
-    pub connection: bool,
-    /// `handshake`.
-    pub handshake: bool,
-    /// `message`.
-    pub message: bool,
-    /// `frame`.
-    pub frame: bool,
-    /// `finding`.
-    pub finding: bool,
-    /// `stats`.
-    pub stats: bool,
-}
-
-impl Events {
-    /// Those of `kinds`; without any, the default.
-    #[must_use]
-    pub fn new(kinds: &[EventKind]) -> Self {
-        let kinds =
-            if kinds.is_empty() { &[EventKind::Connection, EventKind::Finding, EventKind::Stats] } else { kinds };
-        let has = |kind| kinds.contains(&kind);
-        Self {
-            connection: has(EventKind::Connection),
-            handshake: has(EventKind::Handshake),
-            message: has(EventKind::Message),
-            frame: has(EventKind::Frame),
-            finding: has(EventKind::Finding),
-            stats: has(EventKind::Stats),
-        }
+/// The events of `kinds`; without any, the default.
+fn events(kinds: &[EventKind]) -> Events {
+    let kinds = if kinds.is_empty() { &[EventKind::Connection, EventKind::Finding, EventKind::Stats] } else { kinds };
+    let has = |kind| kinds.contains(&kind);
+    Events {
+        connection: has(EventKind::Connection),
+        handshake: has(EventKind::Handshake),
+        message: has(EventKind::Message),
+        frame: has(EventKind::Frame),
+        finding: has(EventKind::Finding),
+        stats: has(EventKind::Stats),
     }
 }
 
@@ -144,7 +124,7 @@ impl Analysis {
         };
         let format = match (args.json, args.ndjson, args.quiet, args.verbose) {
             (true, ..) => Format::Json,
-            (_, true, ..) => Format::Ndjson(Events::new(&args.events)),
+            (_, true, ..) => Format::Ndjson(events(&args.events)),
             (_, _, true, _) => Format::Report(Detail::Quiet),
             (_, _, _, 0) => Format::Report(Detail::Normal),
             _ => Format::Report(Detail::Verbose),

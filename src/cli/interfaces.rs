@@ -50,6 +50,7 @@ pub(super) fn interfaces(_: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// What to do when this process may not capture; `None` when it may, or when nobody can tell.
+#[cfg(feature = "live")]
 #[must_use]
 pub(super) fn missing_permission() -> Option<&'static str> {
     const CAP_NET_RAW: u32 = 13;
@@ -62,6 +63,7 @@ pub(super) fn missing_permission() -> Option<&'static str> {
 }
 
 /// The effective capabilities of a process, from its status file (Linux).
+#[cfg(any(feature = "live", test))]
 fn effective(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()

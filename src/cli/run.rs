@@ -33,8 +33,9 @@ pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
     Err(Failure::run(format!("follow -r {}: this build has no engine", shown(&follow.files[0]))))
 }
 
-/// Writes a finished analysis to standard output as a report or a document, and says how to exit. `key` is for
-/// the marks of redacted secrets: derived from the capture, so that the same capture gives the same output.
+/// Writes a finished analysis to standard output as a report or a document, and says how to exit; events have
+/// been written as they happened. `key` is for the marks of redacted secrets (see
+/// [`crate::output::redact::derive_key`]).
 ///
 /// # Errors
 /// When the output cannot be written. A reader that went away is no error.
@@ -42,10 +43,11 @@ pub fn finish(analysis: &Analysis, source: &dyn Source, key: [u8; 32]) -> Result
     let stdout = io::stdout().lock();
     let terminal = stdout.is_terminal();
     let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
-    let redactor = redactor(analysis.show_secrets, key);
-    publish(source, &redactor, form(analysis.format, terminal), &mut out)
-        .and_then(|()| out.flush())
-        .map_err(Failure::output)?;
+    if let Some(form) = form(analysis.format, terminal) {
+        let redactor = redactor(analysis.show_secrets, key);
+        publish(source, &redactor, form, &mut out).map_err(Failure::output)?;
+    }
+    out.flush().map_err(Failure::output)?;
     Ok(if analysis.fails(&source.summary().findings) { Exit::Findings } else { Exit::Done })
 }
 
@@ -70,10 +72,11 @@ pub fn width() -> usize {
     columns.filter(|n| *n >= 20).unwrap_or(DEFAULT_WIDTH)
 }
 
-fn form(format: Format, terminal: bool) -> Form {
+fn form(format: Format, terminal: bool) -> Option<Form> {
     match format {
-        Format::Report(detail) => Form::Report(Options { detail, width: width() }),
-        Format::Json | Format::Ndjson(_) => Form::Json(if terminal { Layout::Pretty } else { Layout::Compact }),
+        Format::Report(detail) => Some(Form::Report(Options { detail, width: width() })),
+        Format::Json => Some(Form::Json(if terminal { Layout::Pretty } else { Layout::Compact })),
+        Format::Ndjson(_) => None,
     }
 }
 

@@ -455,9 +455,10 @@ fn first_stamp(exchange: &Exchange) -> Stamp {
 /// The packet with which an exchange ended, as far as it did.
 fn last_stamp(exchange: &Exchange) -> Stamp {
     match exchange.ended {
-        Ended::Complete { stamp } | Ended::Switched { stamp } | Ended::Cut { stamp, .. } | Ended::Lost { stamp, .. } => {
-            stamp
-        }
+        Ended::Complete { stamp }
+        | Ended::Switched { stamp }
+        | Ended::Cut { stamp, .. }
+        | Ended::Lost { stamp, .. } => stamp,
     }
 }
 

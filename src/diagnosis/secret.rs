@@ -95,6 +95,15 @@ pub(crate) fn is_handshake_value(text: &str) -> bool {
     (text.len() == 24 && text.ends_with("==")) || (text.len() == 28 && text.ends_with('=') && !text.ends_with("=="))
 }
 
+/// A UUID (RFC 9562 §4), which in messages names things; in a query it counts as random.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
 pub(crate) fn looks_secret(value: &str) -> bool {
     is_jwt(value) || is_user_password(value) || (value.len() >= MIN_LENGTH && is_random(value))
 }

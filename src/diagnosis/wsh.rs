@@ -6,17 +6,15 @@ use super::catalogue::wsh::{
     ACCEPT_MISMATCH, BAD_KEY, BAD_VERSION, CLIENT_ABANDONED, CLOSED_BEFORE_RESPONSE, EARLY_CLIENT_DATA,
     EXTENSION_UNREQUESTED, HANDSHAKE_TIMEOUT, HARDCODED_LOCALHOST, HOST_HEADER_MISSING, HOST_ORIGIN_MISMATCH,
     HTTP_1_0_REQUEST, HTTP_101_INCOMPLETE, HTTP_101_THEN_DEAD, HTTP_101_WITH_BODY_FRAMING, HTTP_AFTER_101,
-    INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER, PLAIN_GET_ON_WS_PATH, REDIRECT, REQUEST_TARGET_ANOMALY, STATUS_200,
-    STATUS_400, STATUS_401, STATUS_403, STATUS_404, STATUS_405_426_501_505, STATUS_429_503, STATUS_500,
-    STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED, SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
+    INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER, PLAIN_GET_ON_WS_PATH, REDIRECT,
+    REQUEST_TARGET_ANOMALY, STATUS_200, STATUS_400, STATUS_401, STATUS_403, STATUS_404, STATUS_405_426_501_505,
+    STATUS_429_503, STATUS_500, STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED, SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
 };
 use super::catalogue::wst::WS_TO_TLS_PORT;
 use super::finding::{Confidence, Finding, Severity};
 use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
-use crate::http::handshake::{
-    Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion,
-};
+use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
 use crate::http::{Answer, Deed as DeflateDeed, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
@@ -106,7 +104,8 @@ fn request_faults(
         };
         let (confidence, summary) = if by_proxy {
             let how = if old { " (HTTP/1.0, as nginx speaks to a backend by default)" } else { "" };
-            let summary = format!("A proxy forwarded the upgrade request as ordinary HTTP{how}: {missing} did not arrive.");
+            let summary =
+                format!("A proxy forwarded the upgrade request as ordinary HTTP{how}: {missing} did not arrive.");
             (Confidence::Proven, summary)
         } else {
             (Confidence::Likely, format!("The upgrade request reached the server without {missing}."))
@@ -133,7 +132,9 @@ fn request_faults(
         Key::Unknown | Key::Valid | Key::Missing => {}
     }
     let version = match (checks.websocket_version, checks.draft) {
-        (_, Some(Draft::Hixie75 | Draft::Hixie76)) => Some("The client speaks a draft from before RFC 6455.".to_owned()),
+        (_, Some(Draft::Hixie75 | Draft::Hixie76)) => {
+            Some("The client speaks a draft from before RFC 6455.".to_owned())
+        }
         (WebSocketVersion::Other(version), _) => {
             Some(format!("The client asks for WebSocket version {version}; RFC 6455 is version 13."))
         }
@@ -149,12 +150,8 @@ fn request_faults(
         fault(&BAD_VERSION, Confidence::Proven, summary, "Sec-WebSocket-Version");
     }
     if checks.host == Presence::Missing && checks.version != Some(Version::HTTP_10) {
-        let finding = Finding::new(
-            &HOST_HEADER_MISSING,
-            Confidence::Proven,
-            "The upgrade request has no Host header.",
-        )
-        .evidence(stamp, Some(Side::Client), "no Host header");
+        let finding = Finding::new(&HOST_HEADER_MISSING, Confidence::Proven, "The upgrade request has no Host header.")
+            .evidence(stamp, Some(Side::Client), "no Host header");
         if failed && exchange.status() == Some(400) {
             judged.cause(Explains::Deed, finding);
         } else {
@@ -182,13 +179,10 @@ fn target(request: &RequestHead, exchange: &Exchange, failed: bool, judged: &mut
     } else {
         return;
     };
-    let finding = Finding::new(
-        &REQUEST_TARGET_ANOMALY,
-        Confidence::Proven,
-        format!("The path of the upgrade request {oddity}."),
-    )
-    .evidence(request.head.first, Some(Side::Client), "request line");
-    let path_refused = matches!(exchange.status(), Some(400 | 404 | 301 | 308)) ;
+    let finding =
+        Finding::new(&REQUEST_TARGET_ANOMALY, Confidence::Proven, format!("The path of the upgrade request {oddity}."))
+            .evidence(request.head.first, Some(Side::Client), "request line");
+    let path_refused = matches!(exchange.status(), Some(400 | 404 | 301 | 308));
     if failed && path_refused {
         judged.cause(Explains::Deed, finding);
     } else {
@@ -197,13 +191,7 @@ fn target(request: &RequestHead, exchange: &Exchange, failed: bool, judged: &mut
 }
 
 /// The server said 101: may the client go on?
-fn accepted(
-    case: &Case<'_>,
-    exchange: &Exchange,
-    response: &ResponseHead,
-    outcome: Outcome,
-    judged: &mut Judged,
-) {
+fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outcome: Outcome, judged: &mut Judged) {
     let stamp = response.head.last;
     let failed = outcome == Outcome::UpgradeFailed;
     let left = case.left(Side::Client).filter(|_| failed);
@@ -313,7 +301,8 @@ fn answer_faults(
         fault(judged, &EXTENSION_UNREQUESTED, summary, "Sec-WebSocket-Extensions in the 101");
     }
     if matches!(checks.content_length, Presence::One | Presence::Several)
-        || matches!(checks.transfer_encoding, Presence::One | Presence::Several) {
+        || matches!(checks.transfer_encoding, Presence::One | Presence::Several)
+    {
         let finding = Finding::new(
             &HTTP_101_WITH_BODY_FRAMING,
             Confidence::Proven,
@@ -358,17 +347,13 @@ fn refused(exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
     let via_proxy = server.starts_with("nginx") || server.starts_with("apache") || server.starts_with("openresty");
     // An error page of the proxy itself names the proxy; a page of the application behind it does not.
     let own_page = says(&["<center>nginx", "<hr><center>", "<address>apache", "openresty</center>"]);
-    let valid = exchange
-        .handshake
-        .as_ref()
-        .and_then(|handshake| handshake.request.as_ref())
-        .is_some_and(|checks| {
-            checks.method_is_get == Some(true)
-                && checks.upgrade.present() == Some(true)
-                && checks.connection.present() == Some(true)
-                && checks.key == Key::Valid
-                && checks.websocket_version == WebSocketVersion::Rfc6455
-        });
+    let valid = exchange.handshake.as_ref().and_then(|handshake| handshake.request.as_ref()).is_some_and(|checks| {
+        checks.method_is_get == Some(true)
+            && checks.upgrade.present() == Some(true)
+            && checks.connection.present() == Some(true)
+            && checks.key == Key::Valid
+            && checks.websocket_version == WebSocketVersion::Rfc6455
+    });
     if status == 400
         && says(&[
             "plain http request was sent to https port",
@@ -403,8 +388,13 @@ fn refused(exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
         return;
     }
     let (rule, summary): (&'static Rule, String) = match status {
-        200..=299 => (&STATUS_200, format!("The server answered the upgrade request like an ordinary page ({status}).")),
-        300..=399 => (&REDIRECT, format!("The server redirected the upgrade request ({status}); WebSocket clients do not follow.")),
+        200..=299 => {
+            (&STATUS_200, format!("The server answered the upgrade request like an ordinary page ({status})."))
+        }
+        300..=399 => (
+            &REDIRECT,
+            format!("The server redirected the upgrade request ({status}); WebSocket clients do not follow."),
+        ),
         401 | 407 => (&STATUS_401, format!("The server wants credentials ({status}).")),
         403 if says(&["origin"]) => {
             (&HOST_ORIGIN_MISMATCH, "The server refused the Origin of the page (403).".to_owned())
@@ -481,15 +471,18 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
         let Some((left, _)) = client else { return };
         let waited = left.at - asked.at;
         let finding = if waited >= PATIENCE {
-            let summary = format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
+            let summary =
+                format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
             Finding::new(&HANDSHAKE_TIMEOUT, Confidence::Proven, summary)
         } else {
             let summary = format!("The client left {} after asking, before the server could answer.", duration(waited));
             Finding::new(&CLIENT_ABANDONED, Confidence::Proven, summary)
         };
-        let finding = finding
-            .evidence(asked, Some(Side::Client), "upgrade request")
-            .evidence(left, Some(Side::Client), "the client ends the connection");
+        let finding = finding.evidence(asked, Some(Side::Client), "upgrade request").evidence(
+            left,
+            Some(Side::Client),
+            "the client ends the connection",
+        );
         let explains = if waited >= PATIENCE { Explains::Mechanism } else { Explains::Ending };
         judged.cause(explains, finding);
     } else if let Some((left, deed)) = server {
@@ -521,7 +514,11 @@ fn after_the_upgrade(case: &Case<'_>, judged: &mut Judged) {
             "The request names localhost as its host, although the client is on another machine.",
         );
         if let Some(exchange) = case.exchange() {
-            judged.note(finding.severity(Severity::Warning).evidence(at_request(exchange), Some(Side::Client), "Host: localhost"));
+            judged.note(finding.severity(Severity::Warning).evidence(
+                at_request(exchange),
+                Some(Side::Client),
+                "Host: localhost",
+            ));
         }
     }
     let Some(facts) = case.websocket() else { return };
@@ -529,9 +526,10 @@ fn after_the_upgrade(case: &Case<'_>, judged: &mut Judged) {
     if text.kind != websocket::ForeignKind::HttpResponse {
         return;
     }
-    let status = std::str::from_utf8(&text.first).ok().and_then(|first| first.get(9..12)).filter(|status| {
-        status.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let status = std::str::from_utf8(&text.first)
+        .ok()
+        .and_then(|first| first.get(9..12))
+        .filter(|status| status.bytes().all(|byte| byte.is_ascii_digit()));
     let status = status.map_or(String::new(), |status| format!(" ({status})"));
     let finding = Finding::new(
         &HTTP_AFTER_101,

@@ -173,10 +173,9 @@ pub fn http(exchange: &Exchange) -> model::Http {
         fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     model::Http {
-        version: version(response.map_or_else(
-            || request.and_then(|request| request.version),
-            |response| response.version,
-        )),
+        version: version(
+            response.map_or_else(|| request.and_then(|request| request.version), |response| response.version),
+        ),
         method: request.map(|request| request.method().to_owned()),
         target: request.map(|request| request.target().to_owned()),
         host: request.and_then(|request| request.host()).map(str::to_owned),
@@ -232,8 +231,8 @@ fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
 fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord) -> model::Upgrade {
     let Some(exchange) = exchange else { return model::Upgrade::MidStream };
     let asked = exchange.handshake.as_ref().and_then(|checks| checks.request.as_ref());
-    let stripped = asked
-        .is_some_and(|asked| asked.upgrade.present() == Some(false) || asked.connection.present() == Some(false));
+    let stripped =
+        asked.is_some_and(|asked| asked.upgrade.present() == Some(false) || asked.connection.present() == Some(false));
     match &exchange.answer {
         _ if entry.websocket.is_some() => model::Upgrade::Accepted,
         Answer::Response(_) | Answer::Foreign(_) if stripped => model::Upgrade::Stripped,
@@ -388,10 +387,10 @@ impl<'j> Judged<'j> {
                 connection.findings.push(position as u64);
             }
         }
-        connection.root_cause = self.judgement.root_cause(index).map(|cause| model::RootCause {
-            rule: cause.rule.id.to_owned(),
-            confidence: confidence(cause.confidence),
-        });
+        connection.root_cause = self
+            .judgement
+            .root_cause(index)
+            .map(|cause| model::RootCause { rule: cause.rule.id.to_owned(), confidence: confidence(cause.confidence) });
         connection
     }
 

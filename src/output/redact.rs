@@ -11,14 +11,14 @@ use std::fmt::Write;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::hmac;
+use ring::{digest, hmac};
 
 use super::model::{Connection, Document, Finding, Header, Http, Relation};
 use super::ndjson::Event;
 use crate::diagnosis::catalogue;
 use crate::diagnosis::secret::{
     MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
-    looks_secret, percent_decoded,
+    is_uuid, looks_secret, percent_decoded,
 };
 
 const MARK: &str = "<redacted:";
@@ -56,6 +56,22 @@ const SUBPROTOCOL_PREFIXES: &[&str] = &[
     "token.",
     "jwt",
 ];
+
+/// A key for [`Redactor::new`] that depends on nothing but `parts`, so that the same capture gives the same
+/// output. `parts` must hold something of the capture that the output does not show, such as the raw bytes of
+/// its first packets: whoever can compute the key can test guesses of a secret against its mark.
+#[must_use]
+pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut sha256 = digest::Context::new(&digest::SHA256);
+    sha256.update(b"wsscan redaction key 1");
+    for part in parts {
+        sha256.update(&(part.len() as u64).to_be_bytes());
+        sha256.update(part);
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(sha256.finish().as_ref());
+    key
+}
 
 /// Takes secrets out of everything that is written.
 #[derive(Debug)]
@@ -491,7 +507,7 @@ impl Redactor {
         if looks && previous != '/' {
             let token = &rest[..rest.find(|c: char| !is_base64(c)).unwrap_or(rest.len())];
             let path = token.matches('/').count() > 1;
-            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && is_random(token) {
+            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && !is_uuid(token) && is_random(token) {
                 out.push_str(&self.hide(token));
                 return token.len();
             }
@@ -578,6 +594,7 @@ mod tests {
             ("/s?x=admin%3As3cret", "/s?x=*"),
             ("/s?host=10.0.0.1:3000&at=12:30", "/s?host=10.0.0.1:3000&at=12:30"),
             ("/s?q=9f86d081884c7d659a2feaa0c55ad015", "/s?q=*"),
+            ("/s?q=574124eb-e830-4dd7-83fe-0955414405e3", "/s?q=*"),
             ("/s?room=a-rather-long-but-plain-name", "/s?room=a-rather-long-but-plain-name"),
             ("/9f86d081884c7d659a2feaa0c55ad015/ws", "/9f86d081884c7d659a2feaa0c55ad015/ws"),
             ("http://alice:pw@chat.example:80/ws?apikey=1#f", "http://*@chat.example:80/ws?apikey=*#f"),
@@ -682,6 +699,10 @@ mod tests {
             (r#"{"apiKey":"cut off her"#, r#"{"apiKey":"*"#),
             (r#"{"token":"a\"b","x":"y"}"#, r#"{"token":"*","x":"y"}"#),
             ("user=a&password=b", "user=a&password=*"),
+            (
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"574124eb-e830-4dd7-83fe-0955414405e3"}"#,
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"*"}"#,
+            ),
             (&jwt_text, "token expired: *"),
             ("idle timeout", "idle timeout"),
             ("<h1>401 Authorization Required</h1>", "<h1>401 Authorization Required</h1>"),
@@ -714,6 +735,14 @@ mod tests {
         assert_eq!(a, one.header_value("X-Auth-Token", "abc").replace(MARK, &format!("/?token={MARK}")));
         assert_ne!(a, one.target("/?token=abd"));
         assert_ne!(a, Redactor::new([8; 32]).target("/?token=abc"));
+    }
+
+    #[test]
+    fn keys_depend_on_all_parts() {
+        let key = |parts: &[&[u8]]| derive_key(parts.iter().copied());
+        assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"ab"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"b", b"a"]));
     }
 
     #[test]

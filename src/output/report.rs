@@ -6,7 +6,7 @@
 //! what it was fed; colours are always written, and taken out by the stream it is written to. Everything
 //! that was captured is escaped here (see [`super::terminal`]); secrets must already be out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -66,7 +66,7 @@ struct Group {
     finding: Finding,
     /// Findings in it.
     count: u64,
-    /// Connections of its first finding: these are shown.
+    /// Its first connections: these are shown.
     shown: Vec<u64>,
     /// Connections it is about.
     about: u64,
@@ -83,6 +83,8 @@ struct Group {
 pub struct Report {
     options: Options,
     groups: BTreeMap<(String, Confidence), Group>,
+    /// Connections that will be shown, and those of them that were seen.
+    wanted: BTreeSet<u64>,
     kept: BTreeMap<u64, Connection>,
     healthy: Vec<Connection>,
     healthy_count: u64,
@@ -102,6 +104,7 @@ impl Report {
         Self {
             options: Options { width, ..options },
             groups: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             kept: BTreeMap::new(),
             healthy: Vec::new(),
             healthy_count: 0,
@@ -118,23 +121,22 @@ impl Report {
     pub fn finding(&mut self, finding: &Finding) {
         let key = (finding.rule.clone(), finding.confidence);
         let about = finding.connections.len() as u64;
-        match self.groups.get_mut(&key) {
-            Some(group) => {
-                group.count += 1;
-                group.about += about;
-                group.same &= group.finding.summary == finding.summary;
-                if group.shown.len() < MAX_SHOWN {
-                    group.shown.extend(finding.connections.iter().take(MAX_SHOWN - group.shown.len()));
-                }
-                group.finding.severity = group.finding.severity.max(finding.severity);
-            }
-            None => {
-                let shown = finding.connections.iter().copied().take(MAX_SHOWN).collect();
-                let group =
-                    Group { finding: finding.clone(), count: 1, shown, about, causes: 0, caused: vec![], same: true };
-                self.groups.insert(key, group);
-            }
-        }
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            finding: finding.clone(),
+            count: 0,
+            shown: vec![],
+            about: 0,
+            causes: 0,
+            caused: vec![],
+            same: true,
+        });
+        group.count += 1;
+        group.about += about;
+        group.same &= group.finding.summary == finding.summary;
+        group.finding.severity = group.finding.severity.max(finding.severity);
+        let room = MAX_SHOWN - group.shown.len();
+        group.shown.extend(finding.connections.iter().take(room));
+        self.wanted.extend(finding.connections.iter().take(room));
     }
 
     /// Takes the next connection.
@@ -152,7 +154,7 @@ impl Report {
                 group.caused.push((connection.id, connection.tcp_stream));
             }
         }
-        if self.groups.values().any(|group| group.shown.contains(&connection.id)) {
+        if self.wanted.contains(&connection.id) {
             self.kept.insert(connection.id, connection.clone());
         }
         let failed = !matches!(connection.outcome, Outcome::Open | Outcome::ClosedClean | Outcome::ClosedNoStatus);
@@ -240,7 +242,9 @@ impl Report {
                 (0, _) => format!("{who}, for a reason that the capture does not show."),
                 (1, 1) => format!("{who}."),
                 (1, _) if self.unexplained_count == 0 => format!("{who}, all for the same reason."),
-                (n, _) => format!("{who}, for {n} {}.", if n == 1 { "known reason" } else { "reasons" }),
+                (1, _) => format!("{who}; one reason is known."),
+                (n, _) if self.unexplained_count == 0 => format!("{who}, for {n} reasons."),
+                (n, _) => format!("{who}; {n} reasons are known."),
             }
         };
         let text = if self.unexplained_count > 0 && self.troubled == 0 && total > 0 {
@@ -613,7 +617,9 @@ impl Report {
         page.blank()?;
         page.heading("Healthy")?;
         for connection in &self.healthy {
-            page.item(&connection.id.to_string(), &line(connection))?;
+            let cause =
+                connection.root_cause.as_ref().map_or(String::new(), |cause| format!(" ({})", escape(&cause.rule)));
+            page.item(&connection.id.to_string(), &format!("{}{cause}", line(connection)))?;
             if self.options.detail == Detail::Verbose {
                 self.facts(page, connection)?;
             }
