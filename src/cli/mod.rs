@@ -6,7 +6,9 @@
 pub mod args;
 pub mod config;
 mod explain;
+mod feed;
 mod interfaces;
+mod live;
 pub mod rules;
 pub mod run;
 

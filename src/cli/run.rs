@@ -1,14 +1,21 @@
 //! The wiring: packets in, analysis, output.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 
 use super::args::Color;
 use super::config::{Analysis, Follow, Format, Input};
+use super::feed::{FileFeed, StreamFeed};
 use super::{Exit, Failure};
+use crate::capture::{self, Capture, FileSummary, Filter, link_type_name};
+use crate::connection::Keys;
+use crate::engine::{self, Feed, Judgement, Options, Silent, WantedFactory};
+use crate::output::convert::{self, Judged};
 use crate::output::json::Layout;
+use crate::output::model::{self, Time};
 use crate::output::publish::{Form, Source, publish};
-use crate::output::redact::Redactor;
-use crate::output::report::Options;
+use crate::output::redact::{Redactor, derive_key};
+use crate::output::report;
 
 /// Columns of a report that goes nowhere in particular.
 const DEFAULT_WIDTH: usize = 100;
@@ -18,11 +25,121 @@ const DEFAULT_WIDTH: usize = 100;
 /// # Errors
 /// When the input cannot be read or the output cannot be written.
 pub fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
-    let what = match &analysis.input {
-        Input::Files(files) => format!("-r {}", shown(&files[0])),
-        Input::Interface(live) => format!("-i {}", live.interface),
-    };
-    Err(Failure::run(format!("{what}: this build has no engine")))
+    match &analysis.input {
+        Input::Files(files) => offline(analysis, files),
+        Input::Interface(live) => super::live::run(analysis, live),
+    }
+}
+
+fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
+    let inputs: Vec<capture::Input> = files.iter().map(capture::Input::from_argument).collect();
+    let capture = Capture::open(&inputs).map_err(|error| Failure::run(error.to_string()))?;
+    let keys = keys(&analysis.keylogs)?;
+    match capture.chunked() {
+        Some(file) => {
+            let feed = FileFeed::new(file, analysis.count);
+            whole(analysis, &feed, keys, |feed| vec![feed.summary()])
+        }
+        None => {
+            let feed = StreamFeed::new(capture, analysis.count);
+            whole(analysis, &feed, keys, StreamFeed::files)
+        }
+    }
+}
+
+/// Reads a capture to its end and writes what was found.
+fn whole<F: Feed>(
+    analysis: &Analysis,
+    feed: &F,
+    keys: Keys,
+    files: impl Fn(&F) -> Vec<FileSummary>,
+) -> Result<Exit, Failure> {
+    let filter = filter(&analysis.filter)?;
+    let threads = analysis.threads.get();
+    let wanted = filter.as_ref().map(wanted);
+    let options = Options { threads, wanted: wanted.as_deref(), keys };
+    let found = engine::run(feed, &options, &Silent);
+    let judgement = Judgement::of(&found.connections, filter.is_some(), threads);
+    let key = key_of(&found);
+    let judged = Judged::new(summary_of(&found, &files(feed), None), &judgement, &|rule, severity| {
+        analysis.wants(rule.id, convert::severity(severity))
+    });
+    finish(analysis, &judged, key)
+}
+
+/// TLS secrets from the files that were named.
+pub(super) fn keys(keylogs: &[super::config::Keylog]) -> Result<Keys, Failure> {
+    let mut keys = Keys::new();
+    for keylog in keylogs {
+        match std::fs::read(&keylog.path) {
+            Ok(text) => keys.add(&text),
+            Err(error) if keylog.required => {
+                let path = shown(&keylog.path);
+                return Err(Failure::run(format!("-k {path}: {error}; name a readable NSS key-log file")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(keys)
+}
+
+/// The capture filter, if one was given.
+pub(super) fn filter(expression: &str) -> Result<Option<Filter>, Failure> {
+    if expression.is_empty() {
+        return Ok(None);
+    }
+    Filter::compile(expression).map(Some).map_err(|error| Failure::run(error.to_string()))
+}
+
+/// A filter for each worker.
+pub(super) fn wanted(filter: &Filter) -> Box<WantedFactory> {
+    let expression = filter.expression().to_owned();
+    Box::new(move || match Filter::compile(&expression) {
+        Ok(mut own) => Box::new(move |packet| own.matches(packet)),
+        Err(_) => Box::new(|_| false),
+    })
+}
+
+/// The capture as the output has it.
+pub(super) fn summary_of(found: &engine::Analysis, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
+    model::Capture {
+        files: files
+            .iter()
+            .map(|file| model::CaptureFile {
+                path: file.path.clone(),
+                format: match file.format {
+                    capture::Format::Pcap => model::CaptureFormat::Pcap,
+                    capture::Format::Pcapng => model::CaptureFormat::Pcapng,
+                },
+                link_types: file.link_types.iter().map(|link| link_type_name(*link).into_owned()).collect(),
+                packets: file.packets,
+                bytes: file.bytes,
+                truncated: file.truncated,
+                error: file.error.clone(),
+            })
+            .collect(),
+        packets: found.packets,
+        bytes: found.bytes,
+        first_time: found.first.map(Time),
+        last_time: found.last.map(Time),
+        packets_dropped: dropped,
+        tcp_connections: u64::from(found.tcp_connections),
+        undecoded_packets: found.undecodable,
+        tls_secrets: found.tls_secrets as u64,
+    }
+}
+
+/// A key for the marks of redacted secrets: the same for the same capture, and not to be had from the output
+/// alone, because sequence numbers are not shown.
+pub(super) fn key_of(found: &engine::Analysis) -> [u8; 32] {
+    let numbers: Vec<u8> = found
+        .connections
+        .iter()
+        .take(64)
+        .flat_map(|known| known.record.tcp.initial_sequence)
+        .flat_map(|sequence| sequence.unwrap_or_default().to_be_bytes())
+        .collect();
+    derive_key([numbers.as_slice()])
 }
 
 /// Shows the messages of one connection.
@@ -74,7 +191,7 @@ pub fn width() -> usize {
 
 fn form(format: Format, terminal: bool) -> Option<Form> {
     match format {
-        Format::Report(detail) => Some(Form::Report(Options { detail, width: width() })),
+        Format::Report(detail) => Some(Form::Report(report::Options { detail, width: width() })),
         Format::Json => Some(Form::Json(if terminal { Layout::Pretty } else { Layout::Compact })),
         Format::Ndjson(_) => None,
     }

@@ -16,7 +16,7 @@ const REASSEMBLED: u32 = 1 << 30;
 const INDEX: u32 = REASSEMBLED - 1;
 
 /// Decides whether a packet is wanted (a capture filter).
-pub type Wanted<'f> = dyn FnMut(&Packet<'_>) -> bool + 'f;
+pub type Wanted = dyn FnMut(&Packet<'_>) -> bool;
 
 /// Packets of one chunk, by shard.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Routed {
     }
 
     /// Sorts the packets of `batch` into shards. Fragments are only set aside: see [`Self::reassemble`].
-    pub(super) fn route(&mut self, batch: &Batch, mut wanted: Option<&mut Wanted<'_>>) {
+    pub(super) fn route(&mut self, batch: &Batch, mut wanted: Option<&mut Wanted>) {
         self.clear();
         self.counts.packets = batch.packets.len() as u64;
         for (index, packet) in batch.iter().enumerate() {

@@ -18,7 +18,7 @@ use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
 use super::event::{Local, Numbering, Observer};
 use super::shard::{Finished, Shard};
 use crate::connection::{ConnectionRecord, Context, Keys};
-use crate::packet::{Batch, Defragmenter, Packet};
+use crate::packet::{Batch, Defragmenter};
 
 /// Most steps of name resolution that are remembered.
 pub const NAMES: usize = 4096;
@@ -45,14 +45,14 @@ pub struct Walked {
 }
 
 /// Makes a filter for one worker.
-pub type WantedFactory<'f> = dyn Fn() -> Box<dyn FnMut(&Packet<'_>) -> bool + 'f> + Sync + 'f;
+pub type WantedFactory = dyn Fn() -> Box<Wanted> + Sync;
 
 /// How to run.
 pub struct Options<'f> {
     /// Worker threads; at least 1.
     pub threads: usize,
     /// Capture filter, if any.
-    pub wanted: Option<&'f WantedFactory<'f>>,
+    pub wanted: Option<&'f WantedFactory>,
     /// TLS secrets known from the start.
     pub keys: Keys,
 }
@@ -243,7 +243,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         }
     }
 
-    fn read(&self, index: u64, mut batch: Batch, mut routed: Routed, wanted: Option<&mut Wanted<'_>>) {
+    fn read(&self, index: u64, mut batch: Batch, mut routed: Routed, wanted: Option<&mut Wanted>) {
         batch.packets.clear();
         let fetched = self.feed.fetch(index, &mut batch);
         let mut turn = hold(&self.turn);
