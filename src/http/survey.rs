@@ -137,8 +137,12 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
     if parts.version.is_none() && (whole || text.contains('\n')) {
         return None;
     }
-    survey_lines(block, whole, &mut fields);
     let method = &line[parts.method.start as usize..parts.method.end as usize];
+    // RFC 9113 §3.4: this begins an HTTP/2 connection, and was chosen so that no HTTP/1.x server takes it for a request.
+    if method == "PRI" && parts.version.is_some_and(|version| version.major >= 2) {
+        return None;
+    }
+    survey_lines(block, whole, &mut fields);
     Some(sum_up_request(method, fields, whole, refused))
 }
 
