@@ -438,8 +438,7 @@ impl Http {
     /// Takes what was seen of a request head that is cut. Returns the body that follows it, when it is a request at all.
     fn cut_request(&mut self, events: &mut Vec<HttpEvent>) -> Option<BodyState> {
         let raw = std::mem::take(&mut self.client.buffer);
-        let is_request = sniff::start(&raw) == Sniff::Request;
-        let survey = survey::request(&raw, false).filter(|_| is_request)?;
+        let survey = survey::request(&raw, false)?;
         let place = self.client.place();
         self.client.forget();
         self.request(&raw, place, survey, cut(&raw), events);
