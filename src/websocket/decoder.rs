@@ -176,6 +176,14 @@ impl Half {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+            + self.control.as_ref().map_or(0, |control| control.bytes.capacity())
+            + self.inflation.as_ref().map_or(0, |inflation| inflation.memory())
+            + self.resync.as_ref().map_or(0, |resync| resync.memory())
+    }
+
     /// Lets go of what an idle direction can do without.
     pub(super) fn shrink(&mut self) {
         if self.message.open == Open::No && self.phase != Phase::Payload {
@@ -1024,8 +1032,8 @@ impl<S: Sink> Step<'_, S> {
             }
             Phase::Payload => self.payload_gap(len),
             Phase::Lost => {
-                if let Some(resync) = &mut self.half.resync {
-                    resync.gap(self.stamp, offset, len, cause);
+                if let Some(proof) = self.half.resync.as_mut().and_then(|r| r.gap(self.stamp, offset, len, cause)) {
+                    self.resynchronise(proof);
                 }
             }
             Phase::Foreign => {
@@ -1116,8 +1124,9 @@ impl<S: Sink> Step<'_, S> {
                     Phase::Payload => self.payload_gap(piece.len),
                     Phase::Header => self.lose(),
                     _ => {
-                        if let Some(resync) = &mut self.half.resync {
-                            resync.gap(piece.stamp, piece.offset, piece.len, cause);
+                        let lost = self.half.resync.as_mut();
+                        if let Some(proof) = lost.and_then(|r| r.gap(piece.stamp, piece.offset, piece.len, cause)) {
+                            self.resynchronise(proof);
                         }
                     }
                 },
