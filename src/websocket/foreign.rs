@@ -151,8 +151,8 @@ mod tests {
             let header = Header { first, size: 2, ..Header::default() };
             let legal = header.rsv() & 3 == 0
                 && !header.reserved()
-                && !(header.control() && !header.fin())
-                && !(header.rsv() == 4 && header.opcode() == 0);
+                && (header.fin() || !header.control())
+                && (header.rsv() != 4 || header.opcode() != 0);
             if legal {
                 for second in 0..=u8::MAX {
                     for third in [b'\r', b'0', b' ', b'T'] {
