@@ -389,12 +389,12 @@ impl Conversation {
             let dice = desk.random.below(1_000_000);
             let faults = &mut desk.faults[side];
             match dice {
-                0..1_500 => {
+                0..2_000 => {
                     desk.segments[index].lost = true;
                     faults.missing_packets += 1;
                     faults.missing_bytes += u64::from(step.length);
                 }
-                1_500..12_500 => {
+                2_000..16_000 => {
                     faults.retransmitted_packets += 1;
                     let mut again = step;
                     again.wait = self.round_trip / 2 + 200 * MICROSECOND;
@@ -402,7 +402,7 @@ impl Conversation {
                     desk.segments.insert(place, again);
                     index = place;
                 }
-                12_500..17_000 if step.length > 8 => {
+                16_000..22_000 if step.length > 8 => {
                     // Repeats the second half of this segment, and the beginning of the next one if there is one.
                     faults.overlapping_packets += 1;
                     let half = step.length / 2;
@@ -419,15 +419,13 @@ impl Conversation {
                     desk.segments.insert(place, again);
                     index = place;
                 }
-                17_000..48_000 => {
-                    if next.is_some() {
-                        faults.reordered_packets += 1;
-                        desk.segments.swap(index, index + 1);
-                        let wait = desk.segments[index].wait;
-                        desk.segments[index].wait = desk.segments[index + 1].wait;
-                        desk.segments[index + 1].wait = wait;
-                        index += 1;
-                    }
+                22_000..105_000 if next.is_some() => {
+                    faults.reordered_packets += 1;
+                    desk.segments.swap(index, index + 1);
+                    let wait = desk.segments[index].wait;
+                    desk.segments[index].wait = desk.segments[index + 1].wait;
+                    desk.segments[index + 1].wait = wait;
+                    index += 1;
                 }
                 _ => {}
             }
@@ -574,7 +572,7 @@ impl Conversation {
     }
 
     fn ticks(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(2, 90) * MILLISECOND * desk.pace;
+        let wait = desk.random.between(2, 90) * MILLISECOND * desk.pace / 4;
         let mut frames = 1 + desk.random.below(6) + desk.random.below(6);
         if desk.faulty {
             // Longer bursts: only segments of one burst can overtake each other.
@@ -765,6 +763,13 @@ impl Conversation {
                 }
             }
             Role::Encrypted => {
+                if self.left == 0 || desk.draining {
+                    self.close_notify(desk, CLIENT);
+                    self.finish(CLIENT, 300 * MICROSECOND);
+                    self.phase = Phase::Over;
+                    return;
+                }
+                self.left -= 1;
                 let payloads = desk.payloads.clone();
                 let length = desk.random.between(200, 900) as usize;
                 let request = payloads.noise(&mut desk.random, length);
@@ -774,12 +779,6 @@ impl Conversation {
                 let response = payloads.noise(&mut desk.random, length);
                 let wait = desk.random.between(1, 20) * MILLISECOND;
                 self.send(desk, SERVER, response, wait);
-                self.left -= 1;
-                if self.left == 0 || desk.draining {
-                    self.close_notify(desk, CLIENT);
-                    self.finish(CLIENT, 300 * MICROSECOND);
-                    self.phase = Phase::Over;
-                }
             }
             Role::Names => {
                 if desk.draining {

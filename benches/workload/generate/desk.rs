@@ -27,7 +27,7 @@ pub(crate) struct Desk {
     pub(crate) faulty: bool,
     /// Whether everybody is asked to come to an end.
     pub(crate) draining: bool,
-    /// How much longer than usual WebSockets wait between exchanges.
+    /// How long WebSockets wait between exchanges, in quarters of the usual time.
     pub(crate) pace: u64,
     /// Where TLS secrets go.
     pub(crate) key_log: Option<Box<dyn Write>>,
@@ -51,7 +51,7 @@ impl Desk {
             segments: Vec::new(),
             faulty: false,
             draining: false,
-            pace: 1,
+            pace: 4,
             key_log: None,
             embed_keys: false,
             frame_list: None,

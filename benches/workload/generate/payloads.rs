@@ -126,16 +126,16 @@ fn listing(random: &mut Random, number: usize, out: &mut Vec<u8>) {
     const STATES: [&str; 4] = ["open", "partially_filled", "filled", "cancelled"];
     let mut put = |text: std::fmt::Arguments<'_>| out.write_fmt(text).expect("memory takes every write");
     put(format_args!(r#"{{"channel":"orders","sequence":{},"items":["#, 1_000_000 + number));
-    let items = random.between(4, 50);
+    let items = random.between(4, 42);
     for item in 0..items {
         let comma = if item == 0 { "" } else { "," };
         put(format_args!(
-            r#"{comma}{{"id":"{:08x}","symbol":"EURUSD","side":"{}","state":"{}","price":1.{:04},"quantity":{}}}"#,
-            random.below(1 << 32),
+            r#"{comma}{{"id":"{:012x}","symbol":"EURUSD","side":"{}","state":"{}","price":1.{:04},"quantity":{}}}"#,
+            random.below(1 << 48),
             if random.percent(50) { "buy" } else { "sell" },
             random.pick(&STATES),
             random.between(800, 900),
-            random.below(100) * 100,
+            random.below(100_000),
         ));
     }
     put(format_args!("]}}"));

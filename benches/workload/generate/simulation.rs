@@ -146,7 +146,7 @@ pub(crate) fn run(shape: Shape, bytes: u64, connections: u64, mut desk: Desk) ->
         }
         if shape == Shape::Noise {
             let packets = desk.file.packets();
-            desk.pace = if (packets - desk.foreign_packets) * 20 > packets { 8 } else { 1 };
+            desk.pace = if (packets - desk.foreign_packets) * 20 > packets { 16 } else { 1 };
         }
         if !conversation.steps.is_empty() || conversation.plan(&mut desk) {
             let wait = conversation.steps.front().map_or(0, |step| step.wait);
