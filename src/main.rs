@@ -1,3 +1,7 @@
 //! The `wsscan` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsscan::cli::run(std::env::args_os())
+}

@@ -1,1 +1,43 @@
-//! Room `capture`.
+//! Where packets come from: capture files, standard input, and (feature `live`) network interfaces.
+//!
+//! Everything takes one road: bytes are read into large pooled arenas, a [`Walker`] finds the records in
+//! them, and a [`Batch`](crate::packet::Batch) of places in the arena is handed on. Compressed files and
+//! pipes feed the same road. This room is the only one that reads input; it never looks into a packet,
+//! never maps a file into memory, and never lets a length from a file size an allocation.
+
+#[cfg(feature = "live")]
+mod bpf;
+mod buffered;
+mod decompress;
+mod error;
+mod filter;
+mod format;
+#[cfg(feature = "live")]
+mod interfaces;
+mod link_type;
+#[cfg(feature = "live")]
+mod live;
+mod merge;
+#[cfg(all(feature = "live", unix))]
+mod privileges;
+mod source;
+mod walker;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use filter::Filter;
+pub use format::{Compression, Format};
+#[cfg(feature = "live")]
+pub use interfaces::{Interface, interfaces, missing_permission};
+pub use link_type::link_type_name;
+#[cfg(feature = "live")]
+pub use live::{DEFAULT_BUFFER_KIB, DEFAULT_SNAPLEN, Live, LiveOptions, LiveStatistics, StopHandle};
+pub use merge::Capture;
+#[cfg(all(feature = "live", unix))]
+pub use privileges::drop_privileges;
+pub use source::{ARENA_SIZE, ChunkedFile, FileSummary, Input};
+pub use walker::{
+    MAX_BLOCK, MAX_CAPTURED, MAX_DECLARED_CAPTURED, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Walked, Walker,
+};

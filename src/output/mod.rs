@@ -1,1 +1,23 @@
-//! Room `output`.
+//! What leaves the program, in each form: the report for people, the JSON document, the event stream and
+//! their schemas.
+//!
+//! [`model`] is the document as plain data; every form is a pure function of it. [`redact`] takes secrets
+//! out of the model before any form is written, and [`terminal`] keeps captured bytes from reaching a
+//! terminal raw. Nothing in this room reads packets, knows an engine type or decides anything.
+
+pub mod community_id;
+pub mod convert;
+pub mod json;
+pub mod model;
+pub mod ndjson;
+pub mod publish;
+pub mod redact;
+pub mod report;
+pub mod schema;
+pub mod terminal;
+mod time;
+
+#[cfg(test)]
+mod names;
+#[cfg(test)]
+pub(crate) mod sample;

@@ -3,6 +3,25 @@
 //! Pure: no IO, no clock, no allocation on the fast path. Checksums are not verified, because on the
 //! capturing host offloading leaves them wrong (RFC 9293 §3.1 describes what we do not check).
 
+mod decode;
+mod dns;
+mod fast;
+mod fragment;
+mod icmp;
+mod layers;
+mod link;
+mod tcp_header;
+#[cfg(test)]
+mod tests;
+mod tunnel;
+mod view;
+
+pub use decode::{Decoded, Undecodable, decode};
+pub use dns::{DnsAnswer, DnsQuery, MAX_DNS_ADDRESSES};
+pub use fragment::{Defragmenter, Fragment, Reassembled};
+pub use icmp::{IcmpError, IcmpKind};
+pub use layers::MAX_LAYERS;
+
 use std::fmt;
 use std::net::IpAddr;
 

@@ -1,1 +1,439 @@
-//! Room `tcp`.
+//! One connection's segments: bytes in order for the layers above, and facts about how it lived and ended.
+//!
+//! Follows RFC 9293 as an observer: nothing is answered, nothing is refused, and what a peer does wrong is
+//! a fact. Never guesses a payload byte, never delivers bytes that the receiver cannot have had, and never
+//! touches the payload beyond the few bytes needed to notice a contradictory retransmission.
+
+mod facts;
+mod half;
+mod key;
+#[cfg(test)]
+mod tests;
+
+pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
+pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
+pub use key::FlowKey;
+
+use half::{Accepted, Half, Tally};
+
+use crate::packet::{Endpoint, IcmpError, Segment, Stamp, TcpFlags};
+use crate::stream::{Direction, End, Side, StreamEvent};
+
+/// Slack, in bytes, around the window in which an RST is taken for genuine.
+const RESET_SLACK: i64 = 1 << 20;
+
+/// The state of one TCP connection.
+#[derive(Debug)]
+pub struct Connection {
+    facts: TcpFacts,
+    halves: [Half; 2],
+    /// Where data was last sent, by direction.
+    last_sent: [Stamp; 2],
+    reset: bool,
+    finished: bool,
+}
+
+impl Connection {
+    /// Opens the books on a connection at its first captured segment. Pass the same segment to [`Self::segment`].
+    #[must_use]
+    pub fn new(segment: &Segment<'_>) -> Self {
+        let syn = segment.flags.has(TcpFlags::SYN);
+        let from_server = if syn {
+            segment.flags.has(TcpFlags::ACK)
+        } else {
+            // A guess until somebody speaks: services live on the lower port.
+            segment.source.port < segment.destination.port
+        };
+        let (client, server) =
+            if from_server { (segment.destination, segment.source) } else { (segment.source, segment.destination) };
+        let opening = if syn { Opening::Unanswered } else { Opening::MidStream };
+        Self {
+            facts: TcpFacts::new(client, server, opening, segment.stamp),
+            halves: [Half::default(), Half::default()],
+            last_sent: [segment.stamp; 2],
+            reset: false,
+            finished: false,
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> &TcpFacts {
+        &self.facts
+    }
+
+    /// Takes note of an ICMP error about this connection; the first one counts.
+    pub fn note_icmp(&mut self, error: IcmpError) {
+        self.facts.icmp.get_or_insert(error);
+    }
+
+    /// What is known, at the end.
+    #[must_use]
+    pub fn into_facts(self) -> TcpFacts {
+        let mut facts = self.facts;
+        facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
+        facts
+    }
+
+    /// Which way a segment of this connection travels.
+    #[must_use]
+    pub fn direction(&self, source: Endpoint) -> Direction {
+        if source == self.facts.client { Direction::ToServer } else { Direction::ToClient }
+    }
+
+    /// The ends were guessed the wrong way round: exchanges client and server. Only for
+    /// connections picked up mid-stream, before any layer has been given bytes.
+    pub fn swap_roles(&mut self) {
+        self.facts.swap_sides();
+        self.halves.swap(0, 1);
+        self.last_sent.swap(0, 1);
+    }
+
+    /// First sequence number of each end where known, the lower endpoint's first.
+    #[must_use]
+    pub fn bases(&self) -> [Option<u32>; 2] {
+        let [client, server] = [self.halves[0].base(), self.halves[1].base()];
+        if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
+    }
+
+    /// Whether `segment` opens a new connection between the same endpoints, as Wireshark counts
+    /// `tcp.stream`: a SYN whose sequence number differs from the known one, or any SYN after FIN or RST.
+    #[must_use]
+    pub fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
+        if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
+            return false;
+        }
+        let ended = Side::Client;
+        let over = [ended, ended.other()]
+            .iter()
+            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset.is_some());
+        let half = &self.halves[self.direction(segment.source).index()];
+        half.base().is_some_and(|base| over || base != segment.sequence)
+    }
+
+    /// Whether both directions have ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.reset || self.halves.iter().all(Half::ended)
+    }
+
+    /// Takes one segment; `emit` gets what it makes of both directions' streams, in stream order.
+    #[inline]
+    pub fn segment(&mut self, segment: &Segment<'_>, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
+        let (stamp, flags) = (segment.stamp, segment.flags);
+        let direction = self.direction(segment.source);
+        self.facts.last = stamp;
+        let side = self.facts.sender(direction);
+        side.packets += 1;
+        side.first.get_or_insert(stamp);
+        side.last = Some(stamp);
+        if flags.has(TcpFlags::RST) {
+            self.rst(direction, segment, emit);
+            return;
+        }
+        if side.ttl_max == 0 || segment.ttl < side.ttl_min || segment.ttl > side.ttl_max {
+            side.ttl_min = if side.ttl_max == 0 { segment.ttl } else { side.ttl_min.min(segment.ttl) };
+            side.ttl_max = side.ttl_max.max(segment.ttl);
+        }
+        if flags.has(TcpFlags::SYN) {
+            self.syn(direction, segment);
+        }
+        if flags.has(TcpFlags::ACK) {
+            self.acknowledge(direction, segment);
+        }
+        let first = segment.sequence.wrapping_add(u32::from(flags.has(TcpFlags::SYN)));
+        let half = &mut self.halves[direction.index()];
+        if half.base().is_none() {
+            half.start(segment.sequence.wrapping_sub(1), first);
+        }
+        if segment.payload_len > 0 {
+            self.payload(direction, segment, first, emit);
+        } else if first == half.next_sequence().wrapping_sub(1)
+            && flags.0 & (TcpFlags::SYN | TcpFlags::FIN) == 0
+            && !half.ended()
+        {
+            self.facts.sender(direction).keep_alives += 1;
+        }
+        if flags.has(TcpFlags::FIN) {
+            self.fin(direction, segment, first);
+        }
+        if self.halves[0].is_waiting() || self.halves[1].is_waiting() {
+            self.settle(stamp, emit);
+        }
+        let half = &mut self.halves[direction.index()];
+        if half.reached_fin() {
+            half.end();
+            emit(stamp, direction, StreamEvent::End(End::Fin));
+        }
+    }
+
+    #[inline]
+    fn payload(
+        &mut self,
+        direction: Direction,
+        segment: &Segment<'_>,
+        first: u32,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let stamp = segment.stamp;
+        let half = &mut self.halves[direction.index()];
+        let side = self.facts.sender(direction);
+        let idle = !half.in_flight();
+        let mut tally = Tally::default();
+        let accepted = if half.ended() {
+            Accepted::Duplicate
+        } else if let Some(offset) = half.advance_in_order(first, segment.payload, segment.payload_len) {
+            tally.new_bytes = u64::from(segment.payload_len);
+            emit(stamp, direction, StreamEvent::Data { offset, bytes: segment.payload });
+            Accepted::InOrder
+        } else {
+            half.accept(stamp, first, segment.payload, segment.payload_len, direction, &mut tally, emit)
+        };
+        match accepted {
+            Accepted::InOrder => {}
+            Accepted::Early => {}
+            Accepted::OutOfOrder => side.out_of_order += 1,
+            Accepted::FillsHole => side.retransmissions += 1,
+            Accepted::KeepAlive => side.keep_alives += 1,
+            Accepted::Implausible => return,
+            Accepted::Duplicate => {
+                side.retransmissions += 1;
+                self.note_retransmission(direction, stamp);
+                self.book(direction, stamp, &tally);
+                return;
+            }
+        }
+        let half = &self.halves[direction.index()];
+        if accepted != Accepted::KeepAlive {
+            side.largest_segment = side.largest_segment.max(segment.payload_len);
+            self.last_sent[direction.index()] = stamp;
+            if idle && half.in_flight() {
+                side.unacknowledged_since = Some(stamp);
+            }
+        }
+        self.book(direction, stamp, &tally);
+    }
+
+    /// Bytes were sent again that the other side has not acknowledged.
+    fn note_retransmission(&mut self, direction: Direction, stamp: Stamp) {
+        if !self.halves[direction.index()].in_flight() {
+            return;
+        }
+        let side = self.facts.sender(direction);
+        let sent = side.unacknowledged_since.unwrap_or(stamp);
+        let run = side.unacknowledged.get_or_insert(Unacknowledged {
+            sent,
+            first_retransmission: stamp,
+            last_retransmission: stamp,
+            retransmissions: 0,
+        });
+        run.last_retransmission = stamp;
+        run.retransmissions += 1;
+    }
+
+    #[inline]
+    fn book(&mut self, direction: Direction, stamp: Stamp, tally: &Tally) {
+        let side = self.facts.sender(direction);
+        if tally.new_bytes > 0 {
+            side.bytes += tally.new_bytes;
+            side.first_payload.get_or_insert(stamp);
+            side.last_payload = Some(stamp);
+        }
+        if tally.cut_bytes > 0 {
+            side.cut_bytes += tally.cut_bytes;
+            side.first_cut.get_or_insert(stamp);
+        }
+        if tally.gaps > 0 {
+            side.gaps += tally.gaps;
+            side.lost_bytes += tally.lost_bytes;
+            side.dropped_bytes += tally.dropped_bytes;
+            side.first_gap.get_or_insert(stamp);
+        }
+        side.undelivered_bytes += tally.undelivered_bytes;
+        if tally.conflict {
+            side.conflicting_overlaps += 1;
+            side.first_conflict.get_or_insert(stamp);
+        }
+    }
+
+    /// The ACK and window of a segment sent in `direction` speak of the other direction's bytes.
+    #[inline]
+    fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
+        let stamp = segment.stamp;
+        let other = direction.reverse();
+        let half = &mut self.halves[other.index()];
+        if half.base().is_none() {
+            half.start(segment.acknowledgment.wrapping_sub(1), segment.acknowledgment);
+        }
+        if half.acknowledge(segment.acknowledgment, stamp) {
+            let in_flight = half.in_flight();
+            let sent = self.last_sent[other.index()];
+            let peer = self.facts.sender(other);
+            peer.unacknowledged = None;
+            peer.unacknowledged_since = in_flight.then_some(sent);
+            self.facts.sender(direction).last_ack = Some(stamp);
+        }
+        if self.facts.established.is_none()
+            && direction == Direction::ToServer
+            && self.facts.syn_ack.is_some()
+            && !segment.flags.has(TcpFlags::SYN)
+        {
+            self.facts.established = Some(stamp);
+        }
+        let stall = &mut self.facts.sender(direction).zero_window;
+        if segment.window == 0 {
+            if stall.closed_since.is_none() && !segment.flags.has(TcpFlags::FIN | TcpFlags::SYN) {
+                stall.closed_since = Some(stamp);
+                stall.times += 1;
+            }
+        } else if let Some(from) = stall.closed_since.take()
+            && stamp.at - from.at > stall.longest_ns
+        {
+            stall.longest_ns = stamp.at - from.at;
+            stall.longest_from = from;
+        }
+    }
+
+    fn syn(&mut self, direction: Direction, segment: &Segment<'_>) {
+        let stamp = segment.stamp;
+        let side = self.facts.sender(direction);
+        if side.syn.is_some() {
+            side.syn_retransmissions += 1;
+        }
+        side.syn.get_or_insert(stamp);
+        side.last_syn = Some(stamp);
+        side.mss = segment.options.mss;
+        if segment.flags.has(TcpFlags::ACK) && direction == Direction::ToClient {
+            self.facts.syn_ack.get_or_insert(stamp);
+            self.facts.opening = Opening::Handshake;
+        }
+        self.halves[direction.index()].start(segment.sequence, segment.sequence.wrapping_add(1));
+    }
+
+    fn rst(
+        &mut self,
+        direction: Direction,
+        segment: &Segment<'_>,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let stamp = segment.stamp;
+        let refused = direction == Direction::ToClient
+            && self.facts.opening == Opening::Unanswered
+            && self.halves[Direction::ToServer.index()]
+                .base()
+                .is_some_and(|isn| segment.acknowledgment == isn.wrapping_add(1));
+        let half = &self.halves[direction.index()];
+        let in_window = refused || half.base().is_none() || half.plausible(segment.sequence, RESET_SLACK);
+        let side = self.facts.sender(direction);
+        let ttl_distance = if side.ttl_max == 0 {
+            0
+        } else {
+            segment.ttl.saturating_sub(side.ttl_max).max(side.ttl_min.saturating_sub(segment.ttl))
+        };
+        let reset =
+            Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
+        match &side.reset {
+            Some(known) if known.in_window || !in_window => {}
+            _ => side.reset = Some(reset),
+        }
+        if refused {
+            self.facts.opening = Opening::Refused;
+        }
+        if self.facts.first_closer.is_none() && in_window {
+            self.facts.first_closer = Some(direction.sender());
+            self.facts.closing = Closing::Rst;
+            self.facts.closed_at = Some(stamp);
+        }
+        if !in_window || self.reset {
+            return;
+        }
+        self.reset = true;
+        self.flush(stamp, emit);
+        let half = &mut self.halves[direction.index()];
+        if !half.ended() {
+            half.end();
+            emit(stamp, direction, StreamEvent::End(End::Rst));
+        }
+    }
+
+    fn fin(&mut self, direction: Direction, segment: &Segment<'_>, first: u32) {
+        let stamp = segment.stamp;
+        let half = &mut self.halves[direction.index()];
+        half.finish_at(first.wrapping_add(segment.payload_len));
+        let side = self.facts.sender(direction);
+        if side.fin.is_some() {
+            if segment.payload_len == 0 {
+                self.note_retransmission(direction, stamp);
+            }
+            return;
+        }
+        side.fin = Some(stamp);
+        if side.unacknowledged_since.is_none() {
+            side.unacknowledged_since = Some(stamp);
+        }
+        self.last_sent[direction.index()] = stamp;
+        if self.facts.first_closer.is_none() {
+            self.facts.first_closer = Some(direction.sender());
+            self.facts.closing = Closing::Fin;
+            self.facts.closed_at = Some(stamp);
+        }
+    }
+
+    fn settle(&mut self, stamp: Stamp, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
+        let one_way = self.facts.one_way();
+        for direction in Direction::BOTH {
+            let half = &mut self.halves[direction.index()];
+            if half.is_waiting() {
+                let mut tally = Tally::default();
+                half.settle(stamp, one_way, direction, &mut tally, emit);
+                if half.reached_fin() {
+                    half.end();
+                    emit(stamp, direction, StreamEvent::End(End::Fin));
+                }
+                self.book(direction, stamp, &tally);
+            }
+        }
+    }
+
+    fn flush(&mut self, stamp: Stamp, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
+        let one_way = self.facts.one_way();
+        for direction in Direction::BOTH {
+            let half = &mut self.halves[direction.index()];
+            if half.ended() {
+                continue;
+            }
+            let mut tally = Tally::default();
+            let fin_unseen = half.flush(stamp, one_way, direction, &mut tally, emit);
+            if half.reached_fin() {
+                half.end();
+                emit(stamp, direction, StreamEvent::End(End::Fin));
+            }
+            self.facts.sender(direction).fin_unseen |= fin_unseen;
+            self.book(direction, stamp, &tally);
+        }
+    }
+
+    /// Nothing more will come: hands on what can be, and ends both directions with `end`
+    /// (or with the reset that came before). Further calls do nothing.
+    pub fn finish(&mut self, end: End, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let stamp = self.facts.last;
+        self.flush(stamp, emit);
+        for direction in Direction::BOTH {
+            let half = &mut self.halves[direction.index()];
+            if !half.ended() {
+                half.end();
+                emit(stamp, direction, StreamEvent::End(if self.reset { End::Rst } else { end }));
+            }
+            let stall = &mut self.facts.sender(direction).zero_window;
+            if let Some(from) = stall.closed_since
+                && stamp.at - from.at > stall.longest_ns
+            {
+                stall.longest_ns = stamp.at - from.at;
+                stall.longest_from = from;
+            }
+        }
+    }
+}

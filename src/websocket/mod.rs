@@ -1,1 +1,177 @@
-//! Room `websocket`.
+//! Room `websocket`: one WebSocket as an observer between the two ends reads it (RFC 6455, RFC 7692).
+//!
+//! Feed it what each direction sent after the opening handshake; it yields frames and messages to a [`Sink`] and
+//! gathers [`WebSocketFacts`]. It never sends, never judges, never fails, and never tells of a frame that was not
+//! there: where bytes are missing it says so and falls silent until it is provably in step again.
+
+mod close;
+mod decoder;
+mod event;
+mod facts;
+mod foreign;
+mod header;
+mod inflate;
+mod keepalive;
+mod mask;
+mod resync;
+#[cfg(test)]
+mod tests;
+mod utf8;
+mod violation;
+
+use decoder::{Context, Half, Step};
+
+pub use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
+pub use close::close_code_is_legal;
+pub use event::{Frame, Message, MessageKind, Sink, opcode};
+pub use facts::{
+    CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
+    LATER_CLOSES_KEPT, LastMessage, MaskFacts, OpenMessage, WebSocketFacts,
+};
+pub use keepalive::{Intervals, KeepaliveFacts, ROUND_TRIPS_KEPT, RoundTrips, UNANSWERED_KEPT, UnansweredPing};
+pub use resync::{Likeness, Strength, looks_like_websocket};
+pub use violation::{VIOLATIONS_KEPT, Violation, ViolationKind, Violations};
+
+/// permessage-deflate as agreed in the 101 response (RFC 7692 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deflate {
+    /// The server promised not to refer to its earlier messages.
+    pub server_no_context_takeover: bool,
+    /// The client promised not to refer to its earlier messages.
+    pub client_no_context_takeover: bool,
+    /// The server's window as a power of two, 8 to 15.
+    pub server_max_window_bits: u8,
+    /// The client's window as a power of two, 8 to 15.
+    pub client_max_window_bits: u8,
+}
+
+impl Default for Deflate {
+    /// `permessage-deflate` without parameters: both windows 32 KiB and kept from message to message.
+    fn default() -> Self {
+        Deflate {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: 15,
+            client_max_window_bits: 15,
+        }
+    }
+}
+
+impl Deflate {
+    /// Whether the sender of `direction` promised not to refer to its earlier messages.
+    #[must_use]
+    pub const fn no_context_takeover(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::ToServer => self.client_no_context_takeover,
+            Direction::ToClient => self.server_no_context_takeover,
+        }
+    }
+}
+
+/// Where the decoder comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// Right after the opening handshake: the first byte of each direction is the first byte of a frame.
+    #[default]
+    Handshake,
+    /// Somewhere in the middle, the handshake unseen. Each direction is `lost` until provably in step.
+    MidStream,
+}
+
+/// What the [`Sink`] is to be told. Facts are gathered in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Call [`Sink::frame`] for every frame.
+    pub frames: bool,
+    /// Call [`Sink::message`] for every data message.
+    pub messages: bool,
+    /// How much of each message to hand over, in bytes, at most [`Interest::PAYLOAD_LIMIT`]; 0: lengths only.
+    pub payload_limit: u32,
+}
+
+impl Interest {
+    /// The most that is ever kept of one message, in bytes.
+    pub const PAYLOAD_LIMIT: u32 = 1 << 20;
+    /// Facts only.
+    pub const NONE: Interest = Interest { frames: false, messages: false, payload_limit: 0 };
+    /// Frames and messages with their payload.
+    pub const ALL: Interest = Interest { frames: true, messages: true, payload_limit: Self::PAYLOAD_LIMIT };
+}
+
+/// How to decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// permessage-deflate, if the 101 response agreed to it. `None` with [`Start::MidStream`] means unknown.
+    pub deflate: Option<Deflate>,
+    /// Where the decoder comes in.
+    pub start: Start,
+    /// What the sink is to be told.
+    pub interest: Interest,
+}
+
+/// The decoder of one WebSocket, both directions.
+pub struct WebSocket {
+    context: Context,
+    halves: [Half; 2],
+    facts: WebSocketFacts,
+}
+
+impl WebSocket {
+    /// A decoder that has seen nothing yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let Options { deflate, start, interest } = options;
+        let mid_stream = start == Start::MidStream;
+        let context = Context { deflate, mid_stream, interest };
+        let mut facts = WebSocketFacts { deflate, mid_stream, ..WebSocketFacts::default() };
+        if mid_stream {
+            for direction in Direction::BOTH {
+                facts[direction].gaps.lost = true;
+                facts[direction].gaps.times_lost = 1;
+            }
+        }
+        WebSocket { context, halves: Direction::BOTH.map(|direction| Half::new(direction, &context)), facts }
+    }
+
+    /// Takes what happened next in `direction`; `stamp` is the packet that brought it.
+    #[inline]
+    pub fn feed(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, sink: &mut impl Sink) {
+        let (own, peer) = self.facts.split(direction);
+        let half = &mut self.halves[direction.index()];
+        let mut step = Step { half, own, peer, context: &self.context, direction, stamp, sink };
+        match event {
+            StreamEvent::Data { offset, bytes } => step.data(offset, bytes),
+            StreamEvent::Gap { offset, len, cause } => step.gap(offset, len, cause),
+            StreamEvent::End(end) => step.end(end),
+        }
+    }
+
+    /// Changes what the sink is told, from the next message on.
+    pub fn set_interest(&mut self, interest: Interest) {
+        self.context.interest = interest;
+    }
+
+    /// Lets go of memory that an idle connection can do without: with compression a direction falls from about 95 KiB
+    /// to its window of at most 32 KiB. Decoding goes on as if nothing had happened, only a little slower at first.
+    pub fn shrink(&mut self) {
+        self.halves.iter_mut().for_each(Half::shrink);
+    }
+
+    /// Bytes on the heap, estimated: for the tests of the bounds.
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        self.halves.iter().map(Half::memory).sum()
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn facts(&self) -> &WebSocketFacts {
+        &self.facts
+    }
+
+    /// What was known in the end.
+    #[must_use]
+    pub fn into_facts(self) -> WebSocketFacts {
+        self.facts
+    }
+}

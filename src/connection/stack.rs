@@ -1,0 +1,670 @@
+//! The composition of one connection's layers: the only file that names them all.
+//!
+//! ```text
+//!  tcp ─► [tls] ─► undecided ─► http ─► websocket
+//!                       │         └───► tunnel ─► undecided …        (2xx to CONNECT)
+//!                       ├──────► http2 ─► websocket, one per stream
+//!                       ├──────► websocket                           (picked up mid-stream)
+//!                       └──────► foreign
+//! ```
+//!
+//! Layers never call each other. This file drains one and feeds the next, decides what first bytes are, and
+//! swaps HTTP for WebSocket with the bytes that followed the 101. It forms no opinion.
+
+use std::fmt;
+
+use super::record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_HTTP_FACTS, MAX_PLAIN};
+use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, SwitchTo};
+use crate::packet::{Endpoint, Segment, Stamp};
+use crate::stream::{Direction, End, StreamEvent};
+use crate::tcp::{Connection, Opening};
+use crate::tls::{self, KeyLog, Tls};
+use crate::websocket::{
+    self, Deflate, Frame, Likeness, Message, Options, Sink, Start, Strength, WebSocket, looks_like_websocket,
+};
+
+/// TLS secrets.
+pub type Keys = KeyLog;
+
+/// Most bytes held back per connection while nothing is known about them.
+const MAX_HELD: usize = 32 << 10;
+/// Most events held back likewise.
+const MAX_HELD_EVENTS: usize = 64;
+/// Bytes of one direction that are enough to tell any protocol we know.
+const ENOUGH: usize = 24;
+
+/// Which frames and messages are wanted as events; facts are gathered in any case.
+pub type Interest = websocket::Interest;
+
+/// What a connection needs from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// TLS secrets known at this point of the capture.
+    pub keys: &'a Keys,
+    /// Which events are wanted.
+    pub interest: Interest,
+}
+
+/// What a layer reports as it happens.
+#[derive(Debug)]
+pub enum EntryEvent<'a> {
+    /// A WebSocket was asked for, or found running.
+    Opened,
+    /// The opening handshake is over, well or badly.
+    Handshake(&'a Exchange),
+    /// A frame passed.
+    Frame(&'a Frame),
+    /// A message passed.
+    Message(&'a Message<'a>),
+}
+
+#[derive(Debug)]
+struct Held {
+    stamp: Stamp,
+    direction: Direction,
+    event: HeldEvent,
+}
+
+#[derive(Debug)]
+enum HeldEvent {
+    Data(u64, Box<[u8]>),
+    Gap(u64, u64, crate::stream::GapCause),
+    End(End),
+}
+
+impl HeldEvent {
+    fn of(event: StreamEvent<'_>) -> Self {
+        match event {
+            StreamEvent::Data { offset, bytes } => HeldEvent::Data(offset, bytes.into()),
+            StreamEvent::Gap { offset, len, cause } => HeldEvent::Gap(offset, len, cause),
+            StreamEvent::End(end) => HeldEvent::End(end),
+        }
+    }
+
+    fn event(&self) -> StreamEvent<'_> {
+        match self {
+            HeldEvent::Data(offset, bytes) => StreamEvent::Data { offset: *offset, bytes },
+            HeldEvent::Gap(offset, len, cause) => StreamEvent::Gap { offset: *offset, len: *len, cause: *cause },
+            HeldEvent::End(end) => StreamEvent::End(*end),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Undecided {
+    held: Vec<Held>,
+    bytes: usize,
+    /// Evidence in bits that these are frames, with the roles as guessed and with the roles swapped.
+    likeness: [u16; 2],
+    /// Held events already weighed.
+    weighed: usize,
+}
+
+enum Layer {
+    Undecided(Box<Undecided>),
+    Foreign,
+    Http(Box<Http>),
+    WebSocket(Box<WebSocket>),
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layer::Undecided(_) => "undecided",
+            Layer::Foreign => "foreign",
+            Layer::Http(_) => "http",
+            Layer::WebSocket(_) => "websocket",
+        })
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("tls", &self.tls.is_some()).field("layer", &self.layer).finish_non_exhaustive()
+    }
+}
+
+impl Default for Layer {
+    fn default() -> Self {
+        Layer::Undecided(Box::default())
+    }
+}
+
+/// The layers of one connection.
+#[derive(Default)]
+pub struct Stack {
+    layer: Layer,
+    tls: Option<Box<Tls>>,
+    below: Below,
+    parts: Parts,
+}
+
+/// What lies between TCP and the layer.
+#[derive(Debug, Default)]
+struct Below {
+    in_tunnel: bool,
+    tls_in_tunnel: bool,
+}
+
+/// What the record will hold.
+#[derive(Debug, Default)]
+struct Parts {
+    entries: Vec<Entry>,
+    entries_not_kept: u64,
+    connect: Option<Box<Exchange>>,
+    proxy_header: Option<Box<http::ProxyHeader>>,
+    plain: Vec<Exchange>,
+    http_facts: Vec<http::HttpFact>,
+    ends: [Option<(Stamp, End)>; 2],
+    spoke_http: bool,
+    payload: bool,
+    /// Index of the entry whose frames are being read.
+    current: u32,
+}
+
+impl Stack {
+    /// Layers that have seen nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the connection proved to be none of ours and nothing about it is worth keeping.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.layer, Layer::Foreign)
+            && self.tls.is_none()
+            && self.parts.entries.is_empty()
+            && self.parts.connect.is_none()
+            && self.parts.plain.is_empty()
+    }
+
+    /// Takes one segment through all layers. `note` gets what they report: stamp, client and server, entry, event.
+    #[inline]
+    pub fn segment<N: Note>(
+        &mut self,
+        tcp: &mut Connection,
+        segment: &Segment<'_>,
+        context: &Context<'_>,
+        note: &mut N,
+    ) {
+        let ends = ends_of(tcp);
+        tcp.segment(segment, &mut |stamp, direction, event| {
+            self.take(stamp, direction, event, ends, context, note);
+        });
+        if matches!(self.layer, Layer::Undecided(_)) {
+            self.settle(tcp, context, note, false);
+        }
+    }
+
+    /// Nothing more will come.
+    pub fn finish<N: Note>(&mut self, tcp: &mut Connection, end: End, context: &Context<'_>, note: &mut N) {
+        let ends = ends_of(tcp);
+        tcp.finish(end, &mut |stamp, direction, event| {
+            self.take(stamp, direction, event, ends, context, note);
+        });
+        self.settle(tcp, context, note, true);
+    }
+
+    /// Closes the books. `None` when there is nothing that anybody would want to know.
+    #[must_use]
+    pub fn into_record(mut self, tcp: Connection) -> Option<ConnectionRecord> {
+        self.collect();
+        let tcp = tcp.into_facts();
+        let tls = self.tls.map(|tls| Box::new(tls.facts().clone()));
+        let parts = self.parts;
+        let failed = matches!(tcp.opening, Opening::Refused | Opening::Unanswered);
+        let layers = if !parts.entries.is_empty() {
+            Layers::WebSocket
+        } else if tls.is_some() {
+            Layers::Tls
+        } else if parts.spoke_http {
+            Layers::Http
+        } else if parts.payload {
+            Layers::Foreign
+        } else {
+            Layers::None
+        };
+        let wanted = match layers {
+            Layers::WebSocket | Layers::Tls => true,
+            Layers::None => failed,
+            Layers::Http | Layers::Foreign => parts.connect.is_some() || !parts.plain.is_empty(),
+        };
+        wanted.then(|| ConnectionRecord {
+            tcp,
+            tls,
+            tls_in_tunnel: self.below.tls_in_tunnel,
+            connect: parts.connect,
+            proxy_header: parts.proxy_header,
+            entries: parts.entries,
+            entries_not_kept: parts.entries_not_kept,
+            plain: parts.plain,
+            http_facts: parts.http_facts,
+            layers,
+            ends: parts.ends,
+        })
+    }
+
+    /// Bytes as TCP delivers them.
+    #[inline]
+    fn take<N: Note>(
+        &mut self,
+        stamp: Stamp,
+        direction: Direction,
+        event: StreamEvent<'_>,
+        ends: Ends,
+        context: &Context<'_>,
+        note: &mut N,
+    ) {
+        match event {
+            StreamEvent::End(end) => {
+                self.parts.ends[direction.index()].get_or_insert((stamp, end));
+            }
+            _ => self.parts.payload = true,
+        }
+        let Self { layer, tls, parts, below } = self;
+        let mut desk = Desk { parts, below, ends, context, note };
+        match tls {
+            None => layer.feed(stamp, direction, event, &mut desk),
+            Some(tls) => tls.feed(stamp, direction, event, context.keys, &mut |stamp, direction, event| {
+                layer.feed(stamp, direction, event, &mut desk);
+            }),
+        }
+    }
+
+    /// Decides what held bytes are, as often as a decision uncovers a further layer.
+    #[cold]
+    fn settle<N: Note>(&mut self, tcp: &mut Connection, context: &Context<'_>, note: &mut N, last: bool) {
+        while let Layer::Undecided(undecided) = &mut self.layer {
+            if undecided.held.is_empty() {
+                return;
+            }
+            let mid_stream = !self.below.in_tunnel && self.tls.is_none() && tcp.facts().opening == Opening::MidStream;
+            let Some(Verdict { is, swapped }) = undecided.decide(self.tls.is_some(), mid_stream, last) else { return };
+            let Layer::Undecided(undecided) = std::mem::take(&mut self.layer) else { return };
+            let mut held = undecided.held;
+            if swapped {
+                tcp.swap_roles();
+                held.iter_mut().for_each(|held| held.direction = held.direction.reverse());
+                self.parts.ends.swap(0, 1);
+            }
+            let ends = ends_of(tcp);
+            match is {
+                Is::Foreign => {
+                    self.layer = Layer::Foreign;
+                    return;
+                }
+                Is::Tls => {
+                    self.tls = Some(Box::new(Tls::new()));
+                    self.below.tls_in_tunnel = self.below.in_tunnel;
+                }
+                Is::Http => {
+                    self.parts.spoke_http = true;
+                    self.layer = Layer::Http(Box::new(Http::new()));
+                }
+                Is::WebSocket => {
+                    let first = held.first().map_or(tcp.facts().first, |held| held.stamp);
+                    let Self { parts, below, .. } = self;
+                    let mut desk = Desk { parts, below, ends, context, note };
+                    self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
+                    note.note(first, ends, self.parts.current, EntryEvent::Opened);
+                }
+            }
+            for held in &held {
+                let (stamp, direction, event) = (held.stamp, held.direction, held.event.event());
+                if is == Is::Tls {
+                    self.take(stamp, direction, event, ends, context, note);
+                } else {
+                    let Self { layer, parts, below, .. } = self;
+                    layer.feed(stamp, direction, event, &mut Desk { parts, below, ends, context, note });
+                }
+            }
+        }
+    }
+
+    /// Moves what the layers know into the parts of the record.
+    fn collect(&mut self) {
+        match std::mem::replace(&mut self.layer, Layer::Foreign) {
+            Layer::WebSocket(websocket) => {
+                if let Some(entry) = self.parts.entries.get_mut(self.parts.current as usize) {
+                    entry.websocket = Some(Box::new(websocket.into_facts()));
+                }
+            }
+            Layer::Http(_) | Layer::Undecided(_) | Layer::Foreign => {}
+        }
+    }
+}
+
+fn ends_of(tcp: &Connection) -> Ends {
+    Ends { client: tcp.facts().client, server: tcp.facts().server }
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The end that opened the connection.
+    pub client: Endpoint,
+    /// The other.
+    pub server: Endpoint,
+}
+
+/// Receives what the layers report.
+pub trait Note {
+    /// Takes note of one event of the entry with this index.
+    fn note(&mut self, stamp: Stamp, ends: Ends, entry: u32, event: EntryEvent<'_>);
+}
+
+impl<F: FnMut(Stamp, Ends, u32, EntryEvent<'_>)> Note for F {
+    fn note(&mut self, stamp: Stamp, ends: Ends, entry: u32, event: EntryEvent<'_>) {
+        self(stamp, ends, entry, event);
+    }
+}
+
+/// Hands frames and messages of one entry on.
+struct Frames<'n, N> {
+    note: &'n mut N,
+    ends: Ends,
+    entry: u32,
+}
+
+impl<N: Note> Sink for Frames<'_, N> {
+    fn frame(&mut self, frame: &Frame) {
+        self.note.note(frame.last, self.ends, self.entry, EntryEvent::Frame(frame));
+    }
+
+    fn message(&mut self, message: &Message<'_>) {
+        self.note.note(message.last, self.ends, self.entry, EntryEvent::Message(message));
+    }
+}
+
+impl Layer {
+    #[inline]
+    fn feed<N: Note>(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, desk: &mut Desk<'_, N>) {
+        match self {
+            Layer::WebSocket(websocket) => {
+                let entry = desk.parts.current;
+                websocket.feed(stamp, direction, event, &mut Frames { note: desk.note, ends: desk.ends, entry });
+                if let Some(entry) = desk.parts.entries.get_mut(entry as usize) {
+                    entry.last = stamp;
+                }
+            }
+            Layer::Undecided(undecided) => undecided.hold(stamp, direction, event),
+            Layer::Foreign => {}
+            Layer::Http(_) => self.feed_http(stamp, direction, event, desk),
+        }
+    }
+
+    fn feed_http<N: Note>(
+        &mut self,
+        stamp: Stamp,
+        direction: Direction,
+        event: StreamEvent<'_>,
+        desk: &mut Desk<'_, N>,
+    ) {
+        let Layer::Http(http) = self else { return };
+        let mut reports = Vec::new();
+        let (switch, unseen) = if http.answer_lost() && is_frames(event) {
+            let Some(mut switch) = http.switch_unseen(stamp, &mut reports) else { return };
+            switch.next = Some(event);
+            (switch, true)
+        } else {
+            match http.feed(stamp, direction, event, &mut reports) {
+                Step::More => {
+                    if !reports.is_empty() {
+                        desk.report(&mut reports);
+                    }
+                    return;
+                }
+                Step::NotHttp => {
+                    desk.report(&mut reports);
+                    *self = Layer::Foreign;
+                    return;
+                }
+                Step::Switch(switch) => (switch, false),
+            }
+        };
+        desk.report(&mut reports);
+        let proven = !unseen && switch.starts.iter().all(|start| start.proven);
+        *self = match switch.to {
+            SwitchTo::WebSocket { compression, .. } => desk.open_websocket(stamp, true, proven, compression),
+            SwitchTo::Unknown => desk.open_websocket(stamp, true, false, Compression::Unknown),
+            SwitchTo::Tunnel => {
+                desk.below.in_tunnel = true;
+                Layer::default()
+            }
+            SwitchTo::Other(_) => Layer::Foreign,
+        };
+        for (stamp, direction, event) in switch.early.events() {
+            self.feed(stamp, direction, event, desk);
+        }
+        if let Some(event) = switch.next {
+            self.feed(stamp, direction, event, desk);
+        }
+    }
+}
+
+/// The packet with which an exchange began.
+fn first_stamp(exchange: &Exchange) -> Stamp {
+    match (&exchange.request, exchange.response()) {
+        (Some(request), _) => request.head.first,
+        (None, Some(response)) => response.head.first,
+        (None, None) => last_stamp(exchange),
+    }
+}
+
+/// The packet with which an exchange ended, as far as it did.
+fn last_stamp(exchange: &Exchange) -> Stamp {
+    match exchange.ended {
+        Ended::Complete { stamp }
+        | Ended::Switched { stamp }
+        | Ended::Cut { stamp, .. }
+        | Ended::Lost { stamp, .. } => stamp,
+    }
+}
+
+/// Whether bytes can hardly be anything but WebSocket frames.
+fn is_frames(event: StreamEvent<'_>) -> bool {
+    match event {
+        StreamEvent::Data { bytes, .. } => looks_like_websocket(bytes).strength == Strength::Strong,
+        StreamEvent::Gap { .. } | StreamEvent::End(_) => false,
+    }
+}
+
+/// What a layer needs beside its bytes.
+struct Desk<'d, N> {
+    parts: &'d mut Parts,
+    below: &'d mut Below,
+    ends: Ends,
+    context: &'d Context<'d>,
+    note: &'d mut N,
+}
+
+impl<N: Note> Desk<'_, N> {
+    /// Files what HTTP reports.
+    fn report(&mut self, reports: &mut Vec<HttpEvent>) {
+        for report in reports.drain(..) {
+            match report {
+                HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
+                    let entry = self.parts.entries.len() as u32;
+                    self.note.note(stamp, self.ends, entry, EntryEvent::Opened);
+                }
+                HttpEvent::Attempt { .. } => {}
+                HttpEvent::Exchange(exchange) => self.file(exchange),
+                HttpEvent::ProxyHeader(header) => {
+                    self.parts.proxy_header.get_or_insert(header);
+                }
+                HttpEvent::Fact(fact) => {
+                    if self.parts.http_facts.len() < MAX_HTTP_FACTS {
+                        self.parts.http_facts.push(fact);
+                    }
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, exchange: Box<Exchange>) {
+        match exchange.kind {
+            ExchangeKind::WebSocket => {
+                let entry = self.parts.entries.len() as u32;
+                let stamp = last_stamp(&exchange);
+                self.note.note(stamp, self.ends, entry, EntryEvent::Handshake(&exchange));
+                self.parts.add_entry(Entry {
+                    first: first_stamp(&exchange),
+                    last: stamp,
+                    handshake: Some(exchange),
+                    ..Entry::default()
+                });
+            }
+            ExchangeKind::Connect => self.parts.connect = Some(exchange),
+            ExchangeKind::Plain | ExchangeKind::Upgrade | ExchangeKind::Unknown => {
+                if self.parts.plain.len() < MAX_PLAIN {
+                    self.parts.plain.push(*exchange);
+                }
+            }
+        }
+    }
+
+    /// A WebSocket begins: the one whose handshake was filed last, or one whose handshake nobody saw.
+    fn open_websocket(&mut self, stamp: Stamp, shaken: bool, proven: bool, compression: Compression) -> Layer {
+        let answered = shaken && self.parts.entries.last().is_some_and(|entry| entry.websocket.is_none());
+        if !answered {
+            self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() });
+        }
+        let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
+        let deflate = match compression {
+            Compression::On(agreed) => Some(Deflate {
+                server_no_context_takeover: agreed.server_no_context_takeover,
+                client_no_context_takeover: agreed.client_no_context_takeover,
+                server_max_window_bits: agreed.server_max_window_bits,
+                client_max_window_bits: agreed.client_max_window_bits,
+            }),
+            Compression::Off | Compression::Unknown => None,
+        };
+        self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
+        let interest = self.context.interest;
+        Layer::WebSocket(Box::new(WebSocket::new(Options { deflate, start, interest })))
+    }
+}
+
+impl Parts {
+    fn add_entry(&mut self, entry: Entry) {
+        if self.entries.len() < MAX_ENTRIES {
+            self.entries.push(entry);
+        } else {
+            self.entries_not_kept += 1;
+        }
+    }
+}
+
+/// What held bytes turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Is {
+    Foreign,
+    Tls,
+    Http,
+    WebSocket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verdict {
+    is: Is,
+    /// The roles were guessed the wrong way round.
+    swapped: bool,
+}
+
+impl Undecided {
+    fn hold(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>) {
+        if let StreamEvent::Data { bytes, .. } = event {
+            self.bytes += bytes.len();
+        }
+        // The bounds are checked when it is decided, after every segment: one segment's worth may exceed them.
+        self.held.push(Held { stamp, direction, event: HeldEvent::of(event) });
+    }
+
+    /// The first bytes of a direction; `None` when they are missing.
+    fn first_bytes(&self, direction: Direction) -> Option<Vec<u8>> {
+        let mut first = Vec::new();
+        for held in self.held.iter().filter(|held| held.direction == direction) {
+            match &held.event {
+                HeldEvent::Data(_, bytes) => first.extend_from_slice(&bytes[..bytes.len().min(ENOUGH)]),
+                HeldEvent::Gap(..) if first.is_empty() => return None,
+                HeldEvent::Gap(..) | HeldEvent::End(_) => break,
+            }
+            if first.len() >= ENOUGH {
+                break;
+            }
+        }
+        Some(first)
+    }
+
+    fn full(&self) -> bool {
+        self.bytes > MAX_HELD || self.held.len() > MAX_HELD_EVENTS
+    }
+
+    /// `None`: more bytes are needed. `last`: there will be none.
+    fn decide(&mut self, inside_tls: bool, mid_stream: bool, last: bool) -> Option<Verdict> {
+        let give_up = Verdict { is: Is::Foreign, swapped: false };
+        let client = self.first_bytes(Direction::ToServer);
+        if !mid_stream && let Some(client) = &client {
+            let verdict = match (client.is_empty(), classify(client, inside_tls)) {
+                (true, _) | (false, Guess::Maybe) => None,
+                (false, Guess::Is(is)) => Some(Verdict { is, swapped: false }),
+            };
+            return verdict.or_else(|| (last || self.full()).then_some(give_up));
+        }
+        let verdict = self.pick_up(inside_tls);
+        verdict.or_else(|| (last || self.full()).then_some(give_up))
+    }
+
+    /// Decides in the middle of a connection, where either end may be the client.
+    fn pick_up(&mut self, inside_tls: bool) -> Option<Verdict> {
+        for index in std::mem::replace(&mut self.weighed, self.held.len())..self.held.len() {
+            let held = &self.held[index];
+            let HeldEvent::Data(_, bytes) = &held.event else { continue };
+            let from_server = held.direction == Direction::ToClient;
+            match Http::sniff(bytes) {
+                http::Sniff::Request | http::Sniff::ProxyHeader => {
+                    return Some(Verdict { is: Is::Http, swapped: from_server });
+                }
+                http::Sniff::Response => return Some(Verdict { is: Is::Http, swapped: !from_server }),
+                http::Sniff::Maybe | http::Sniff::No => {}
+            }
+            if !inside_tls {
+                if Tls::sniff(bytes) == tls::Sniff::Yes {
+                    return Some(Verdict { is: Is::Tls, swapped: from_server });
+                }
+                if Tls::sniff_midstream(bytes) == tls::Sniff::Yes {
+                    return Some(Verdict { is: Is::Tls, swapped: false });
+                }
+            }
+            let Likeness { strength, masked, bits } = looks_like_websocket(bytes);
+            let swapped = masked == from_server;
+            if strength == Strength::Strong {
+                return Some(Verdict { is: Is::WebSocket, swapped });
+            }
+            let sum = &mut self.likeness[usize::from(swapped)];
+            *sum = if strength == Strength::No { 0 } else { sum.saturating_add(bits) };
+            if *sum >= Likeness::STRONG_BITS {
+                return Some(Verdict { is: Is::WebSocket, swapped });
+            }
+        }
+        None
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guess {
+    Is(Is),
+    Maybe,
+}
+
+/// What a client that begins like this speaks.
+fn classify(first: &[u8], inside_tls: bool) -> Guess {
+    let tls = if inside_tls { tls::Sniff::No } else { Tls::sniff(first) };
+    match (tls, Http::sniff(first)) {
+        (tls::Sniff::Yes, _) => Guess::Is(Is::Tls),
+        (_, http::Sniff::Request | http::Sniff::ProxyHeader) => Guess::Is(Is::Http),
+        (tls::Sniff::Maybe, _) | (_, http::Sniff::Maybe) => Guess::Maybe,
+        _ => Guess::Is(Is::Foreign),
+    }
+}

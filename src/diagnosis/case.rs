@@ -1,0 +1,224 @@
+//! One WebSocket (or attempt) with everything around it, and the questions that every rule asks of it.
+
+use crate::connection::{ConnectionRecord, Entry};
+use crate::http::{Exchange, Handshake};
+use crate::packet::Stamp;
+use crate::stream::{Direction, End, Side};
+use crate::tcp::{Closing, SideFacts, TcpFacts};
+use crate::tls::TlsFacts;
+use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
+
+/// What the rules look at. Pure facts; the answers below are arithmetic on them.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The TCP connection.
+    pub record: &'a ConnectionRecord,
+    /// The WebSocket or attempt on it; `None` for a connection that failed before.
+    pub entry: Option<&'a Entry>,
+}
+
+/// One side's way of leaving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// Sent a Close frame.
+    Close,
+    /// Sent FIN.
+    Fin,
+    /// Sent RST.
+    Rst,
+}
+
+impl<'a> Case<'a> {
+    /// The case of one entry, or of the connection as a whole.
+    #[must_use]
+    pub fn new(record: &'a ConnectionRecord, entry: Option<usize>) -> Self {
+        Self { record, entry: entry.and_then(|index| record.entries.get(index)) }
+    }
+
+    /// TCP facts.
+    #[must_use]
+    pub fn tcp(&self) -> &'a TcpFacts {
+        &self.record.tcp
+    }
+
+    /// What `side` did at the TCP level.
+    #[must_use]
+    pub fn side(&self, side: Side) -> &'a SideFacts {
+        self.record.tcp.side(side)
+    }
+
+    /// TLS facts, if any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&'a TlsFacts> {
+        self.record.tls.as_deref()
+    }
+
+    /// The opening handshake.
+    #[must_use]
+    pub fn exchange(&self) -> Option<&'a Exchange> {
+        self.entry?.handshake.as_deref()
+    }
+
+    /// The opening handshake's checks.
+    #[must_use]
+    pub fn handshake(&self) -> Option<&'a Handshake> {
+        self.exchange()?.handshake.as_deref()
+    }
+
+    /// The WebSocket.
+    #[must_use]
+    pub fn websocket(&self) -> Option<&'a WebSocketFacts> {
+        self.entry?.websocket.as_deref()
+    }
+
+    /// What `side` sent as frames.
+    #[must_use]
+    pub fn sent(&self, side: Side) -> Option<&'a DirectionFacts> {
+        self.websocket().map(|websocket| &websocket[side.sends()])
+    }
+
+    /// The first Close frame that `side` sent.
+    #[must_use]
+    pub fn close(&self, side: Side) -> Option<&'a CloseFacts> {
+        self.sent(side)?.close.as_deref()
+    }
+
+    /// Whether this entry is the one that owns the end of the TCP connection (the last one on it).
+    #[must_use]
+    pub fn owns_the_end(&self) -> bool {
+        match (self.entry, self.record.entries.last()) {
+            (Some(entry), Some(last)) => std::ptr::eq(entry, last),
+            _ => true,
+        }
+    }
+
+    /// FIN of a side, counted when it is known to belong to the end of this entry.
+    #[must_use]
+    pub fn fin(&self, side: Side) -> Option<Stamp> {
+        self.side(side).fin
+    }
+
+    /// The RST of a side, if it was plausible enough to end the connection.
+    #[must_use]
+    pub fn rst(&self, side: Side) -> Option<Stamp> {
+        self.side(side).reset.filter(|reset| reset.in_window).map(|reset| reset.stamp)
+    }
+
+    /// When `side` first left the TCP connection, and how.
+    #[must_use]
+    pub fn left(&self, side: Side) -> Option<(Stamp, Deed)> {
+        let fin = self.fin(side).map(|stamp| (stamp, Deed::Fin));
+        let rst = self.rst(side).map(|stamp| (stamp, Deed::Rst));
+        match (fin, rst) {
+            (Some(fin), Some(rst)) => Some(if rst.0 < fin.0 { rst } else { fin }),
+            (fin, rst) => fin.or(rst),
+        }
+    }
+
+    /// Who acted first to end it, when, and how: Close, FIN or RST.
+    #[must_use]
+    pub fn first_actor(&self) -> Option<(Side, Stamp, Deed)> {
+        [Side::Client, Side::Server]
+            .into_iter()
+            .flat_map(|side| {
+                let close = self.close(side).map(|close| (side, close.stamp, Deed::Close));
+                let left = self.left(side).map(|(stamp, deed)| (side, stamp, deed));
+                [close, left]
+            })
+            .flatten()
+            .min_by_key(|(_, stamp, deed)| (*stamp, *deed))
+    }
+
+    /// Whether the TCP connection was seen to end.
+    #[must_use]
+    pub fn tcp_ended(&self) -> bool {
+        self.tcp().closing != Closing::None
+    }
+
+    /// Whether everything `side` sent after the handshake can be relied on: nothing missing, nothing undecoded.
+    #[must_use]
+    pub fn sees_all_from(&self, side: Side) -> bool {
+        let facts = self.side(side);
+        facts.gaps == 0
+            && facts.cut_bytes == 0
+            && facts.packets > 0
+            && self.sent(side).is_none_or(|sent| sent.gaps.count == 0 && !sent.gaps.lost)
+    }
+
+    /// Whether a Close frame of `side` may exist although none was seen.
+    #[must_use]
+    pub fn close_may_be_hidden(&self, side: Side) -> bool {
+        if self.close(side).is_some() {
+            return false;
+        }
+        let facts = self.side(side);
+        if facts.packets == 0 {
+            return true;
+        }
+        let Some(sent) = self.sent(side) else { return true };
+        if sent.gaps.lost {
+            return true;
+        }
+        // A gap that was skipped inside a known payload hides nothing; one that cost the step may.
+        sent.gaps.times_lost > u64::from(self.websocket().is_some_and(|websocket| websocket.mid_stream))
+    }
+
+    /// When the answer to the opening handshake was whole, or the WebSocket was first seen.
+    #[must_use]
+    pub fn opened(&self) -> Option<Stamp> {
+        let entry = self.entry?;
+        entry.websocket.as_ref()?;
+        let answered = entry.handshake.as_ref().and_then(|exchange| exchange.response()).map(|head| head.head.last);
+        Some(answered.unwrap_or(entry.first))
+    }
+
+    /// Data messages in both directions.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.websocket()
+            .map_or(0, |websocket| Direction::BOTH.map(|direction| websocket[direction].messages).iter().sum())
+    }
+
+    /// Nanoseconds between the last payload byte of either side and `at`.
+    #[must_use]
+    pub fn idle_before(&self, at: Stamp) -> Option<i64> {
+        let last = self.tcp().last_payload().filter(|last| last.at <= at.at)?;
+        Some(at.at - last.at)
+    }
+
+    /// How the stream of a direction ended, as the topmost layer saw it.
+    #[must_use]
+    pub fn end(&self, side: Side) -> Option<(Stamp, End)> {
+        self.record.end(side.sends())
+    }
+
+    /// A round trip on this connection in nanoseconds, or a cautious guess.
+    #[must_use]
+    pub fn rtt_ns(&self) -> i64 {
+        self.tcp().initial_rtt_ns().unwrap_or(200_000_000)
+    }
+}
+
+/// Milliseconds or seconds, for people.
+#[must_use]
+pub fn duration(ns: i64) -> String {
+    let ms = ns as f64 / 1e6;
+    if ms < 1.0 {
+        format!("{:.2} ms", ms)
+    } else if ms < 1000.0 {
+        format!("{:.0} ms", ms)
+    } else if ms < 120_000.0 {
+        format!("{:.1} s", ms / 1e3)
+    } else {
+        format!("{:.1} min", ms / 60e3)
+    }
+}
+
+/// `The client` or `The server`, to begin a sentence.
+#[must_use]
+pub fn the(side: Side) -> &'static str {
+    match side {
+        Side::Client => "The client",
+        Side::Server => "The server",
+    }
+}

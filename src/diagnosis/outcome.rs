@@ -1,0 +1,218 @@
+//! How it ended on the wire, and what each program was told: two separate answers, derived from facts alone.
+
+use super::case::{Case, Deed};
+use crate::http::Answer;
+use crate::http::handshake::{Accept, Subprotocol};
+use crate::stream::{End, Side};
+use crate::tcp::Opening;
+use crate::websocket::ViolationKind;
+
+/// How a WebSocket, or an attempt at one, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Still open when the capture ended.
+    Open,
+    /// Close frames both ways (RFC 6455 §7.1.4).
+    ClosedClean,
+    /// Close frames, but at least one without a status code.
+    ClosedNoStatus,
+    /// Ended without a completed closing handshake.
+    ClosedAbnormal,
+    /// The opening handshake failed.
+    UpgradeFailed,
+    /// TLS failed before any HTTP.
+    TlsFailed,
+    /// TCP failed before any payload.
+    TcpFailed,
+    /// The capture does not tell.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name in the JSON document.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Open => "open",
+            Outcome::ClosedClean => "closed_clean",
+            Outcome::ClosedNoStatus => "closed_no_status",
+            Outcome::ClosedAbnormal => "closed_abnormal",
+            Outcome::UpgradeFailed => "upgrade_failed",
+            Outcome::TlsFailed => "tls_failed",
+            Outcome::TcpFailed => "tcp_failed",
+            Outcome::Unknown => "unknown",
+        }
+    }
+
+    /// Whether somebody lost a connection.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Outcome::ClosedAbnormal | Outcome::UpgradeFailed | Outcome::TlsFailed | Outcome::TcpFailed)
+    }
+}
+
+/// What a program's API reported (RFC 6455 §7.1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The close code, 1005 and 1006 included.
+    pub code: u16,
+    /// Whether the connection was closed cleanly.
+    pub was_clean: bool,
+}
+
+const ABNORMAL: View = View { code: 1006, was_clean: false };
+
+/// What both programs were told; `None` where the capture does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApplicationView {
+    /// The client's program.
+    pub client: Option<View>,
+    /// The server's program.
+    pub server: Option<View>,
+}
+
+/// The client must fail the connection on this 101 (RFC 6455 §4.1).
+pub(super) fn answer_is_unacceptable(case: &Case<'_>) -> bool {
+    let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) else { return false };
+    checks.status == 101
+        && (checks.upgrade.present() == Some(false)
+            || checks.connection.present() == Some(false)
+            || matches!(checks.accept, Accept::Absent | Accept::Mismatch { .. } | Accept::Multiple)
+            || matches!(checks.subprotocol, Subprotocol::NotOffered(_) | Subprotocol::Empty | Subprotocol::Several)
+            || checks.violations.iter().any(|violation| violation.by == Side::Server))
+}
+
+/// The client gave up on the 101 instead of using it: it sent no frame and left first.
+pub(super) fn client_rejected_the_answer(case: &Case<'_>) -> bool {
+    let silent = case.sent(Side::Client).is_some_and(|sent| sent.frames == 0);
+    let (client, server) = (case.left(Side::Client), case.left(Side::Server));
+    let left_first = match (client, server) {
+        (Some((client, _)), Some((server, _))) => client < server,
+        (Some(_), None) => true,
+        _ => false,
+    };
+    silent && left_first
+}
+
+/// The RFC leaves it to the client, most clients refuse: subprotocols were offered and none was chosen.
+pub(super) fn no_subprotocol_selected(case: &Case<'_>) -> bool {
+    case.handshake()
+        .and_then(|handshake| handshake.response.as_ref())
+        .is_some_and(|checks| checks.status == 101 && checks.subprotocol == Subprotocol::NoneSelected)
+}
+
+/// How it ended.
+#[must_use]
+pub(super) fn outcome(case: &Case<'_>) -> Outcome {
+    let Some(entry) = case.entry else { return before_http(case) };
+    if entry.websocket.is_none() {
+        return not_upgraded(case);
+    }
+    if (answer_is_unacceptable(case) || no_subprotocol_selected(case)) && client_rejected_the_answer(case) {
+        return Outcome::UpgradeFailed;
+    }
+    let (client, server) = (case.close(Side::Client), case.close(Side::Server));
+    if let (Some(client), Some(server)) = (client, server) {
+        let without_status = |close: &crate::websocket::CloseFacts| close.captured && close.length == 0;
+        return if without_status(client) || without_status(server) {
+            Outcome::ClosedNoStatus
+        } else if client.captured && server.captured && (!client.valid || !server.valid) {
+            Outcome::ClosedAbnormal
+        } else {
+            Outcome::ClosedClean
+        };
+    }
+    let hidden = case.close_may_be_hidden(Side::Client) || case.close_may_be_hidden(Side::Server);
+    if !case.tcp_ended() {
+        return if hidden && (client.is_some() || server.is_some()) { Outcome::Unknown } else { Outcome::Open };
+    }
+    if hidden { Outcome::Unknown } else { Outcome::ClosedAbnormal }
+}
+
+fn before_http(case: &Case<'_>) -> Outcome {
+    match case.tcp().opening {
+        Opening::Refused => Outcome::TcpFailed,
+        Opening::Unanswered => Outcome::TcpFailed,
+        Opening::Handshake | Opening::MidStream => match case.tls() {
+            Some(_) => super::wst::outcome(case),
+            None => Outcome::Unknown,
+        },
+    }
+}
+
+fn not_upgraded(case: &Case<'_>) -> Outcome {
+    let Some(exchange) = case.exchange() else { return Outcome::Unknown };
+    match &exchange.answer {
+        Answer::Response(_) | Answer::Foreign(_) => Outcome::UpgradeFailed,
+        Answer::NotCaptured => Outcome::Unknown,
+        Answer::Nothing | Answer::Fragment(_) => {
+            let cut = [Side::Client, Side::Server]
+                .iter()
+                .any(|side| matches!(case.end(*side), Some((_, End::Fin | End::Rst))));
+            if cut { Outcome::UpgradeFailed } else { Outcome::Unknown }
+        }
+    }
+}
+
+/// What each program was told.
+#[must_use]
+pub(super) fn application_view(case: &Case<'_>, outcome: Outcome) -> ApplicationView {
+    match outcome {
+        Outcome::TcpFailed | Outcome::TlsFailed => ApplicationView { client: Some(ABNORMAL), server: None },
+        Outcome::UpgradeFailed => {
+            let server = case.websocket().is_some().then(|| view(case, Side::Server)).flatten();
+            ApplicationView { client: Some(ABNORMAL), server }
+        }
+        Outcome::Open => ApplicationView::default(),
+        _ if case.websocket().is_none() => ApplicationView::default(),
+        _ => ApplicationView { client: view(case, Side::Client), server: view(case, Side::Server) },
+    }
+}
+
+/// Codes with which an endpoint fails a connection (RFC 6455 §7.1.7): it then ignores what the other side answers.
+fn failed_it(case: &Case<'_>, side: Side) -> bool {
+    let (Some(own), Some(peer)) = (case.close(side), case.sent(side.other())) else { return false };
+    let broken = peer.foreign_text.is_some() || !peer.violations.is_empty();
+    matches!(own.code, Some(1002 | 1007)) && broken
+}
+
+fn view(case: &Case<'_>, side: Side) -> Option<View> {
+    let peer = side.other();
+    let left = case.left(side);
+    let Some(close) = case.close(peer) else {
+        return if case.close_may_be_hidden(peer) {
+            None
+        } else if case.tcp_ended() {
+            Some(ABNORMAL)
+        } else {
+            None
+        };
+    };
+    if !close.captured {
+        return None;
+    }
+    // Whoever hung up without a Close of its own does not read what comes afterwards.
+    let gone = case.close(side).is_none() && left.is_some_and(|(stamp, _)| stamp < close.stamp);
+    let refused = violates(case, peer, close.stamp.packet) && !close.valid;
+    if gone || refused || failed_it(case, side) {
+        return Some(ABNORMAL);
+    }
+    let reset = [side, peer].iter().any(|side| matches!(case.left(*side), Some((_, Deed::Rst))));
+    let both = case.close(side).is_some();
+    Some(View { code: close.code.unwrap_or(1005), was_clean: both && !reset })
+}
+
+/// Whether a side's Close itself breaks the rules.
+fn violates(case: &Case<'_>, side: Side, packet: u64) -> bool {
+    case.sent(side).is_some_and(|sent| {
+        sent.violations.first().iter().any(|violation| {
+            violation.stamp.packet == packet
+                && matches!(
+                    violation.kind,
+                    ViolationKind::CloseBodyOneByte
+                        | ViolationKind::CloseCodeIllegal
+                        | ViolationKind::CloseReasonInvalidUtf8
+                )
+        })
+    })
+}

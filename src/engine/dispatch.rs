@@ -1,0 +1,163 @@
+//! Which shard a packet belongs to: every packet of a chunk is decoded once, here, in parallel with other chunks.
+//!
+//! Only indices are kept; the shard decodes its packets again when it comes to them, which costs less than
+//! carrying decoded headers through memory.
+
+use crate::packet::{
+    Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode,
+};
+use crate::tcp::FlowKey;
+
+/// Number of shards: a constant, so that the result cannot depend on the number of threads.
+pub const SHARDS: usize = 32;
+
+const EXCLUDED: u32 = 1 << 31;
+const REASSEMBLED: u32 = 1 << 30;
+const INDEX: u32 = REASSEMBLED - 1;
+
+/// Decides whether a packet is wanted (a capture filter).
+pub type Wanted = dyn FnMut(&Packet<'_>) -> bool;
+
+/// Packets of one chunk, by shard.
+#[derive(Debug)]
+pub(super) struct Routed {
+    shards: Vec<Vec<u32>>,
+    icmp: Vec<(u16, FlowKey, IcmpError)>,
+    fragments: Vec<(u32, bool)>,
+    /// Packets put together from fragments, with the index of the packet that completed each.
+    reassembled: Vec<(u32, Reassembled)>,
+    names: Vec<Name>,
+    counts: Counts,
+}
+
+/// A step of a name's resolution.
+#[derive(Clone, Debug)]
+pub enum Name {
+    /// A question to a name server.
+    Query(DnsQuery),
+    /// Its answer.
+    Answer(DnsAnswer),
+}
+
+/// What a chunk held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) undecodable: u64,
+    pub(super) excluded: u64,
+    pub(super) first: Option<i64>,
+    pub(super) last: Option<i64>,
+}
+
+impl Default for Routed {
+    fn default() -> Self {
+        Self {
+            shards: vec![Vec::new(); SHARDS],
+            icmp: Vec::new(),
+            fragments: Vec::new(),
+            reassembled: Vec::new(),
+            names: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+fn shard_of(key: &FlowKey) -> usize {
+    (key.spread() >> 59) as usize % SHARDS
+}
+
+impl Routed {
+    fn clear(&mut self) {
+        self.shards.iter_mut().for_each(Vec::clear);
+        self.icmp.clear();
+        self.fragments.clear();
+        self.reassembled.clear();
+        self.names.clear();
+        self.counts = Counts::default();
+    }
+
+    /// Sorts the packets of `batch` into shards. Fragments are only set aside: see [`Self::reassemble`].
+    pub(super) fn route(&mut self, batch: &Batch, mut wanted: Option<&mut Wanted>) {
+        self.clear();
+        self.counts.packets = batch.packets.len() as u64;
+        for (index, packet) in batch.iter().enumerate() {
+            let at = packet.stamp.at;
+            self.counts.bytes += u64::from(packet.original_len);
+            self.counts.first = Some(self.counts.first.map_or(at, |first| first.min(at)));
+            self.counts.last = Some(self.counts.last.map_or(at, |last| last.max(at)));
+            let excluded = wanted.as_mut().is_some_and(|wanted| !wanted(&packet));
+            self.counts.excluded += u64::from(excluded);
+            let tag = index as u32 | if excluded { EXCLUDED } else { 0 };
+            match decode(packet) {
+                Decoded::Segment(segment) => self.shards[shard_of(&FlowKey::of(&segment))].push(tag),
+                Decoded::Fragment(_) => self.fragments.push((index as u32, excluded)),
+                other => self.set_aside(&other, excluded),
+            }
+        }
+    }
+
+    fn set_aside(&mut self, decoded: &Decoded<'_>, excluded: bool) {
+        match decoded {
+            Decoded::Undecodable(_) => self.counts.undecodable += 1,
+            _ if excluded => {}
+            Decoded::IcmpError(error) => {
+                let key = FlowKey::between(error.source, error.destination);
+                self.icmp.push((shard_of(&key) as u16, key, *error));
+            }
+            Decoded::Dns(answer) => self.names.push(Name::Answer(answer.clone())),
+            Decoded::DnsQuery(query) => self.names.push(Name::Query(query.clone())),
+            _ => {}
+        }
+    }
+
+    /// Puts fragments together. Called in the order of the capture; rare, and then done by one thread.
+    pub(super) fn reassemble(&mut self, batch: &Batch, defragmenter: &mut Defragmenter) {
+        for (index, excluded) in std::mem::take(&mut self.fragments) {
+            let Decoded::Fragment(fragment) = decode(batch.packet(index as usize)) else { continue };
+            let Some(whole) = defragmenter.push(fragment) else { continue };
+            match whole.decode() {
+                Decoded::Segment(segment) => {
+                    let reassembled = &self.reassembled;
+                    let shard = &mut self.shards[shard_of(&FlowKey::of(&segment))];
+                    let place = shard.partition_point(|tag| match tag & REASSEMBLED {
+                        0 => tag & INDEX < index,
+                        _ => reassembled[(tag & INDEX) as usize].0 < index,
+                    });
+                    let tag = self.reassembled.len() as u32 | REASSEMBLED | if excluded { EXCLUDED } else { 0 };
+                    shard.insert(place, tag);
+                    self.reassembled.push((index, whole));
+                }
+                other => self.set_aside(&other, excluded),
+            }
+        }
+    }
+
+    /// Calls `take` with every segment of `shard`, in order, and whether the filter excludes it.
+    pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(Segment<'_>, bool)) {
+        for tag in &self.shards[shard] {
+            let index = (tag & INDEX) as usize;
+            let decoded =
+                if tag & REASSEMBLED == 0 { decode(batch.packet(index)) } else { self.reassembled[index].1.decode() };
+            if let Decoded::Segment(segment) = decoded {
+                take(segment, tag & EXCLUDED != 0);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self, shard: usize) -> bool {
+        self.shards[shard].is_empty() && self.icmp.is_empty()
+    }
+
+    pub(super) fn icmp(&self, shard: usize) -> impl Iterator<Item = (&FlowKey, &IcmpError)> {
+        self.icmp.iter().filter(move |(of, ..)| usize::from(*of) == shard).map(|(_, key, report)| (key, report))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn take_names(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.names)
+    }
+}

@@ -1,0 +1,417 @@
+//! All cores on one capture, with the same result for any number of them.
+//!
+//! ```text
+//!   fetch chunk k      walk chunk k           route chunk k        publish k      shard s, chunk k      merge k
+//!   (any thread) ───►  (in order, a few  ───► (any thread)   ───►  (in order) ──► (any thread,     ──► (in order)
+//!                       ns a record)                                              in order per s)
+//! ```
+//!
+//! Every worker does every kind of work. The walk over record headers is the only serial step on the way in:
+//! a chunk begins exactly where the walk over the one before ended, so no boundary is ever guessed. Chunks
+//! and shards do not depend on the number of threads, so neither does the result. Memory is bounded by the
+//! number of chunks under way, not by the length of the capture.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
+use super::event::{Local, Numbering, Observer};
+use super::shard::{Finished, Shard};
+use crate::connection::{ConnectionRecord, Context, Keys};
+use crate::packet::{Batch, Defragmenter};
+
+/// Most steps of name resolution that are remembered.
+pub const NAMES: usize = 4096;
+
+/// Where packets come from, in numbered chunks.
+pub trait Feed: Sync {
+    /// Whether one thread at a time must read (a stream, an interface).
+    fn is_serial(&self) -> bool;
+
+    /// Fetches the bytes of chunk `index`; any thread, any order. False when the input is known to end before it.
+    fn fetch(&self, index: u64, batch: &mut Batch) -> bool;
+
+    /// Finds the packets in the chunk; called in order of `index`, by one thread at a time.
+    fn walk(&self, index: u64, batch: &mut Batch) -> Walked;
+}
+
+/// What the walk over a chunk found.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// Whether chunks follow.
+    pub more: bool,
+    /// TLS secrets found in the capture itself, as NSS key-log text.
+    pub secrets: Vec<Vec<u8>>,
+}
+
+/// Makes a filter for one worker.
+pub type WantedFactory = dyn Fn() -> Box<Wanted> + Sync;
+
+/// How to run.
+pub struct Options<'f> {
+    /// Worker threads; at least 1.
+    pub threads: usize,
+    /// Capture filter, if any.
+    pub wanted: Option<&'f WantedFactory>,
+    /// TLS secrets known from the start.
+    pub keys: Keys,
+}
+
+/// One TCP connection of the capture.
+#[derive(Debug)]
+pub struct Known {
+    /// Wireshark's `tcp.stream`.
+    pub tcp_stream: u32,
+    /// Everything known about it.
+    pub record: Box<ConnectionRecord>,
+}
+
+/// What the whole capture held.
+#[derive(Debug, Default)]
+pub struct Analysis {
+    /// The connections that may matter, in order of first packet. Those proved to be none of ours are not among them.
+    pub connections: Vec<Known>,
+    /// All TCP connections.
+    pub tcp_connections: u32,
+    /// Packets read.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Packets that could not be decoded.
+    pub undecodable: u64,
+    /// Packets the filter excluded.
+    pub excluded: u64,
+    /// Earliest packet time, nanoseconds since the epoch.
+    pub first: Option<i64>,
+    /// Latest packet time.
+    pub last: Option<i64>,
+    /// Name resolution seen on the way (the first [`NAMES`] steps).
+    pub names: Vec<Name>,
+    /// TLS secrets known at the end.
+    pub tls_secrets: usize,
+    /// IP fragments that were given up.
+    pub fragments_dropped: u64,
+}
+
+struct Chunk {
+    index: u64,
+    batch: Batch,
+    routed: Routed,
+    keys: Arc<Keys>,
+}
+
+struct Published<J> {
+    chunk: Arc<Chunk>,
+    results: Vec<Option<(J, Vec<u64>)>>,
+    remaining: usize,
+}
+
+struct Turn {
+    next: u64,
+    keys: Arc<Keys>,
+    first_packet: u64,
+}
+
+struct Ledger<J> {
+    /// Next chunk to be claimed for reading.
+    claim: u64,
+    readers: usize,
+    /// Number of chunks, once known.
+    end: Option<u64>,
+    routed: BTreeMap<u64, Chunk>,
+    publish: u64,
+    defragmenter: Defragmenter,
+    /// Chunks `merge ..` that shards work on.
+    published: VecDeque<Published<J>>,
+    merge: u64,
+    merging: bool,
+    /// Next chunk of each shard, and whether a worker is on it.
+    shards: Vec<(u64, bool)>,
+    spare: Vec<(Batch, Routed)>,
+    analysis: Analysis,
+}
+
+enum Job<J> {
+    Read(u64, Batch, Routed),
+    Shard(usize, Arc<Chunk>),
+    Merge(Vec<Option<(J, Vec<u64>)>>, Arc<Chunk>),
+    Done,
+}
+
+struct Workshop<'w, 'o, F, O: Observer> {
+    feed: &'w F,
+    options: &'w Options<'o>,
+    observer: &'w O,
+    ledger: Mutex<Ledger<O::Journal>>,
+    changed: Condvar,
+    turn: Mutex<Turn>,
+    turned: Condvar,
+    shards: Vec<Mutex<Shard>>,
+    numbering: Mutex<Numbering>,
+    under_way: u64,
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads everything `feed` gives and follows every connection in it.
+pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) -> Analysis {
+    let threads = options.threads.max(1);
+    let workshop = Workshop {
+        feed,
+        options,
+        observer,
+        ledger: Mutex::new(Ledger {
+            claim: 0,
+            readers: 0,
+            end: None,
+            routed: BTreeMap::new(),
+            publish: 0,
+            defragmenter: Defragmenter::default(),
+            published: VecDeque::new(),
+            merge: 0,
+            merging: false,
+            shards: vec![(0, false); SHARDS],
+            spare: Vec::new(),
+            analysis: Analysis::default(),
+        }),
+        changed: Condvar::new(),
+        turn: Mutex::new(Turn { next: 0, keys: Arc::new(options.keys.clone()), first_packet: 1 }),
+        turned: Condvar::new(),
+        shards: (0..SHARDS).map(|index| Mutex::new(Shard::new(index as u16))).collect(),
+        numbering: Mutex::new(Numbering::new(SHARDS)),
+        under_way: 8 + 4 * threads as u64,
+    };
+    if threads == 1 {
+        workshop.work();
+    } else {
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| workshop.work());
+            }
+        });
+    }
+    workshop.finish(threads)
+}
+
+impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
+    fn work(&self) {
+        let mut wanted = self.options.wanted.map(|make| make());
+        loop {
+            match self.next_job() {
+                Job::Read(index, batch, routed) => self.read(index, batch, routed, wanted.as_deref_mut()),
+                Job::Shard(shard, chunk) => self.shard(shard, &chunk),
+                Job::Merge(results, chunk) => self.merge(results, chunk),
+                Job::Done => return,
+            }
+        }
+    }
+
+    fn next_job(&self) -> Job<O::Journal> {
+        let mut ledger = hold(&self.ledger);
+        loop {
+            if !ledger.merging && ledger.published.front().is_some_and(|front| front.remaining == 0) {
+                ledger.merging = true;
+                if let Some(Published { chunk, results, .. }) = ledger.published.pop_front() {
+                    ledger.merge += 1;
+                    return Job::Merge(results, chunk);
+                }
+            }
+            let (merge, publish) = (ledger.merge, ledger.publish);
+            let ready = (0..SHARDS)
+                .filter(|shard| !ledger.shards[*shard].1 && ledger.shards[*shard].0 < publish)
+                .min_by_key(|shard| ledger.shards[*shard].0);
+            if let Some(shard) = ready {
+                let at = (ledger.shards[shard].0 - merge) as usize;
+                ledger.shards[shard].1 = true;
+                return Job::Shard(shard, Arc::clone(&ledger.published[at].chunk));
+            }
+            let open = ledger.end.is_none_or(|end| ledger.claim < end);
+            if open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial()) {
+                let index = ledger.claim;
+                ledger.claim += 1;
+                ledger.readers += 1;
+                let (batch, routed) = ledger.spare.pop().unwrap_or_default();
+                return Job::Read(index, batch, routed);
+            }
+            if ledger.end.is_some_and(|end| ledger.merge >= end) && !ledger.merging {
+                self.changed.notify_all();
+                return Job::Done;
+            }
+            ledger = self.changed.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn read(&self, index: u64, mut batch: Batch, mut routed: Routed, wanted: Option<&mut Wanted>) {
+        batch.packets.clear();
+        let fetched = self.feed.fetch(index, &mut batch);
+        let mut turn = hold(&self.turn);
+        while turn.next != index {
+            turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+        let ended = hold(&self.ledger).end.is_some_and(|end| index >= end);
+        let walked = if fetched && !ended { Some(self.feed.walk(index, &mut batch)) } else { None };
+        let mut end = None;
+        match &walked {
+            Some(walked) => {
+                batch.first_packet = turn.first_packet;
+                turn.first_packet += batch.packets.len() as u64;
+                if !walked.secrets.is_empty() {
+                    let mut keys = Keys::clone(&turn.keys);
+                    walked.secrets.iter().for_each(|secrets| keys.add(secrets));
+                    turn.keys = Arc::new(keys);
+                }
+                if !walked.more {
+                    end = Some(index + 1);
+                }
+            }
+            None => end = Some(index),
+        }
+        let keys = Arc::clone(&turn.keys);
+        if let Some(end) = end {
+            let mut ledger = hold(&self.ledger);
+            ledger.end = Some(ledger.end.map_or(end, |known| known.min(end)));
+        }
+        turn.next += 1;
+        self.turned.notify_all();
+        drop(turn);
+        if walked.is_some() {
+            routed.route(&batch, wanted);
+        }
+        let mut ledger = hold(&self.ledger);
+        ledger.readers -= 1;
+        if walked.is_some() {
+            ledger.routed.insert(index, Chunk { index, batch, routed, keys });
+            ledger.publish_ready();
+        } else {
+            ledger.spare.push((batch, routed));
+        }
+        self.changed.notify_all();
+    }
+
+    fn shard(&self, index: usize, chunk: &Chunk) {
+        let mut journal = O::Journal::default();
+        let mut began = Vec::new();
+        if !chunk.routed.is_empty(index) {
+            let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
+            let mut shard = hold(&self.shards[index]);
+            shard.chunk(&chunk.batch, &chunk.routed, &context, self.observer, &mut journal);
+            began = shard.take_began();
+        }
+        let mut ledger = hold(&self.ledger);
+        ledger.shards[index] = (chunk.index + 1, false);
+        let at = (chunk.index - ledger.merge) as usize;
+        let published = &mut ledger.published[at];
+        published.results[index] = Some((journal, began));
+        published.remaining -= 1;
+        self.changed.notify_all();
+    }
+
+    fn merge(&self, results: Vec<Option<(O::Journal, Vec<u64>)>>, chunk: Arc<Chunk>) {
+        self.number_and_merge(results);
+        let spare = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
+        let mut ledger = hold(&self.ledger);
+        ledger.spare.extend(spare);
+        ledger.merging = false;
+        self.changed.notify_all();
+    }
+
+    fn number_and_merge(&self, results: Vec<Option<(O::Journal, Vec<u64>)>>) {
+        let mut began = Vec::new();
+        let mut journals = Vec::with_capacity(results.len());
+        for (shard, result) in results.into_iter().enumerate() {
+            let (journal, first_packets) = result.unwrap_or_default();
+            began.extend(first_packets.into_iter().map(|packet| (packet, shard as u16)));
+            journals.push(journal);
+        }
+        began.sort_unstable();
+        let mut numbering = hold(&self.numbering);
+        numbering.extend(&began);
+        self.observer.merge(&mut journals, &numbering);
+    }
+
+    fn finish(self, threads: usize) -> Analysis {
+        let keys = Arc::clone(&hold(&self.turn).keys);
+        let interest = self.observer.interest();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let results: Vec<Mutex<Option<(O::Journal, Vec<u64>)>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
+        let close = || {
+            loop {
+                let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if index >= SHARDS {
+                    return;
+                }
+                let mut journal = O::Journal::default();
+                let context = Context { keys: &keys, interest };
+                hold(&self.shards[index]).finish(&context, self.observer, &mut journal);
+                *hold(&results[index]) = Some((journal, Vec::new()));
+            }
+        };
+        if threads == 1 {
+            close();
+        } else {
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(close);
+                }
+            });
+        }
+        let results = results.into_iter().map(|result| result.into_inner().unwrap_or_default()).collect();
+        self.number_and_merge(results);
+        let numbering = self.numbering.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut analysis = ledger.analysis;
+        analysis.fragments_dropped = ledger.defragmenter.dropped();
+        analysis.tcp_connections = numbering.tcp_connections();
+        analysis.tls_secrets = keys.len();
+        let finished: Vec<Finished> = self
+            .shards
+            .into_iter()
+            .flat_map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner).take_finished())
+            .collect();
+        analysis.connections = finished
+            .into_iter()
+            .map(|Finished { connection, record }| Known { tcp_stream: stream(&numbering, connection), record })
+            .collect();
+        analysis.connections.sort_unstable_by_key(|known| known.tcp_stream);
+        analysis
+    }
+}
+
+fn stream(numbering: &Numbering, connection: Local) -> u32 {
+    numbering.tcp_stream(connection)
+}
+
+impl<J> Ledger<J> {
+    fn publish_ready(&mut self) {
+        while let Some(mut chunk) = self.routed.remove(&self.publish) {
+            chunk.routed.reassemble(&chunk.batch, &mut self.defragmenter);
+            let names = chunk.routed.take_names();
+            let room = NAMES.saturating_sub(self.analysis.names.len());
+            self.analysis.names.extend(names.into_iter().take(room));
+            self.analysis.add(&chunk.routed.counts());
+            self.published.push_back(Published {
+                chunk: Arc::new(chunk),
+                results: (0..SHARDS).map(|_| None).collect(),
+                remaining: SHARDS,
+            });
+            self.publish += 1;
+        }
+    }
+}
+
+impl Analysis {
+    fn add(&mut self, counts: &Counts) {
+        self.packets += counts.packets;
+        self.bytes += counts.bytes;
+        self.undecodable += counts.undecodable;
+        self.excluded += counts.excluded;
+        if let Some(first) = counts.first {
+            self.first = Some(self.first.map_or(first, |known| known.min(first)));
+        }
+        if let Some(last) = counts.last {
+            self.last = Some(self.last.map_or(last, |known| known.max(last)));
+        }
+    }
+}

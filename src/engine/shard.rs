@@ -1,0 +1,279 @@
+//! One share of the connections: a table that nobody else touches, fed in the order of the capture.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::dispatch::Routed;
+use super::event::{Event, Local, Observer};
+use crate::connection::{ConnectionRecord, Context, EntryEvent, Layers, Stack};
+use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
+use crate::stream::End;
+use crate::tcp::{Connection, FlowKey};
+
+/// How long, in nanoseconds of capture time, a closed connection still listens for late segments.
+pub const LINGER: i64 = 2_000_000_000;
+
+/// What is left of a connection that is none of ours: enough to know whether a SYN opens a new one.
+#[derive(Debug)]
+struct Passing {
+    tcp_over: bool,
+    bases: [Option<u32>; 2],
+}
+
+#[derive(Debug)]
+struct Live {
+    tcp: Connection,
+    stack: Stack,
+    closing: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Followed by all layers.
+    Live(Box<Live>),
+    /// Proved to be none of ours: only counted.
+    Passing(Passing),
+    /// Over: later segments are ignored unless they open a new connection.
+    Over(Passing),
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: FlowKey,
+    number: u32,
+    state: State,
+}
+
+/// A finished connection, kept for the report.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its number in the shard.
+    pub connection: Local,
+    /// Everything known about it.
+    pub record: Box<ConnectionRecord>,
+}
+
+/// The connections of one share of the capture.
+#[derive(Debug)]
+pub(super) struct Shard {
+    index: u16,
+    hasher: RandomState,
+    table: HashTable<u32>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    numbers: u32,
+    /// First packet of each connection that began in the current chunk.
+    began: Vec<u64>,
+    closing: VecDeque<(u32, u32, i64)>,
+    finished: Vec<Finished>,
+}
+
+impl Shard {
+    pub(super) fn new(index: u16) -> Self {
+        Self {
+            index,
+            hasher: RandomState::default(),
+            table: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            numbers: 0,
+            began: Vec::new(),
+            closing: VecDeque::new(),
+            finished: Vec::new(),
+        }
+    }
+
+    /// First packets of the connections that began since the last call, in order.
+    pub(super) fn take_began(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.began)
+    }
+
+    pub(super) fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Takes this shard's packets of one chunk, in order.
+    pub(super) fn chunk<O: Observer>(
+        &mut self,
+        batch: &Batch,
+        routed: &Routed,
+        context: &Context<'_>,
+        observer: &O,
+        journal: &mut O::Journal,
+    ) {
+        let mut last = None;
+        routed.for_each(usize::from(self.index), batch, |segment, excluded| {
+            if last.is_none() {
+                self.retire(segment.stamp.at, context, observer, journal);
+            }
+            last = Some(segment.stamp);
+            self.segment(&segment, excluded, context, observer, journal);
+        });
+        for (key, error) in routed.icmp(usize::from(self.index)) {
+            self.icmp(key, *error);
+        }
+    }
+
+    fn segment<O: Observer>(
+        &mut self,
+        segment: &Segment<'_>,
+        excluded: bool,
+        context: &Context<'_>,
+        observer: &O,
+        journal: &mut O::Journal,
+    ) {
+        let key = FlowKey::of(segment);
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        let known = self.table.find(hash, |index| slots[*index as usize].key == key).copied();
+        let index = match known {
+            Some(index) if self.reopened(index, segment) => {
+                self.close(index, End::Fin, context, observer, journal);
+                self.reopen(index, segment, excluded);
+                index
+            }
+            Some(index) => index,
+            None => self.open(key, hash, segment, excluded),
+        };
+        let Slot { number, state, .. } = &mut self.slots[index as usize];
+        match state {
+            State::Live(live) => {
+                let connection = Local { shard: self.index, number: *number };
+                let Live { tcp, stack, closing } = live.as_mut();
+                stack.segment(tcp, segment, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
+                    observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
+                });
+                if stack.is_foreign() {
+                    let passing = Passing { tcp_over: tcp.is_over(), bases: tcp.bases() };
+                    *state = State::Passing(passing);
+                } else if !*closing && tcp.is_over() {
+                    *closing = true;
+                    self.closing.push_back((index, *number, segment.stamp.at));
+                }
+            }
+            State::Passing(passing) | State::Over(passing) => {
+                passing.tcp_over |= segment.flags.has(TcpFlags::FIN | TcpFlags::RST);
+                let from = usize::from(segment.source > segment.destination);
+                if passing.bases[from].is_none() {
+                    passing.bases[from] = Some(segment.sequence.wrapping_sub(1));
+                }
+            }
+        }
+    }
+
+    fn reopened(&self, index: u32, segment: &Segment<'_>) -> bool {
+        if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
+            return false;
+        }
+        match &self.slots[index as usize].state {
+            State::Live(live) => live.tcp.is_reopened_by(segment),
+            State::Passing(passing) | State::Over(passing) => {
+                let from = usize::from(segment.source > segment.destination);
+                passing.bases[from].is_some_and(|base| passing.tcp_over || base != segment.sequence)
+            }
+        }
+    }
+
+    fn begin(&mut self, segment: &Segment<'_>, excluded: bool) -> (u32, State) {
+        let number = self.numbers;
+        self.numbers += 1;
+        self.began.push(segment.stamp.packet);
+        let state = if excluded {
+            State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
+        } else {
+            State::Live(Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), closing: false }))
+        };
+        (number, state)
+    }
+
+    fn open(&mut self, key: FlowKey, hash: u64, segment: &Segment<'_>, excluded: bool) -> u32 {
+        let (number, state) = self.begin(segment, excluded);
+        let slot = Slot { key, number, state };
+        let index = self.free.pop().unwrap_or(self.slots.len() as u32);
+        if index as usize == self.slots.len() {
+            self.slots.push(slot);
+        } else {
+            self.slots[index as usize] = slot;
+        }
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, index, |index| hasher.hash_one(slots[*index as usize].key));
+        index
+    }
+
+    fn reopen(&mut self, index: u32, segment: &Segment<'_>, excluded: bool) {
+        let (number, state) = self.begin(segment, excluded);
+        let slot = &mut self.slots[index as usize];
+        slot.number = number;
+        slot.state = state;
+    }
+
+    fn icmp(&mut self, key: &FlowKey, error: IcmpError) {
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        if let Some(index) = self.table.find(hash, |index| slots[*index as usize].key == *key).copied()
+            && let State::Live(live) = &mut self.slots[index as usize].state
+        {
+            live.tcp.note_icmp(error);
+        }
+    }
+
+    /// Closes the books on connections that have been over for a while.
+    fn retire<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+        while let Some((index, number, since)) = self.closing.front().copied()
+            && now - since > LINGER
+        {
+            self.closing.pop_front();
+            if self.slots[index as usize].number == number {
+                self.close(index, End::Fin, context, observer, journal);
+            }
+        }
+    }
+
+    fn close<O: Observer>(
+        &mut self,
+        index: u32,
+        end: End,
+        context: &Context<'_>,
+        observer: &O,
+        journal: &mut O::Journal,
+    ) {
+        let Slot { number, state, .. } = &mut self.slots[index as usize];
+        let State::Live(live) = state else { return };
+        let connection = Local { shard: self.index, number: *number };
+        let over = Passing { tcp_over: live.tcp.is_over(), bases: live.tcp.bases() };
+        let State::Live(mut live) = std::mem::replace(state, State::Over(over)) else { return };
+        let Live { tcp, stack, .. } = live.as_mut();
+        stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
+            observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
+        });
+        let Live { tcp, stack, .. } = *live;
+        let Some(record) = stack.into_record(tcp) else { return };
+        let stamp = record.tcp.last;
+        observer.note(journal, &Event::Closed { stamp, connection, record: &record });
+        if observer.keeps_records() || record.layers == Layers::None {
+            self.finished.push(Finished { connection, record: Box::new(record) });
+        }
+    }
+
+    /// The capture is over: closes everything that is still open, in order of first packet.
+    pub(super) fn finish<O: Observer>(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+        let mut open: Vec<(u32, u32)> = (0..self.slots.len() as u32)
+            .filter(|index| matches!(self.slots[*index as usize].state, State::Live(_)))
+            .map(|index| (self.slots[index as usize].number, index))
+            .collect();
+        open.sort_unstable();
+        for (_, index) in open {
+            self.close(index, End::CaptureEnd, context, observer, journal);
+        }
+    }
+}
+
+fn bases_at_start(segment: &Segment<'_>) -> [Option<u32>; 2] {
+    let mut bases = [None; 2];
+    let base = if segment.flags.has(TcpFlags::SYN) { segment.sequence } else { segment.sequence.wrapping_sub(1) };
+    bases[usize::from(segment.source > segment.destination)] = Some(base);
+    bases
+}

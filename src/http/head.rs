@@ -1,0 +1,480 @@
+//! A message head as it was on the wire: start line and header fields, stored in one block.
+//!
+//! The block is normalised just enough to be read as lines of text: obsolete line folding becomes spaces
+//! (RFC 9112 §5.2) and bytes that are no UTF-8 are taken for ISO-8859-1 (RFC 9110 §5.5 names it as the historic
+//! encoding). What was changed or looked odd is recorded in [`Deviations`]. Fields are found on demand; nothing
+//! here judges whether a head is right.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::stream::Stamp;
+
+/// An HTTP version as written in a start line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// The digit before the dot.
+    pub major: u8,
+    /// The digit after the dot; 0 when there was none (`HTTP/2`).
+    pub minor: u8,
+}
+
+impl Version {
+    /// HTTP/1.0.
+    pub const HTTP_10: Version = Version { major: 1, minor: 0 };
+    /// HTTP/1.1.
+    pub const HTTP_11: Version = Version { major: 1, minor: 1 };
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// How much of a head could be read. Whatever is not complete can prove that a field was there, never that it was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Completeness {
+    /// From the start line to the blank line.
+    Complete,
+    /// The start line and the whole lines before a gap, the end of the stream or the bound on heads.
+    CutInFields,
+    /// Not even the start line is whole.
+    CutInStartLine,
+}
+
+/// What in a head is not as RFC 9112 wants it. Read all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Deviations {
+    /// A line ends in LF alone (RFC 9112 §2.2 lets a recipient accept it).
+    pub bare_line_feed: bool,
+    /// A field is continued on the next line (obs-fold, RFC 9112 §5.2: must not be sent).
+    pub folded_line: bool,
+    /// White space between field name and colon (RFC 9112 §5.1: a server must answer 400).
+    pub space_before_colon: bool,
+    /// A line that is no field at all.
+    pub malformed_line: bool,
+    /// Empty lines in front of the start line (RFC 9112 §2.2).
+    pub leading_blank_lines: bool,
+    /// Bytes that are no UTF-8; they were read as ISO-8859-1.
+    pub not_utf8: bool,
+    /// The parser crate `httparse`, as strict as most servers, refuses the head.
+    pub refused_by_strict_parser: bool,
+}
+
+/// Start line and fields of one message, with its place in the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    text: Box<str>,
+    fields_at: u32,
+    /// How much of it was seen.
+    pub completeness: Completeness,
+    /// What is odd about it.
+    pub deviations: Deviations,
+    /// Stream offset of its first byte.
+    pub offset: u64,
+    /// Its length in bytes on the wire, the blank line included, as far as seen.
+    pub wire_len: u64,
+    /// The packet with its first byte.
+    pub first: Stamp,
+    /// The packet with its last byte.
+    pub last: Stamp,
+}
+
+/// Where a head lies, given to its constructor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) first: Stamp,
+    pub(super) last: Stamp,
+    pub(super) leading_blank_lines: bool,
+}
+
+impl Head {
+    /// Stores `raw`, which starts at the start line. Unless `completeness` says that it is whole, what follows its
+    /// last line feed is cut off, except a start line that is all there is.
+    pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool) -> Head {
+        let mut deviations = Deviations {
+            leading_blank_lines: place.leading_blank_lines,
+            refused_by_strict_parser: refused,
+            ..Deviations::default()
+        };
+        let kept = match completeness {
+            Completeness::Complete | Completeness::CutInStartLine => raw,
+            Completeness::CutInFields => &raw[..memchr::memrchr(b'\n', raw).map_or(raw.len(), |at| at + 1)],
+        };
+        let mut bytes = kept.to_vec();
+        unfold(&mut bytes, &mut deviations);
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                deviations.not_utf8 = true;
+                error.into_bytes().iter().map(|&byte| char::from(byte)).collect()
+            }
+        };
+        let fields_at = text.find('\n').map_or(text.len(), |at| at + 1);
+        for line in lines(&text[fields_at..]) {
+            match split_field(line) {
+                None => deviations.malformed_line = true,
+                Some((_, _, spaced)) => deviations.space_before_colon |= spaced,
+            }
+        }
+        Head {
+            fields_at: u32::try_from(fields_at).unwrap_or(u32::MAX),
+            text: text.into_boxed_str(),
+            completeness,
+            deviations,
+            offset: place.offset,
+            wire_len: raw.len() as u64,
+            first: place.first,
+            last: place.last,
+        }
+    }
+
+    /// Whether start line and every field were seen, so that a field which is not there was not sent.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.completeness == Completeness::Complete
+    }
+
+    /// The head as text, line ends included. May hold control characters: escape before printing.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The start line without its line end.
+    #[must_use]
+    pub fn start_line(&self) -> &str {
+        self.text[..self.fields_at as usize].trim_end_matches(['\r', '\n'])
+    }
+
+    fn field_block(&self) -> &str {
+        &self.text[self.fields_at as usize..]
+    }
+
+    /// Every field as (name, value) in the order sent, white space around both removed, lines that are no field left out.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        lines(self.field_block()).filter_map(split_field).map(|(name, value, _)| (name, value))
+    }
+
+    /// The value of the first field of this name, case ignored. `None` also when the head was cut before it.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    /// The values of every field of this name, case ignored.
+    pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
+        self.fields().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
+    #[must_use]
+    pub fn presence(&self, name: &str) -> Presence {
+        match self.headers(name).take(2).count() {
+            0 if self.is_complete() => Presence::Missing,
+            0 => Presence::Unknown,
+            1 => Presence::One,
+            _ => Presence::Several,
+        }
+    }
+
+    /// The elements of a comma-separated list over all fields of this name, empty ones left out (RFC 9110 §5.6.1).
+    pub fn list<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
+        self.headers(name).flat_map(|value| value.split(',')).map(trim).filter(|element| !element.is_empty())
+    }
+
+    /// Whether a list field such as `Connection` contains `token`, case ignored. `None` when it does not as far
+    /// as seen, but the head was cut.
+    #[must_use]
+    pub fn list_contains(&self, name: &str, token: &str) -> Option<bool> {
+        if self.list(name).any(|element| element.eq_ignore_ascii_case(token)) {
+            Some(true)
+        } else {
+            self.is_complete().then_some(false)
+        }
+    }
+}
+
+/// How often a field appears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// The head was cut before any was seen.
+    Unknown,
+    /// It is not there.
+    Missing,
+    /// Once.
+    One,
+    /// More than once.
+    Several,
+}
+
+/// The form of a request target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetForm {
+    /// `/path?query`, what a WebSocket client sends to a server.
+    Origin,
+    /// `http://host/path`, what a client sends to a proxy.
+    Absolute,
+    /// `host:port`, of `CONNECT`.
+    Authority,
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+    /// None of these: a path without its leading slash, for instance.
+    Other,
+}
+
+/// A request's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Start line and fields.
+    pub head: Head,
+    method: Range<u32>,
+    target: Range<u32>,
+    /// The version in the request line; `None` when that line was cut or has none.
+    pub version: Option<Version>,
+}
+
+impl RequestHead {
+    pub(super) fn new(head: Head) -> RequestHead {
+        let line = RequestLine::split(head.start_line());
+        RequestHead { method: line.method, target: line.target, version: line.version, head }
+    }
+
+    /// The method, as sent.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.head.text[self.method.start as usize..self.method.end as usize]
+    }
+
+    /// The request target, as sent; cut short when [`Completeness::CutInStartLine`].
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.head.text[self.target.start as usize..self.target.end as usize]
+    }
+
+    /// The target without query and fragment.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        target.find(['?', '#']).map_or(target, |end| &target[..end])
+    }
+
+    /// The form of the target (RFC 9112 §3.2).
+    #[must_use]
+    pub fn target_form(&self) -> TargetForm {
+        let target = self.target();
+        let scheme = |rest: &str| {
+            rest.find("://").is_some_and(|at| at > 0 && rest.as_bytes()[..at].iter().all(u8::is_ascii_alphanumeric))
+        };
+        match target {
+            "*" => TargetForm::Asterisk,
+            _ if target.starts_with('/') => TargetForm::Origin,
+            _ if scheme(target) => TargetForm::Absolute,
+            _ if self.method() == "CONNECT" => TargetForm::Authority,
+            _ => TargetForm::Other,
+        }
+    }
+
+    /// `Host` of the first such field.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.head.header("host")
+    }
+
+    /// `Origin`, or `Sec-WebSocket-Origin` as old drafts call it.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.head.header("origin").or_else(|| self.head.header("sec-websocket-origin"))
+    }
+
+    /// `User-Agent`.
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&str> {
+        self.head.header("user-agent")
+    }
+
+    /// `Sec-WebSocket-Key`, the first if there are several.
+    #[must_use]
+    pub fn websocket_key(&self) -> Option<&str> {
+        self.head.header("sec-websocket-key")
+    }
+
+    /// The subprotocols offered, in order of preference.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> + Clone {
+        self.head.list("sec-websocket-protocol")
+    }
+}
+
+/// A response's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Start line and fields.
+    pub head: Head,
+    reason: Range<u32>,
+    /// The status code.
+    pub status: u16,
+    /// The version in the status line.
+    pub version: Option<Version>,
+}
+
+impl ResponseHead {
+    pub(super) fn new(head: Head) -> Option<ResponseHead> {
+        let line = StatusLine::split(head.start_line())?;
+        Some(ResponseHead { reason: line.reason, status: line.status, version: Some(line.version), head })
+    }
+
+    /// The reason phrase, perhaps empty.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.head.text[self.reason.start as usize..self.reason.end as usize]
+    }
+
+    /// `Location`, of a redirection.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.head.header("location")
+    }
+
+    /// `Server`.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.head.header("server")
+    }
+
+    /// `Via`.
+    #[must_use]
+    pub fn via(&self) -> Option<&str> {
+        self.head.header("via")
+    }
+
+    /// `Retry-After`, seconds or a date, as sent.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<&str> {
+        self.head.header("retry-after")
+    }
+
+    /// `Content-Type`.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.head.header("content-type")
+    }
+}
+
+/// A request line taken apart; ranges are byte positions in it.
+pub(super) struct RequestLine {
+    pub(super) method: Range<u32>,
+    pub(super) target: Range<u32>,
+    pub(super) version: Option<Version>,
+}
+
+impl RequestLine {
+    /// Takes the first word for the method, `HTTP/x.y` at the end for the version and what lies between for the
+    /// target, so that a target with a space in it is still shown whole.
+    pub(super) fn split(line: &str) -> RequestLine {
+        let blank = [' ', '\t'];
+        let method_end = line.find(blank).unwrap_or(line.len());
+        let rest_at = line.len() - line[method_end..].trim_start_matches(blank).len();
+        let rest = line[rest_at..].trim_end_matches(blank);
+        let (target, version) = match rest.rfind(blank) {
+            Some(at) => match parse_version(&rest.as_bytes()[at + 1..]) {
+                Some((version, len)) if len == rest.len() - at - 1 => {
+                    (rest[..at].trim_end_matches(blank), Some(version))
+                }
+                _ => (rest, None),
+            },
+            None => (rest, None),
+        };
+        RequestLine { method: range(0, method_end), target: range(rest_at, rest_at + target.len()), version }
+    }
+}
+
+/// A status line taken apart.
+pub(super) struct StatusLine {
+    pub(super) version: Version,
+    pub(super) status: u16,
+    pub(super) reason: Range<u32>,
+}
+
+impl StatusLine {
+    /// `None` unless there is `HTTP/x[.y]`, blanks, three digits and then no further digit.
+    pub(super) fn split(line: &str) -> Option<StatusLine> {
+        let bytes = line.as_bytes();
+        let (version, mut at) = parse_version(bytes)?;
+        let blanks = bytes[at..].iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
+        if blanks == 0 {
+            return None;
+        }
+        at += blanks;
+        let code = bytes.get(at..at + 3)?;
+        if !code.iter().all(u8::is_ascii_digit) || bytes.get(at + 3).is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        let status = code.iter().fold(0u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+        let after = at + 3;
+        let reason_at = line.len() - line[after..].trim_start_matches([' ', '\t']).len();
+        let reason_len = line[reason_at..].trim_end_matches([' ', '\t', '\r', '\n']).len();
+        Some(StatusLine { version, status, reason: range(reason_at, reason_at + reason_len) })
+    }
+}
+
+/// Reads `HTTP/d.d` or `HTTP/d`; the version and its length in bytes.
+pub(super) fn parse_version(bytes: &[u8]) -> Option<(Version, usize)> {
+    let rest = bytes.strip_prefix(b"HTTP/")?;
+    let digit = |at: usize| rest.get(at).filter(|byte| byte.is_ascii_digit()).map(|byte| byte - b'0');
+    let major = digit(0)?;
+    if rest.get(1) == Some(&b'.') {
+        return Some((Version { major, minor: digit(2)? }, 8));
+    }
+    Some((Version { major, minor: 0 }, 6))
+}
+
+fn range(start: usize, end: usize) -> Range<u32> {
+    u32::try_from(start).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX)
+}
+
+/// White space that may surround a field value or a list element (RFC 9110 §5.6.3), and stray carriage returns.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r'])
+}
+
+/// The lines of a field block up to the blank line.
+fn lines(block: &str) -> impl Iterator<Item = &str> + Clone {
+    block.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).take_while(|line| !line.is_empty())
+}
+
+/// Name, value and whether white space stood before the colon. `None` when the line is no field.
+pub(super) fn split_field(line: &str) -> Option<(&str, &str, bool)> {
+    let colon = line.find(':')?;
+    let name = trim(&line[..colon]);
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return None;
+    }
+    Some((name, trim(&line[colon + 1..]), name.len() != colon))
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// Replaces obsolete line folding by as many spaces, in place, and notes odd line ends.
+pub(super) fn unfold(bytes: &mut [u8], deviations: &mut Deviations) {
+    let mut at = 0;
+    let mut start_line = true;
+    while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
+        let feed = at + found;
+        let end = if feed > at && bytes[feed - 1] == b'\r' { feed - 1 } else { feed };
+        deviations.bare_line_feed |= end == feed;
+        let folded = !start_line && end > at && matches!(bytes.get(feed + 1), Some(b' ' | b'\t'));
+        if folded {
+            deviations.folded_line = true;
+            bytes[end..=feed].fill(b' ');
+        }
+        start_line = false;
+        at = feed + 1;
+    }
+}

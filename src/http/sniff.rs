@@ -1,0 +1,156 @@
+//! Whether a stream's first bytes are HTTP/1.x, and whether bytes in the middle of a stream are a start line.
+
+use super::head::{RequestLine, StatusLine, is_token_byte, parse_version};
+use super::proxy;
+
+/// What first bytes may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sniff {
+    /// A request.
+    Request,
+    /// A response.
+    Response,
+    /// A PROXY protocol header; what follows it is not known yet.
+    ProxyHeader,
+    /// Too few bytes to tell.
+    Maybe,
+    /// None of these.
+    No,
+}
+
+/// The longest method name that is believed.
+const MAX_METHOD: usize = 24;
+/// The most CR and LF bytes that are skipped in front of a start line.
+pub(super) const MAX_BLANK: usize = 64;
+
+/// Methods whose name and first target byte are proof enough before the line is whole.
+const KNOWN: [&[u8]; 9] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
+
+/// Looks at the first bytes of one direction. HTTP/2's connection preface is not HTTP/1.x: [`Sniff::No`].
+pub(super) fn sniff(bytes: &[u8]) -> Sniff {
+    match proxy::begins(bytes) {
+        Some(true) => return Sniff::ProxyHeader,
+        None => return Sniff::Maybe,
+        Some(false) => {}
+    }
+    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if blank > MAX_BLANK {
+        return Sniff::No;
+    }
+    start(&bytes[blank..])
+}
+
+/// Looks at bytes where a start line should be.
+pub(super) fn start(bytes: &[u8]) -> Sniff {
+    if bytes.len() < 5 && b"HTTP/".starts_with(bytes) {
+        return Sniff::Maybe;
+    }
+    if let Some(rest) = bytes.strip_prefix(b"HTTP/") {
+        return match rest.first() {
+            None => Sniff::Maybe,
+            Some(byte) if byte.is_ascii_digit() => Sniff::Response,
+            Some(_) => Sniff::No,
+        };
+    }
+    let method = bytes.iter().take(MAX_METHOD + 1).take_while(|&&byte| is_token_byte(byte)).count();
+    if method == 0 || method > MAX_METHOD {
+        return Sniff::No;
+    }
+    match bytes.get(method) {
+        None => return Sniff::Maybe,
+        Some(b' ' | b'\t') => {}
+        Some(_) => return Sniff::No,
+    }
+    let rest = &bytes[method..];
+    let line = match memchr::memchr(b'\n', rest) {
+        Some(end) => &rest[..end],
+        None => rest,
+    };
+    let text = line.strip_suffix(b"\r").unwrap_or(line);
+    if text.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        return Sniff::No;
+    }
+    if line.len() < rest.len() {
+        return if is_request_line(bytes) { Sniff::Request } else { Sniff::No };
+    }
+    let known = KNOWN.iter().any(|name| bytes.len() > name.len() && bytes.starts_with(name));
+    if known { Sniff::Request } else { Sniff::Maybe }
+}
+
+/// Whether `bytes` begin with a whole request line, line end included. This is what proves that a lost direction is
+/// in step again.
+pub(super) fn is_request_line(bytes: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b'\n', bytes) else { return false };
+    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    let method = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    if method == 0
+        || method > MAX_METHOD
+        || line.get(method) != Some(&b' ')
+        || line.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+    {
+        return false;
+    }
+    let line = String::from_utf8_lossy(line);
+    let parts = RequestLine::split(&line);
+    // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection; no HTTP/1.x server may take it for a request.
+    !parts.target.is_empty() && parts.version.is_some_and(|version| version.major < 2 || !line.starts_with("PRI "))
+}
+
+/// Whether `bytes` begin with `HTTP/x.y NNN` and the blank or line end behind it.
+pub(super) fn is_status_line(bytes: &[u8]) -> bool {
+    let Some((_, at)) = parse_version(bytes) else { return false };
+    let line = &bytes[..bytes.len().min(at + 32)];
+    let Ok(text) = std::str::from_utf8(line.get(..at + 4).unwrap_or_default()) else { return false };
+    StatusLine::split(text).is_some() && matches!(line.get(at + 4), Some(b' ' | b'\r' | b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell() {
+        for (bytes, want) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Sniff::Request),
+            (b"GET /a", Sniff::Request),
+            (b"GET ", Sniff::Maybe),
+            (b"G", Sniff::Maybe),
+            (b"PROPFIND /x HTTP/1.1\r\n", Sniff::Request),
+            (b"PROPFIND /x", Sniff::Maybe),
+            (b"get /x HTTP/1.0\n", Sniff::Request),
+            (b"\r\n\r\nGET / HTTP/1.1\r\n", Sniff::Request),
+            (b"\r\n", Sniff::Maybe),
+            (b"HT", Sniff::Maybe),
+            (b"HEAD / HTTP/1.1\r\n", Sniff::Request),
+            (b"HTTP/1.1 200 OK\r\n", Sniff::Response),
+            (b"HTTP/x", Sniff::No),
+            (b"PROXY TCP4 1.2.3.4", Sniff::ProxyHeader),
+            (b"PROXY", Sniff::Maybe),
+            (b"\r\n\r\n\0\r\nQUIT\n", Sniff::ProxyHeader),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Sniff::No),
+            (b"GET /\r\n", Sniff::No),
+            (b"EHLO example.org\r\n", Sniff::No),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Sniff::No),
+            (b"\x16\x03\x01\x02\x00", Sniff::No),
+            (b"\x81\x85abcd", Sniff::No),
+            (b"GET /\x00 HTTP/1.1\r\n", Sniff::No),
+            (b"", Sniff::Maybe),
+        ] {
+            assert_eq!(sniff(bytes), want, "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn only_whole_start_lines_restart() {
+        assert!(is_request_line(b"GET /x HTTP/1.1\r\nHost"));
+        assert!(!is_request_line(b"GET /x HTTP/1.1"));
+        assert!(!is_request_line(b"Host: GET / HTTP/1.1\r\n"));
+        assert!(!is_request_line(b"PRI * HTTP/2.0\r\n"));
+        assert!(is_status_line(b"HTTP/1.1 101 Sw"));
+        assert!(is_status_line(b"HTTP/1.0 204\r\n"));
+        assert!(!is_status_line(b"HTTP/1.1 1012 x"));
+        assert!(!is_status_line(b"HTTP/1.1 10"));
+        assert!(!is_status_line(b"HTTP/1.1"));
+    }
+}

@@ -1,0 +1,212 @@
+//! The little that must be known of every head, ordinary ones included: where its body ends and what it asks for.
+//!
+//! Read by `httparse` where the bytes lie; what it refuses, or what was cut, is read again leniently from a copy.
+
+use std::mem::MaybeUninit;
+
+use super::event::ExchangeKind;
+use super::head::{Deviations, RequestLine, StatusLine, split_field, trim, unfold};
+use super::sniff::{self, Sniff};
+
+/// More fields than this and a head is read leniently.
+const MAX_PARSED_FIELDS: usize = 96;
+
+/// What fields say about a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    content_length: Option<Length>,
+    transfer_encoding: Option<Coding>,
+    upgrade: bool,
+    websocket: bool,
+    hixie76: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Bytes(u64),
+    Bad,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    ChunkedLast,
+    Other,
+}
+
+/// How long a body is, by its head alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Nothing says.
+    Unsaid,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+    /// The fields contradict each other, or name a coding without an end.
+    Endless,
+}
+
+impl Fields {
+    fn add(&mut self, name: &str, value: &str) {
+        // Names of the few fields that matter have these lengths: spares most comparisons.
+        match name.len() {
+            7 if name.eq_ignore_ascii_case("upgrade") => {
+                self.upgrade |= !value.is_empty();
+                self.websocket |= value.split(',').any(|token| trim(token).eq_ignore_ascii_case("websocket"));
+            }
+            14 if name.eq_ignore_ascii_case("content-length") => {
+                // RFC 9112 §6.3, item 5: a list of equal numbers is one number; anything else cannot be relied on.
+                for element in value.split(',') {
+                    let element = trim(element);
+                    let digits = !element.is_empty() && element.bytes().all(|byte| byte.is_ascii_digit());
+                    let length = match element.parse() {
+                        Ok(bytes) if digits => Length::Bytes(bytes),
+                        _ => Length::Bad,
+                    };
+                    let same = self.content_length.is_none_or(|earlier| earlier == length);
+                    self.content_length = Some(if same { length } else { Length::Bad });
+                }
+            }
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                for element in value.split(',').map(trim).filter(|element| !element.is_empty()) {
+                    let chunked = element.eq_ignore_ascii_case("chunked");
+                    self.transfer_encoding = Some(if chunked { Coding::ChunkedLast } else { Coding::Other });
+                }
+            }
+            14.. if name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("sec-websocket-")) => {
+                self.websocket = true;
+                self.hixie76 |= name.eq_ignore_ascii_case("sec-websocket-key1");
+            }
+            _ => {}
+        }
+    }
+
+    /// RFC 9112 §6.3: `Transfer-Encoding` overrides `Content-Length`.
+    pub(super) fn framing(&self) -> Framing {
+        match (self.transfer_encoding, self.content_length) {
+            (Some(Coding::ChunkedLast), _) => Framing::Chunked,
+            (Some(Coding::Other), _) | (None, Some(Length::Bad)) => Framing::Endless,
+            (None, Some(Length::Bytes(bytes))) => Framing::Length(bytes),
+            (None, None) => Framing::Unsaid,
+        }
+    }
+}
+
+/// A request head, surveyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestSurvey {
+    pub(super) kind: ExchangeKind,
+    pub(super) head_method: bool,
+    pub(super) get_method: bool,
+    /// hixie-76 sends 8 bytes behind the head that no field announces.
+    pub(super) hixie76: bool,
+    pub(super) framing: Framing,
+    pub(super) refused: bool,
+}
+
+/// A response head, surveyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResponseSurvey {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    pub(super) refused: bool,
+}
+
+/// `None` when there is no request line. `whole` when the head ends with its blank line.
+pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
+    // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection and is no request either.
+    if sniff::start(raw) != Sniff::Request {
+        return None;
+    }
+    let mut fields = Fields::default();
+    let mut refused = false;
+    if whole {
+        let mut space = [const { MaybeUninit::uninit() }; MAX_PARSED_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        let mut config = httparse::ParserConfig::default();
+        config.allow_multiple_spaces_in_request_line_delimiters(true);
+        if let Ok(httparse::Status::Complete(_)) =
+            config.parse_request_with_uninit_headers(&mut parsed, raw, &mut space)
+        {
+            for header in parsed.headers.iter() {
+                add(&mut fields, header);
+            }
+            return Some(sum_up_request(parsed.method.unwrap_or_default(), fields, true, false));
+        }
+        refused = true;
+    }
+    let text = readable(raw);
+    let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
+    let parts = RequestLine::split(line.trim_end_matches('\r'));
+    let method = &line[parts.method.start as usize..parts.method.end as usize];
+    survey_lines(block, whole, &mut fields);
+    Some(sum_up_request(method, fields, whole, refused))
+}
+
+fn sum_up_request(method: &str, fields: Fields, whole: bool, refused: bool) -> RequestSurvey {
+    RequestSurvey {
+        kind: match method {
+            "CONNECT" => ExchangeKind::Connect,
+            _ if fields.websocket => ExchangeKind::WebSocket,
+            _ if fields.upgrade => ExchangeKind::Upgrade,
+            _ if whole => ExchangeKind::Plain,
+            _ => ExchangeKind::Unknown,
+        },
+        head_method: method == "HEAD",
+        get_method: method == "GET",
+        hixie76: fields.hixie76,
+        framing: fields.framing(),
+        refused,
+    }
+}
+
+/// `None` when there is no status line with a status code.
+pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
+    let mut fields = Fields::default();
+    let mut refused = false;
+    if whole {
+        let mut space = [const { MaybeUninit::uninit() }; MAX_PARSED_FIELDS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let mut config = httparse::ParserConfig::default();
+        config.allow_multiple_spaces_in_response_status_delimiters(true);
+        if let Ok(httparse::Status::Complete(_)) =
+            config.parse_response_with_uninit_headers(&mut parsed, raw, &mut space)
+        {
+            for header in parsed.headers.iter() {
+                add(&mut fields, header);
+            }
+            let status = parsed.code.unwrap_or_default();
+            return Some(ResponseSurvey { status, framing: fields.framing(), refused });
+        }
+        refused = true;
+    }
+    let text = readable(raw);
+    let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
+    let parts = StatusLine::split(line.trim_end_matches('\r'))?;
+    survey_lines(block, whole, &mut fields);
+    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused })
+}
+
+fn add(fields: &mut Fields, header: &httparse::Header<'_>) {
+    // Values of the fields that matter are ASCII; others may hold anything.
+    if let Ok(value) = std::str::from_utf8(header.value) {
+        fields.add(header.name, trim(value));
+    }
+}
+
+/// The head with folded lines joined, readable as text.
+fn readable(raw: &[u8]) -> String {
+    let mut bytes = raw.to_vec();
+    unfold(&mut bytes, &mut Deviations::default());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Unless the head is whole, its last line may be cut and does not count.
+fn survey_lines(block: &str, whole: bool, fields: &mut Fields) {
+    let block = if whole { block } else { block.rfind('\n').map_or("", |end| &block[..end]) };
+    for line in block.split('\n') {
+        if let Some((name, value, _)) = split_field(line.strip_suffix('\r').unwrap_or(line)) {
+            fields.add(name, value);
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! From records and verdicts to the output model. The only place that knows both.
+
+use super::community_id::community_id;
+use super::model;
+use super::time::{Millis, Seconds, Time};
+use crate::connection::{ConnectionRecord, Ends, Entry};
+use crate::diagnosis::finding::{self, Finding};
+use crate::diagnosis::relations::{Relation, Subject};
+use crate::diagnosis::{ApplicationView, Confidence, Outcome, Severity, View, catalogue};
+use crate::engine::Judgement;
+use crate::http::handshake::Accept;
+use crate::http::{Answer, Exchange, Version};
+use crate::packet::Endpoint;
+use crate::stream::{Direction, Side};
+use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
+use crate::tls::TlsFacts;
+use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
+
+/// Most bytes of a refusing answer's body that are shown.
+const BODY_SHOWN: usize = 400;
+
+/// `ip` and `port` as the model has them.
+#[must_use]
+pub fn endpoint(endpoint: Endpoint) -> model::Endpoint {
+    model::Endpoint { ip: endpoint.ip.to_string(), port: endpoint.port }
+}
+
+/// Community ID of a connection.
+#[must_use]
+pub fn community(ends: Ends) -> String {
+    community_id((ends.client.ip, ends.client.port), (ends.server.ip, ends.server.port))
+}
+
+/// One connection object. `root_cause` and `findings` are filled in by the caller.
+#[must_use]
+pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &ApplicationView) -> model::Connection {
+    let record = subject.record;
+    let tcp = &record.tcp;
+    let entry = subject.entry.and_then(|index| record.entries.get(index));
+    model::Connection {
+        id,
+        tcp_stream: u64::from(subject.tcp_stream),
+        http2_stream: entry.and_then(|entry| entry.http2_stream),
+        community_id: community(Ends { client: tcp.client, server: tcp.server }),
+        client: endpoint(tcp.client),
+        server: endpoint(tcp.server),
+        start: Time(tcp.first.at),
+        end: Time(tcp.last.at),
+        duration_ms: Millis::from_nanos(tcp.last.at - tcp.first.at),
+        first_packet: tcp.first.packet,
+        last_packet: tcp.last.packet,
+        outcome: self::outcome(outcome),
+        tcp: tcp_object(tcp),
+        tls: record.tls.as_deref().map(tls_object),
+        http: entry.and_then(|entry| entry.handshake.as_deref()).map(http),
+        websocket: entry.map(|entry| websocket(entry, record)),
+        application_view: model::ApplicationView { client: self::view(view.client), server: self::view(view.server) },
+        root_cause: None,
+        findings: Vec::new(),
+    }
+}
+
+fn view(view: Option<View>) -> model::View {
+    model::View { code: view.map(|view| view.code), was_clean: view.map(|view| view.was_clean) }
+}
+
+/// The outcome's twin.
+#[must_use]
+pub const fn outcome(outcome: Outcome) -> model::Outcome {
+    match outcome {
+        Outcome::Open => model::Outcome::Open,
+        Outcome::ClosedClean => model::Outcome::ClosedClean,
+        Outcome::ClosedNoStatus => model::Outcome::ClosedNoStatus,
+        Outcome::ClosedAbnormal => model::Outcome::ClosedAbnormal,
+        Outcome::UpgradeFailed => model::Outcome::UpgradeFailed,
+        Outcome::TlsFailed => model::Outcome::TlsFailed,
+        Outcome::TcpFailed => model::Outcome::TcpFailed,
+        Outcome::Unknown => model::Outcome::Unknown,
+    }
+}
+
+/// The severity's twin.
+#[must_use]
+pub const fn severity(severity: Severity) -> model::Severity {
+    match severity {
+        Severity::Info => model::Severity::Info,
+        Severity::Warning => model::Severity::Warning,
+        Severity::Error => model::Severity::Error,
+    }
+}
+
+/// The confidence's twin.
+#[must_use]
+pub const fn confidence(confidence: Confidence) -> model::Confidence {
+    match confidence {
+        Confidence::Possible => model::Confidence::Possible,
+        Confidence::Likely => model::Confidence::Likely,
+        Confidence::Proven => model::Confidence::Proven,
+    }
+}
+
+fn per_side(tcp: &TcpFacts, of: impl Fn(&SideFacts) -> u64) -> model::PerSide<u64> {
+    model::PerSide { client: of(tcp.side(Side::Client)), server: of(tcp.side(Side::Server)) }
+}
+
+fn tcp_object(tcp: &TcpFacts) -> model::Tcp {
+    model::Tcp {
+        opening: match tcp.opening {
+            Opening::Handshake => model::TcpOpening::Handshake,
+            Opening::Refused => model::TcpOpening::Refused,
+            Opening::Unanswered => model::TcpOpening::Unanswered,
+            Opening::MidStream => model::TcpOpening::MidStream,
+        },
+        closing: match tcp.closing {
+            Closing::Fin => model::TcpClosing::Fin,
+            Closing::Rst => model::TcpClosing::Rst,
+            Closing::None => model::TcpClosing::None,
+        },
+        first_closer: tcp.first_closer.map(model::Side::from),
+        rtt_ms: tcp.initial_rtt_ns().map(Millis::from_nanos),
+        retransmissions: per_side(tcp, |side| u64::from(side.retransmissions)),
+        out_of_order: per_side(tcp, |side| u64::from(side.out_of_order)),
+        lost_bytes: per_side(tcp, |side| side.lost_bytes),
+    }
+}
+
+fn tls_object(tls: &TlsFacts) -> model::Tls {
+    let certificates = tls.server_certificates.as_ref().map_or(&[][..], |chain| &chain.certificates);
+    model::Tls {
+        version: tls.version().and_then(|version| version.name()).map(str::to_owned),
+        cipher_suite: tls.cipher_suite().map(|suite| match suite.name() {
+            Some(name) => name.to_owned(),
+            None => format!("0x{:04X}", suite.0),
+        }),
+        server_name: tls.server_name().map(str::to_owned),
+        alpn: tls.alpn.clone(),
+        decrypted: tls.decrypted(),
+        certificates: certificates
+            .iter()
+            .map(|certificate| model::Certificate {
+                subject: certificate.subject.clone(),
+                issuer: certificate.issuer.clone(),
+                not_before: Seconds::new(certificate.not_before),
+                not_after: Seconds::new(certificate.not_after),
+                self_signed: certificate.self_signed,
+                names: certificate.names.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        alerts: tls
+            .alerts
+            .iter()
+            .map(|alert| model::TlsAlert {
+                from: alert.from.into(),
+                level: alert.level_name().map(str::to_owned),
+                code: alert.code,
+                description: alert.description().map(str::to_owned),
+                packet: alert.stamp.packet,
+            })
+            .collect(),
+    }
+}
+
+fn version(version: Option<Version>) -> Option<String> {
+    version.map(|version| format!("{}.{}", version.major, version.minor))
+}
+
+/// The opening handshake.
+#[must_use]
+pub fn http(exchange: &Exchange) -> model::Http {
+    let request = exchange.request.as_ref();
+    let response = exchange.response();
+    let headers = |fields: &mut dyn Iterator<Item = (&str, &str)>| {
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    model::Http {
+        version: version(
+            response.map_or_else(|| request.and_then(|request| request.version), |response| response.version),
+        ),
+        method: request.map(|request| request.method().to_owned()),
+        target: request.map(|request| request.target().to_owned()),
+        host: request.and_then(|request| request.host()).map(str::to_owned),
+        status: exchange.status(),
+        reason: response.map(|response| response.reason().to_owned()),
+        request_headers: request.map_or_else(Vec::new, |request| headers(&mut request.head.fields())),
+        response_headers: response.map_or_else(Vec::new, |response| headers(&mut response.head.fields())),
+        body_excerpt: body_excerpt(exchange),
+    }
+}
+
+fn body_excerpt(exchange: &Exchange) -> Option<String> {
+    let bytes = match &exchange.answer {
+        Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
+        _ => &exchange.body.excerpt[..],
+    };
+    let shown = &bytes[..bytes.len().min(BODY_SHOWN)];
+    (!shown.is_empty()).then(|| String::from_utf8_lossy(shown).into_owned())
+}
+
+fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
+    let exchange = entry.handshake.as_deref();
+    let facts = entry.websocket.as_deref();
+    let checks = exchange.and_then(|exchange| exchange.handshake.as_ref()).and_then(|checks| checks.response.as_ref());
+    let response = exchange.and_then(Exchange::response);
+    let header = |name: &str| {
+        let values: Vec<&str> = response.map(|response| response.head.headers(name).collect()).unwrap_or_default();
+        (!values.is_empty()).then(|| values.join(", "))
+    };
+    model::WebSocket {
+        upgrade: upgrade(exchange, entry, record),
+        subprotocol: header("Sec-WebSocket-Protocol"),
+        extensions: header("Sec-WebSocket-Extensions"),
+        accept_valid: checks.filter(|checks| checks.status == 101).and_then(|checks| match checks.accept {
+            Accept::Unknown => None,
+            Accept::Valid => Some(true),
+            Accept::Absent | Accept::Mismatch { .. } | Accept::Multiple => Some(false),
+        }),
+        client: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToServer])),
+        server: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToClient])),
+        ping_rtt_ms: facts.map_or_else(model::PingRtt::default, ping_rtt),
+        unanswered_pings: facts.map_or(0, |facts| {
+            Direction::BOTH
+                .iter()
+                .filter_map(|direction| facts[*direction].keepalive.as_ref())
+                .map(|keepalive| keepalive.unanswered_count())
+                .sum()
+        }),
+        close: facts.map_or_else(model::Close::default, close),
+    }
+}
+
+fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord) -> model::Upgrade {
+    let Some(exchange) = exchange else { return model::Upgrade::MidStream };
+    let asked = exchange.handshake.as_ref().and_then(|checks| checks.request.as_ref());
+    let stripped =
+        asked.is_some_and(|asked| asked.upgrade.present() == Some(false) || asked.connection.present() == Some(false));
+    match &exchange.answer {
+        _ if entry.websocket.is_some() => model::Upgrade::Accepted,
+        Answer::Response(_) | Answer::Foreign(_) if stripped => model::Upgrade::Stripped,
+        Answer::Response(response) if response.status == 101 => model::Upgrade::Accepted,
+        Answer::Response(_) | Answer::Foreign(_) => model::Upgrade::Refused,
+        Answer::NotCaptured if record.tcp.opening == Opening::MidStream => model::Upgrade::MidStream,
+        Answer::Nothing | Answer::Fragment(_) | Answer::NotCaptured => model::Upgrade::Unanswered,
+    }
+}
+
+fn traffic(sent: &DirectionFacts) -> model::Traffic {
+    model::Traffic {
+        frames: sent.frames,
+        messages: sent.messages,
+        bytes: sent.payload_bytes,
+        text: sent.text,
+        binary: sent.binary,
+        continuation: sent.continuation,
+        ping: sent.ping,
+        pong: sent.pong,
+        close: sent.closes,
+    }
+}
+
+/// Round trips of whichever side pinged more.
+fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
+    let trips = Direction::BOTH
+        .iter()
+        .filter_map(|direction| facts[*direction].keepalive.as_ref())
+        .map(|keepalive| &keepalive.round_trips)
+        .filter(|trips| trips.count > 0)
+        .max_by_key(|trips| trips.count);
+    trips.map_or_else(model::PingRtt::default, |trips| model::PingRtt {
+        min: Some(Millis::from_nanos(trips.min)),
+        median: trips.median().map(Millis::from_nanos),
+        max: Some(Millis::from_nanos(trips.max)),
+    })
+}
+
+fn close(facts: &WebSocketFacts) -> model::Close {
+    let frame = |close: &CloseFacts| model::CloseFrame {
+        code: close.code,
+        reason: close.reason.clone(),
+        packet: close.stamp.packet,
+    };
+    let client = facts[Direction::ToServer].close.as_deref();
+    let server = facts[Direction::ToClient].close.as_deref();
+    model::Close {
+        first: match (client, server) {
+            (Some(client), Some(server)) if client.stamp <= server.stamp => Some(model::Side::Client),
+            (Some(_), None) => Some(model::Side::Client),
+            (_, Some(_)) => Some(model::Side::Server),
+            (None, None) => None,
+        },
+        client: client.map(frame),
+        server: server.map(frame),
+        complete: client.is_some() && server.is_some(),
+    }
+}
+
+/// One finding about the connections with these ids.
+#[must_use]
+pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding {
+    model::Finding {
+        rule: finding.rule.id.to_owned(),
+        slug: finding.rule.slug.to_owned(),
+        severity: severity(finding.severity),
+        confidence: confidence(finding.confidence),
+        connections,
+        summary: finding.summary.clone(),
+        explanation: finding.explanation.to_string(),
+        advice: finding.advice.to_string(),
+        unless: finding.unless.to_string(),
+        references: finding.rule.references.iter().map(|reference| (*reference).to_owned()).collect(),
+        evidence: finding.evidence.iter().map(evidence).collect(),
+    }
+}
+
+fn evidence(evidence: &finding::Evidence) -> model::Evidence {
+    model::Evidence {
+        packet: evidence.stamp.packet,
+        time: Time(evidence.stamp.at),
+        from: evidence.from.map(model::Side::from),
+        note: evidence.note.clone(),
+    }
+}
+
+/// Which findings are wanted.
+pub type Wanted<'w> = dyn Fn(&catalogue::Rule, Severity) -> bool + Sync + 'w;
+
+/// A judged capture as the model sees it: pieces are made when they are asked for.
+pub struct Judged<'j> {
+    capture: model::Capture,
+    judgement: &'j Judgement<'j>,
+    /// Findings that are wanted: about one subject by (subject, index), then the shared, then those aside.
+    findings: Vec<Place>,
+    /// First finding of each subject in `findings`.
+    first: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Own(usize, usize),
+    Shared(usize),
+    Aside(usize),
+}
+
+impl<'j> Judged<'j> {
+    /// Puts the findings that are wanted in order.
+    #[must_use]
+    pub fn new(capture: model::Capture, judgement: &'j Judgement<'j>, wanted: &Wanted<'_>) -> Self {
+        let is_wanted = |finding: &Finding| wanted(finding.rule, finding.severity);
+        let mut findings = Vec::new();
+        let mut first = Vec::with_capacity(judgement.verdicts.len());
+        for (subject, verdict) in judgement.verdicts.iter().enumerate() {
+            first.push(findings.len());
+            let own = verdict.findings.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
+            findings.extend(own.map(|(index, _)| Place::Own(subject, index)));
+        }
+        let shared = judgement.shared.iter().enumerate().filter(|(_, shared)| is_wanted(&shared.finding));
+        findings.extend(shared.map(|(index, _)| Place::Shared(index)));
+        let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
+        findings.extend(aside.map(|(index, _)| Place::Aside(index)));
+        Self { capture, judgement, findings, first }
+    }
+
+    fn at(&self, place: Place) -> (&Finding, Vec<u64>) {
+        match place {
+            Place::Own(subject, index) => (&self.judgement.verdicts[subject].findings[index], vec![subject as u64 + 1]),
+            Place::Shared(index) => {
+                let shared = &self.judgement.shared[index];
+                (&shared.finding, shared.subjects.iter().map(|subject| *subject as u64 + 1).collect())
+            }
+            Place::Aside(index) => (&self.judgement.aside[index], Vec::new()),
+        }
+    }
+
+    fn connection(&self, index: usize) -> model::Connection {
+        let verdict = &self.judgement.verdicts[index];
+        let mut connection =
+            connection(index as u64 + 1, &self.judgement.subjects[index], verdict.outcome, &verdict.view);
+        connection.findings = self.findings[self.first[index]..]
+            .iter()
+            .enumerate()
+            .take_while(|(_, place)| matches!(place, Place::Own(subject, _) if *subject == index))
+            .map(|(offset, _)| (self.first[index] + offset) as u64)
+            .collect();
+        for (position, place) in self.findings.iter().enumerate().skip(self.own_findings()) {
+            if let Place::Shared(shared) = place
+                && self.judgement.shared[*shared].subjects.contains(&index)
+            {
+                connection.findings.push(position as u64);
+            }
+        }
+        connection.root_cause = self
+            .judgement
+            .root_cause(index)
+            .map(|cause| model::RootCause { rule: cause.rule.id.to_owned(), confidence: confidence(cause.confidence) });
+        connection
+    }
+
+    fn own_findings(&self) -> usize {
+        self.findings.partition_point(|place| matches!(place, Place::Own(..)))
+    }
+}
+
+impl super::publish::Source for Judged<'_> {
+    fn capture(&self) -> model::Capture {
+        self.capture.clone()
+    }
+
+    fn summary(&self) -> model::Summary {
+        let mut summary = model::Summary {
+            connections: self.judgement.subjects.len() as u64,
+            websockets: self.judgement.subjects.iter().filter(|subject| subject.is_websocket()).count() as u64,
+            ..model::Summary::default()
+        };
+        for verdict in &self.judgement.verdicts {
+            *summary.outcomes.entry(outcome(verdict.outcome)).or_default() += 1;
+        }
+        for place in &self.findings {
+            summary.findings.add(severity(self.at(*place).0.severity));
+        }
+        summary
+    }
+
+    fn connections(&self) -> Box<dyn Iterator<Item = model::Connection> + '_> {
+        Box::new((0..self.judgement.subjects.len()).map(|index| self.connection(index)))
+    }
+
+    fn relations(&self) -> Box<dyn Iterator<Item = model::Relation> + '_> {
+        Box::new(self.judgement.relations.iter().map(|relation| match relation {
+            Relation::ProxyLeg { front, back } => model::Relation::ProxyLeg {
+                front: *front as u64 + 1,
+                back: *back as u64 + 1,
+                by: "sec-websocket-key".to_owned(),
+                score: 100,
+                differences: Vec::new(),
+            },
+            Relation::ReconnectLoop { attempts, median_gap_ns } => model::Relation::ReconnectLoop {
+                connections: attempts.iter().map(|attempt| *attempt as u64 + 1).collect(),
+                median_gap_ms: Some(Millis::from_nanos(*median_gap_ns)),
+            },
+        }))
+    }
+
+    fn findings(&self) -> Box<dyn Iterator<Item = model::Finding> + '_> {
+        Box::new(self.findings.iter().map(|place| {
+            let (one, connections) = self.at(*place);
+            finding(one, connections)
+        }))
+    }
+}

@@ -1,0 +1,294 @@
+//! The JSON document, written as it goes: one connection after the other, so that a million of them need
+//! not be in memory. Same values in, same bytes out. Hostile characters (see [`super::terminal`]) are
+//! written as `\uXXXX`, so that the document can be shown on a terminal.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+
+use super::model::{Capture, Connection, Document, Finding, Relation, SCHEMA_VERSION, Summary, WSSCAN_VERSION};
+use super::terminal::is_hostile;
+
+/// How JSON is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Without any space: for programs.
+    Compact,
+    /// Indented by two spaces: for people.
+    Pretty,
+}
+
+enum Inner {
+    Compact(CompactFormatter),
+    Pretty(PrettyFormatter<'static>),
+}
+
+/// A formatter of serde_json that writes hostile characters as escapes. Used by reference, so that it keeps
+/// its indentation from one value to the next.
+struct SafeFormatter(Inner);
+
+impl SafeFormatter {
+    fn new(layout: Layout) -> Self {
+        Self(match layout {
+            Layout::Compact => Inner::Compact(CompactFormatter),
+            Layout::Pretty => Inner::Pretty(PrettyFormatter::new()),
+        })
+    }
+}
+
+macro_rules! forward {
+    ($($name:ident($($arg:ident: $type:ty),*);)*) => {$(
+        fn $name<W: ?Sized + Write>(&mut self, writer: &mut W $(, $arg: $type)*) -> io::Result<()> {
+            match &mut self.0 {
+                Inner::Compact(inner) => inner.$name(writer $(, $arg)*),
+                Inner::Pretty(inner) => inner.$name(writer $(, $arg)*),
+            }
+        }
+    )*};
+}
+
+impl Formatter for &mut SafeFormatter {
+    forward! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        end_object_key();
+        begin_object_value();
+        end_object_value();
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_hostile) {
+            let (before, from) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut chars = from.chars();
+            if let Some(c) = chars.next() {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// Writes one value.
+///
+/// # Errors
+/// When `writer` fails.
+pub fn write_value<W: Write, T: Serialize + ?Sized>(writer: W, layout: Layout, value: &T) -> io::Result<()> {
+    let mut formatter = SafeFormatter::new(layout);
+    value.serialize(&mut Serializer::with_formatter(writer, &mut formatter))?;
+    Ok(())
+}
+
+/// Writes a whole document and a line end.
+///
+/// # Errors
+/// When `writer` fails.
+pub fn write_document<W: Write>(mut writer: W, layout: Layout, document: &Document) -> io::Result<()> {
+    write_value(&mut writer, layout, document)?;
+    writer.write_all(b"\n")
+}
+
+/// Writes a document piece by piece: `begin`, each `connection`, each `relation`, each `finding`, `end`.
+/// The bytes are those of [`write_document`].
+#[must_use = "the document is complete only after `end`"]
+pub struct JsonWriter<W> {
+    writer: W,
+    formatter: SafeFormatter,
+    list: List,
+    first: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum List {
+    Connections,
+    Relations,
+    Findings,
+}
+
+impl List {
+    const fn name(self) -> &'static str {
+        match self {
+            List::Connections => "connections",
+            List::Relations => "relations",
+            List::Findings => "findings",
+        }
+    }
+}
+
+impl<W: Write> JsonWriter<W> {
+    /// Begins the document with what is known of the whole.
+    ///
+    /// # Errors
+    /// When `writer` fails.
+    pub fn begin(writer: W, layout: Layout, capture: &Capture, summary: &Summary) -> io::Result<Self> {
+        let mut formatter = SafeFormatter::new(layout);
+        let mut writer = writer;
+        (&mut formatter).begin_object(&mut writer)?;
+        let mut this = Self { writer, formatter, list: List::Connections, first: true };
+        this.member(true, "schema_version", SCHEMA_VERSION)?;
+        this.member(false, "wsscan", WSSCAN_VERSION)?;
+        this.member(false, "capture", capture)?;
+        this.member(false, "summary", summary)?;
+        this.open_list(List::Connections)?;
+        Ok(this)
+    }
+
+    /// Writes the next connection; all come before the first relation.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn connection(&mut self, connection: &Connection) -> io::Result<()> {
+        self.element(List::Connections, connection)
+    }
+
+    /// Writes the next relation; all come before the first finding.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn relation(&mut self, relation: &Relation) -> io::Result<()> {
+        self.element(List::Relations, relation)
+    }
+
+    /// Writes the next finding.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        self.element(List::Findings, finding)
+    }
+
+    /// Ends the document with a line end, flushes and gives the writer back.
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn end(mut self) -> io::Result<W> {
+        self.advance(List::Findings)?;
+        self.close_list()?;
+        (&mut self.formatter).end_object(&mut self.writer)?;
+        self.writer.write_all(b"\n")?;
+        self.writer.flush()?;
+        Ok(self.writer)
+    }
+
+    fn key(&mut self, first: bool, name: &str) -> io::Result<()> {
+        let mut formatter = &mut self.formatter;
+        formatter.begin_object_key(&mut self.writer, first)?;
+        write!(self.writer, "\"{name}\"")?;
+        formatter.end_object_key(&mut self.writer)?;
+        formatter.begin_object_value(&mut self.writer)
+    }
+
+    fn member<T: Serialize + ?Sized>(&mut self, first: bool, name: &str, value: &T) -> io::Result<()> {
+        self.key(first, name)?;
+        value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut self.formatter))?;
+        (&mut self.formatter).end_object_value(&mut self.writer)
+    }
+
+    fn open_list(&mut self, list: List) -> io::Result<()> {
+        self.key(false, list.name())?;
+        (self.list, self.first) = (list, true);
+        (&mut self.formatter).begin_array(&mut self.writer)
+    }
+
+    fn close_list(&mut self) -> io::Result<()> {
+        let mut formatter = &mut self.formatter;
+        formatter.end_array(&mut self.writer)?;
+        formatter.end_object_value(&mut self.writer)
+    }
+
+    fn advance(&mut self, list: List) -> io::Result<()> {
+        while self.list < list {
+            self.close_list()?;
+            self.open_list(if self.list == List::Connections { List::Relations } else { List::Findings })?;
+        }
+        Ok(())
+    }
+
+    fn element<T: Serialize>(&mut self, list: List, value: &T) -> io::Result<()> {
+        self.advance(list)?;
+        if self.list != list {
+            return Err(io::Error::other("connections come before relations, relations before findings"));
+        }
+        let mut formatter = &mut self.formatter;
+        formatter.begin_array_value(&mut self.writer, self.first)?;
+        self.first = false;
+        value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut *formatter))?;
+        formatter.end_array_value(&mut self.writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn streamed(document: &Document, layout: Layout) -> Vec<u8> {
+        let mut writer = JsonWriter::begin(Vec::new(), layout, &document.capture, &document.summary).unwrap();
+        for connection in &document.connections {
+            writer.connection(connection).unwrap();
+        }
+        for relation in &document.relations {
+            writer.relation(relation).unwrap();
+        }
+        for finding in &document.findings {
+            writer.finding(finding).unwrap();
+        }
+        writer.end().unwrap()
+    }
+
+    #[test]
+    fn piece_by_piece_gives_the_same_bytes() {
+        let empty = Document::new(Capture::default(), Summary::default(), vec![], vec![], vec![]);
+        let mut only_findings = sample::document();
+        only_findings.connections.clear();
+        only_findings.relations.clear();
+        for document in [sample::document(), empty, only_findings] {
+            for layout in [Layout::Compact, Layout::Pretty] {
+                let mut whole = Vec::new();
+                write_document(&mut whole, layout, &document).unwrap();
+                assert_eq!(String::from_utf8(streamed(&document, layout)).unwrap(), String::from_utf8(whole).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn both_layouts_say_the_same() {
+        let document = sample::document();
+        let plain = serde_json::to_value(&document).unwrap();
+        for layout in [Layout::Compact, Layout::Pretty] {
+            let read: serde_json::Value = serde_json::from_slice(&streamed(&document, layout)).unwrap();
+            assert_eq!(read, plain);
+        }
+        let pretty = String::from_utf8(streamed(&document, Layout::Pretty)).unwrap();
+        assert!(pretty.starts_with("{\n  \"schema_version\": \"1.0\",\n  \"wsscan\": "), "{pretty}");
+    }
+
+    #[test]
+    fn the_order_of_lists_is_held() {
+        let document = sample::document();
+        let mut writer = JsonWriter::begin(Vec::new(), Layout::Compact, &document.capture, &document.summary).unwrap();
+        writer.finding(&document.findings[0]).unwrap();
+        assert!(writer.connection(&document.connections[0]).is_err());
+    }
+
+    #[test]
+    fn hostile_characters_are_escaped_and_read_back() {
+        let text = "\x1b[2J \u{9b} \x7f \u{202e} \u{200b} \u{feff} \u{e0041} é 日 \"q\" \\ \n";
+        let mut out = Vec::new();
+        write_value(&mut out, Layout::Compact, text).unwrap();
+        let json = String::from_utf8(out).unwrap();
+        assert_eq!(json, r#""\u001b[2J \u009b \u007f \u202e \u200b \ufeff \udb40\udc41 é 日 \"q\" \\ \n""#);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+}

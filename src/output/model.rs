@@ -1,0 +1,671 @@
+//! The document that wsscan publishes, as plain data: the serialisable twins of the engine's records.
+//!
+//! Field names and their order are a contract with other people's scripts (schema version 1): fields may be
+//! added, none is renamed within a major version. What is not known is `null`, never a guess. These types
+//! hold no behaviour beyond names and order, and never see a packet.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::stream;
+
+pub use super::time::{Millis, Seconds, Time};
+
+/// Version of the published form: major.minor.
+pub const SCHEMA_VERSION: &str = "1.0";
+/// Version of the program.
+pub const WSSCAN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything wsscan knows about a capture.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Document {
+    /// Version of this form: fields may be added in a minor version, none is renamed within a major one.
+    pub schema_version: String,
+    /// Version of the program that wrote it.
+    pub wsscan: String,
+    /// What was read.
+    pub capture: Capture,
+    /// The whole in numbers.
+    pub summary: Summary,
+    /// One entry for every WebSocket, and for every attempt at one.
+    pub connections: Vec<Connection>,
+    /// How connections belong together.
+    pub relations: Vec<Relation>,
+    /// What is wrong or worth knowing, each with its evidence.
+    pub findings: Vec<Finding>,
+}
+
+impl Document {
+    /// A document of the current version.
+    #[must_use]
+    pub fn new(
+        capture: Capture,
+        summary: Summary,
+        connections: Vec<Connection>,
+        relations: Vec<Relation>,
+        findings: Vec<Finding>,
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION.to_owned(),
+            wsscan: WSSCAN_VERSION.to_owned(),
+            capture,
+            summary,
+            connections,
+            relations,
+            findings,
+        }
+    }
+}
+
+/// What was read, and how well.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Capture {
+    /// The files, in the order given; empty for a live capture.
+    pub files: Vec<CaptureFile>,
+    /// Packets read, in all files.
+    pub packets: u64,
+    /// Bytes these packets had on the wire.
+    pub bytes: u64,
+    /// Time of the earliest packet.
+    pub first_time: Option<Time>,
+    /// Time of the latest packet.
+    pub last_time: Option<Time>,
+    /// Packets that the capturing machine reports as dropped; null when it reports nothing.
+    pub packets_dropped: Option<u64>,
+    /// TCP connections seen, WebSockets or not.
+    pub tcp_connections: u64,
+    /// Packets that could not be decoded down to TCP although they claim to carry it.
+    pub undecoded_packets: u64,
+    /// TLS secrets at hand: from key-log files and from the capture itself.
+    pub tls_secrets: u64,
+}
+
+/// One capture file.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CaptureFile {
+    /// As given on the command line; `-` is standard input.
+    pub path: String,
+    /// File format, after decompression.
+    pub format: CaptureFormat,
+    /// Names of the link types in it (`ETHERNET`, `LINUX_SLL2` …), in order of appearance.
+    pub link_types: Vec<String>,
+    /// Packets read from it.
+    pub packets: u64,
+    /// Bytes these packets had on the wire.
+    pub bytes: u64,
+    /// The file ends in the middle of a packet.
+    pub truncated: bool,
+    /// Why reading stopped early.
+    pub error: Option<String>,
+}
+
+/// Format of a capture file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureFormat {
+    /// The classic libpcap format.
+    Pcap,
+    /// The pcapng format.
+    Pcapng,
+}
+
+/// The whole in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// Entries in `connections`.
+    pub connections: u64,
+    /// Those that became a WebSocket.
+    pub websockets: u64,
+    /// How many entries ended in which way; ways that did not happen are absent.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Outcome"}))]
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Findings by severity.
+    pub findings: FindingCounts,
+}
+
+/// Findings by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FindingCounts {
+    /// The connection failed, or data was lost.
+    pub error: u64,
+    /// It works, but it is fragile or violates a MUST.
+    pub warning: u64,
+    /// Explanation only.
+    pub info: u64,
+}
+
+impl FindingCounts {
+    /// Counts one more.
+    pub fn add(&mut self, severity: Severity) {
+        match severity {
+            Severity::Error => self.error += 1,
+            Severity::Warning => self.warning += 1,
+            Severity::Info => self.info += 1,
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Still open when the capture ended.
+    Open,
+    /// Close frames went both ways and the connection ended (RFC 6455 §7.1.4).
+    ClosedClean,
+    /// As `closed_clean`, but the Close frames carried no status code.
+    ClosedNoStatus,
+    /// It ended without a completed closing handshake.
+    ClosedAbnormal,
+    /// The server did not accept the upgrade.
+    UpgradeFailed,
+    /// TLS did not come about.
+    TlsFailed,
+    /// TCP did not come about.
+    TcpFailed,
+    /// The capture does not tell.
+    Unknown,
+}
+
+impl Outcome {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Outcome; 8] = [
+        Outcome::Open,
+        Outcome::ClosedClean,
+        Outcome::ClosedNoStatus,
+        Outcome::ClosedAbnormal,
+        Outcome::UpgradeFailed,
+        Outcome::TlsFailed,
+        Outcome::TcpFailed,
+        Outcome::Unknown,
+    ];
+
+    /// The name it has in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Open => "open",
+            Outcome::ClosedClean => "closed_clean",
+            Outcome::ClosedNoStatus => "closed_no_status",
+            Outcome::ClosedAbnormal => "closed_abnormal",
+            Outcome::UpgradeFailed => "upgrade_failed",
+            Outcome::TlsFailed => "tls_failed",
+            Outcome::TcpFailed => "tcp_failed",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// One of the two ends. The client is whoever opened the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The end that opened the connection.
+    Client,
+    /// The end that was called.
+    Server,
+}
+
+impl Side {
+    /// `client` or `server`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Server => "server",
+        }
+    }
+}
+
+impl From<stream::Side> for Side {
+    fn from(side: stream::Side) -> Self {
+        match side {
+            stream::Side::Client => Side::Client,
+            stream::Side::Server => Side::Server,
+        }
+    }
+}
+
+/// A value for each end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PerSide<T> {
+    /// Of what the client sent.
+    pub client: T,
+    /// Of what the server sent.
+    pub server: T,
+}
+
+/// An address and a TCP port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Endpoint {
+    /// IPv4 or IPv6 address.
+    pub ip: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.ip.contains(':') {
+            write!(f, "[{}]:{}", self.ip, self.port)
+        } else {
+            write!(f, "{}:{}", self.ip, self.port)
+        }
+    }
+}
+
+/// One WebSocket, or one attempt at one. A TCP connection that carries several has an entry for each.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Connection {
+    /// 1-based, in order of first packet among those reported.
+    pub id: u64,
+    /// Equals Wireshark's `tcp.stream` for the same file.
+    pub tcp_stream: u64,
+    /// HTTP/2 stream that carries it (RFC 8441); null for HTTP/1.1.
+    pub http2_stream: Option<u32>,
+    /// Community ID version 1 with seed 0, as Zeek and Suricata write it.
+    pub community_id: String,
+    /// The end that opened the connection.
+    pub client: Endpoint,
+    /// The end that was called.
+    pub server: Endpoint,
+    /// Time of its first packet.
+    pub start: Time,
+    /// Time of its last packet.
+    pub end: Time,
+    /// From `start` to `end`, in milliseconds.
+    pub duration_ms: Millis,
+    /// Number of its first packet, equal to Wireshark's `frame.number`.
+    pub first_packet: u64,
+    /// Number of its last packet.
+    pub last_packet: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What TCP shows.
+    pub tcp: Tcp,
+    /// What TLS shows; null without TLS.
+    pub tls: Option<Tls>,
+    /// The opening handshake; null when none was seen, or none could be read.
+    pub http: Option<Http>,
+    /// The WebSocket, or the attempt at one; null when nothing was seen of it.
+    pub websocket: Option<WebSocket>,
+    /// What each end's program was told, derived by RFC 6455 §7.1.5.
+    pub application_view: ApplicationView,
+    /// The finding that explains the outcome best; null when nothing needs or has an explanation.
+    pub root_cause: Option<RootCause>,
+    /// Indices into the document's `findings`.
+    pub findings: Vec<u64>,
+}
+
+/// What TCP shows.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Tcp {
+    /// How it began.
+    pub opening: TcpOpening,
+    /// How it ended: the first of the two that was seen.
+    pub closing: TcpClosing,
+    /// Who sent the first FIN or RST; null when none was seen.
+    pub first_closer: Option<Side>,
+    /// Round trip of the TCP handshake in milliseconds, seen from where the capture was taken.
+    pub rtt_ms: Option<Millis>,
+    /// Segments sent again.
+    pub retransmissions: PerSide<u64>,
+    /// Segments that arrived after later ones.
+    pub out_of_order: PerSide<u64>,
+    /// Bytes that were sent but are not in the capture.
+    pub lost_bytes: PerSide<u64>,
+}
+
+/// How a TCP connection began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TcpOpening {
+    /// With SYN and SYN-ACK.
+    Handshake,
+    /// The SYN was answered by a reset.
+    Refused,
+    /// The SYN was not answered.
+    Unanswered,
+    /// It was open before the capture began.
+    MidStream,
+}
+
+/// How a TCP connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TcpClosing {
+    /// With FIN.
+    Fin,
+    /// With RST.
+    Rst,
+    /// Not within the capture.
+    None,
+}
+
+/// What TLS shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Tls {
+    /// Negotiated version: `1.0`, `1.1`, `1.2` or `1.3`.
+    pub version: Option<String>,
+    /// Negotiated cipher suite by its IANA name.
+    pub cipher_suite: Option<String>,
+    /// Server name the client asked for (SNI, RFC 6066 §3).
+    pub server_name: Option<String>,
+    /// Negotiated protocol (ALPN, RFC 7301).
+    pub alpn: Option<String>,
+    /// Whether application data was decrypted.
+    pub decrypted: bool,
+    /// The server's certificates, its own first.
+    pub certificates: Vec<Certificate>,
+    /// Alerts, in order.
+    pub alerts: Vec<TlsAlert>,
+}
+
+/// An X.509 certificate.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Certificate {
+    /// Distinguished name of its holder.
+    pub subject: String,
+    /// Distinguished name of who signed it.
+    pub issuer: String,
+    /// Not valid before.
+    pub not_before: Option<Seconds>,
+    /// Not valid after.
+    pub not_after: Option<Seconds>,
+    /// Signed by its own holder.
+    pub self_signed: bool,
+    /// DNS names and addresses it is valid for (subjectAltName).
+    pub names: Vec<String>,
+}
+
+/// A TLS alert.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct TlsAlert {
+    /// Who sent it.
+    pub from: Side,
+    /// `warning` or `fatal`; null while encrypted.
+    pub level: Option<String>,
+    /// AlertDescription number; null while encrypted.
+    pub code: Option<u8>,
+    /// AlertDescription name of RFC 8446 §6, such as `certificate_expired`.
+    pub description: Option<String>,
+    /// The packet that completed it.
+    pub packet: u64,
+}
+
+/// A header field: name and value.
+pub type Header = (String, String);
+
+/// The opening handshake: request and response. Over HTTP/2 the method is CONNECT (RFC 8441).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Http {
+    /// HTTP version of the request: `1.0`, `1.1` or `2`.
+    pub version: Option<String>,
+    /// Request method.
+    pub method: Option<String>,
+    /// Request target.
+    pub target: Option<String>,
+    /// Host header, or `:authority`.
+    pub host: Option<String>,
+    /// Status of the final response; null when there was none.
+    pub status: Option<u16>,
+    /// Reason phrase.
+    pub reason: Option<String>,
+    /// Request headers as sent, in order.
+    pub request_headers: Vec<Header>,
+    /// Response headers as sent, in order.
+    pub response_headers: Vec<Header>,
+    /// Beginning of the body of a response that is no upgrade.
+    pub body_excerpt: Option<String>,
+}
+
+/// The WebSocket, or the attempt at one.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct WebSocket {
+    /// What became of the upgrade.
+    pub upgrade: Upgrade,
+    /// Subprotocol the server selected.
+    pub subprotocol: Option<String>,
+    /// Extensions the server agreed to, as it wrote them.
+    pub extensions: Option<String>,
+    /// Whether Sec-WebSocket-Accept fits the key (RFC 6455 §4.2.2); null when either was not seen.
+    pub accept_valid: Option<bool>,
+    /// What the client sent.
+    pub client: Traffic,
+    /// What the server sent.
+    pub server: Traffic,
+    /// Time from ping to its pong, in milliseconds; nulls when no pair was seen.
+    pub ping_rtt_ms: PingRtt,
+    /// Pings that no pong answered.
+    pub unanswered_pings: u64,
+    /// The closing handshake.
+    pub close: Close,
+}
+
+/// What became of the upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Upgrade {
+    /// The server accepted.
+    Accepted,
+    /// The server answered with something else.
+    Refused,
+    /// The request lost its Upgrade header on the way.
+    Stripped,
+    /// There was no answer.
+    Unanswered,
+    /// It happened before the capture began.
+    MidStream,
+}
+
+/// What one end sent over the WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Traffic {
+    /// Frames of any kind.
+    pub frames: u64,
+    /// Complete messages.
+    pub messages: u64,
+    /// Payload bytes on the wire, compressed where compression was agreed.
+    pub bytes: u64,
+    /// Text frames.
+    pub text: u64,
+    /// Binary frames.
+    pub binary: u64,
+    /// Continuation frames.
+    pub continuation: u64,
+    /// Ping frames.
+    pub ping: u64,
+    /// Pong frames.
+    pub pong: u64,
+    /// Close frames.
+    pub close: u64,
+}
+
+/// Time from ping to its pong, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct PingRtt {
+    /// Shortest.
+    pub min: Option<Millis>,
+    /// Median.
+    pub median: Option<Millis>,
+    /// Longest.
+    pub max: Option<Millis>,
+}
+
+/// The closing handshake.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Close {
+    /// Who sent the first Close frame; null when nobody did.
+    pub first: Option<Side>,
+    /// The client's first Close frame.
+    pub client: Option<CloseFrame>,
+    /// The server's first Close frame.
+    pub server: Option<CloseFrame>,
+    /// Both ends sent one.
+    pub complete: bool,
+}
+
+/// A Close frame as the wire carried it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CloseFrame {
+    /// Status code; null when the frame carried none.
+    pub code: Option<u16>,
+    /// Reason; empty when the frame carried none.
+    pub reason: String,
+    /// The packet that completed it.
+    pub packet: u64,
+}
+
+/// What each end's program was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ApplicationView {
+    /// The client's program.
+    pub client: View,
+    /// The server's program.
+    pub server: View,
+}
+
+/// What a program was told about the end of its connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct View {
+    /// Close code, here also 1005, 1006 and 1015; null when open or unknown.
+    pub code: Option<u16>,
+    /// Whether it counts as a clean close; null when open or unknown.
+    pub was_clean: Option<bool>,
+}
+
+/// The finding that explains an outcome best.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RootCause {
+    /// Rule, such as `WSH301`.
+    pub rule: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+}
+
+/// How sure a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// One indicator, or a default timer value only.
+    Possible,
+    /// Two or more independent indicators that fit a known behaviour.
+    Likely,
+    /// Follows from the packets and the RFCs alone.
+    Proven,
+}
+
+impl Confidence {
+    /// The name it has in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Confidence::Possible => "possible",
+            Confidence::Likely => "likely",
+            Confidence::Proven => "proven",
+        }
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Explanation only.
+    Info,
+    /// It works, but it is fragile or violates a MUST.
+    Warning,
+    /// The connection failed, or data was lost.
+    Error,
+}
+
+impl Severity {
+    /// The name it has in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// How connections belong together.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Relation {
+    /// Two legs of one path through a proxy.
+    ProxyLeg {
+        /// Connection on the client's side of the proxy.
+        front: u64,
+        /// Connection on the server's side of the proxy.
+        back: u64,
+        /// What ties them together, such as `sec-websocket-key`.
+        by: String,
+        /// How well they fit, 0 to 100.
+        score: u8,
+        /// What the proxy changed.
+        differences: Vec<Difference>,
+    },
+    /// A client that keeps coming back.
+    ReconnectLoop {
+        /// Its connections, in order.
+        connections: Vec<u64>,
+        /// Median time from the end of one to the start of the next, in milliseconds.
+        median_gap_ms: Option<Millis>,
+    },
+}
+
+/// What a proxy changed between its two legs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Difference {
+    /// What differs: a header name, or `method`, `target`, `version`.
+    pub name: String,
+    /// On the client's side; null when absent.
+    pub front: Option<String>,
+    /// On the server's side; null when absent.
+    pub back: Option<String>,
+}
+
+/// What is wrong or worth knowing, with its evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Rule, such as `WSH301`.
+    pub rule: String,
+    /// Its lasting name, such as `upgrade-stripped`.
+    pub slug: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// Ids of the connections it is about.
+    pub connections: Vec<u64>,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// Why that is so.
+    pub explanation: String,
+    /// What to do.
+    pub advice: String,
+    /// What would disprove it.
+    pub unless: String,
+    /// Where the rule comes from.
+    pub references: Vec<String>,
+    /// The packets that show it.
+    pub evidence: Vec<Evidence>,
+}
+
+/// A packet that shows something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// Packet number, equal to Wireshark's `frame.number`.
+    pub packet: u64,
+    /// When it was captured.
+    pub time: Time,
+    /// Who sent it.
+    pub from: Option<Side>,
+    /// What it shows.
+    pub note: String,
+}

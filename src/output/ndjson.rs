@@ -1,0 +1,569 @@
+//! The event stream: one JSON object per line, each readable on its own.
+//!
+//! Most lines are made with serde. The `frame` line is made by hand, because a capture has millions of
+//! them: [`frame_line`] writes the same bytes as serde would, without allocating.
+//!
+//! Where a frame is seen, nobody yet knows which number its connection will have in the output. So every
+//! connection-bound line has a *joint*: [`frame_line`] says where, and whoever knows the connection puts
+//! [`binding`] in between. Nothing else has to be touched.
+
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::json::{Layout, write_value};
+use super::model::{Capture, Connection, Finding, Http, Millis, Side, Summary, Time};
+use super::time::{TIME_LEN, decimal};
+
+/// Which connection a line belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Binding {
+    /// Id of the connection.
+    pub connection: u64,
+    /// Community ID version 1 with seed 0, as Zeek and Suricata write it.
+    pub community_id: String,
+    /// Equals Wireshark's `tcp.stream` for the same file.
+    pub tcp_stream: u64,
+}
+
+/// One line of the event stream.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(tag = "event")]
+pub enum Event {
+    /// A connection that will be reported was recognised.
+    #[serde(rename = "connection.opened")]
+    ConnectionOpened(Opened),
+    /// The opening handshake is complete, one way or the other.
+    #[serde(rename = "handshake")]
+    Handshake(Box<Handshake>),
+    /// One frame.
+    #[serde(rename = "frame")]
+    Frame(Frame),
+    /// One complete message.
+    #[serde(rename = "message")]
+    Message(Message),
+    /// A connection ended, or the capture did.
+    #[serde(rename = "connection.closed")]
+    ConnectionClosed(Box<Closed>),
+    /// A finding.
+    #[serde(rename = "finding")]
+    Finding(Box<Found>),
+    /// Live: how the capture goes, every second.
+    #[serde(rename = "stats")]
+    Stats(Stats),
+    /// The last line.
+    #[serde(rename = "capture.end")]
+    CaptureEnd(Box<CaptureEnd>),
+}
+
+/// A connection that will be reported was recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Opened {
+    /// Time of its first packet.
+    pub time: Time,
+    /// Which connection.
+    #[serde(flatten)]
+    pub binding: Binding,
+    /// HTTP/2 stream that carries it; null for HTTP/1.1.
+    pub http2_stream: Option<u32>,
+    /// The end that opened the connection.
+    pub client: super::model::Endpoint,
+    /// The end that was called.
+    pub server: super::model::Endpoint,
+    /// Number of its first packet.
+    pub first_packet: u64,
+}
+
+/// The opening handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Handshake {
+    /// When it was complete.
+    pub time: Time,
+    /// Which connection.
+    #[serde(flatten)]
+    pub binding: Binding,
+    /// Request and response, as in the document.
+    #[serde(flatten)]
+    pub http: Http,
+}
+
+/// One frame, bound to its connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Frame {
+    /// Time of the packet that completed its header.
+    pub time: Time,
+    /// Which connection.
+    #[serde(flatten)]
+    pub binding: Binding,
+    /// The packet that completed its header.
+    pub packet: u64,
+    /// Who sent it.
+    pub from: Side,
+    /// FIN bit: last frame of its message.
+    pub fin: bool,
+    /// Reserved bits: RSV1 is 4, RSV2 is 2, RSV3 is 1.
+    #[schemars(range(max = 7))]
+    pub rsv: u8,
+    /// Opcode.
+    #[schemars(range(max = 15))]
+    pub opcode: u8,
+    /// Name of the opcode: `continuation`, `text`, `binary`, `close`, `ping`, `pong` or `unknown-N`.
+    pub opcode_name: String,
+    /// MASK bit.
+    pub masked: bool,
+    /// Payload length in bytes.
+    pub length: u64,
+    /// Status code of a Close frame; null without one.
+    pub close_code: Option<u16>,
+}
+
+/// One complete message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Message {
+    /// Time of the packet that completed it.
+    pub time: Time,
+    /// Which connection.
+    #[serde(flatten)]
+    pub binding: Binding,
+    /// The packet that completed it.
+    pub packet: u64,
+    /// Who sent it.
+    pub from: Side,
+    /// What it carries.
+    pub kind: MessageKind,
+    /// Length in bytes, decompressed; null when it could not be decompressed.
+    pub length: Option<u64>,
+    /// Length on the wire in bytes, when it was compressed.
+    pub compressed_length: Option<u64>,
+    /// The text, on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The bytes in base64, on request, when they are no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+}
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// A connection ended, or the capture did.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Closed {
+    /// When it ended.
+    pub time: Time,
+    /// Its id.
+    pub connection: u64,
+    /// All that is known of it, as in the document; `findings` counts the `finding` lines from 0.
+    #[serde(flatten)]
+    pub record: Connection,
+}
+
+/// A finding.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Found {
+    /// Time of its last evidence.
+    pub time: Time,
+    /// Id of the connection, when it is about one only.
+    pub connection: Option<u64>,
+    /// Community ID of that connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
+    /// `tcp.stream` of that connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp_stream: Option<u64>,
+    /// The finding, as in the document.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// How the capture goes.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Stats {
+    /// Capture time.
+    pub time: Time,
+    /// Always null: this line is about the whole.
+    pub connection: Option<u64>,
+    /// Packets so far.
+    pub packets: u64,
+    /// Bytes so far, as on the wire.
+    pub bytes: u64,
+    /// Packets that the capturing machine reports as dropped so far; null when it reports nothing.
+    pub packets_dropped: Option<u64>,
+    /// Packets that wsscan itself could not keep up with so far.
+    pub packets_shed: u64,
+    /// TCP connections seen so far.
+    pub tcp_connections: u64,
+    /// WebSockets open now.
+    pub websockets_open: u64,
+    /// Frames so far.
+    pub frames: u64,
+    /// Since the capture began, in milliseconds.
+    pub uptime_ms: Millis,
+}
+
+/// The last line.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CaptureEnd {
+    /// Time of the last packet; null when there was none.
+    pub time: Option<Time>,
+    /// Always null: this line is about the whole.
+    pub connection: Option<u64>,
+    /// What was read, as in the document.
+    pub capture: Capture,
+    /// The whole in numbers, as in the document.
+    pub summary: Summary,
+}
+
+/// Writes one line.
+///
+/// # Errors
+/// When `writer` fails.
+pub fn write_event<W: Write>(writer: &mut W, event: &Event) -> io::Result<()> {
+    write_value(&mut *writer, Layout::Compact, event)?;
+    writer.write_all(b"\n")
+}
+
+/// What is known of a frame where it is seen, ready to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLine {
+    /// Time of the packet that completed its header.
+    pub time: Time,
+    /// The packet that completed its header.
+    pub packet: u64,
+    /// Who sent it.
+    pub from: Side,
+    /// FIN bit.
+    pub fin: bool,
+    /// Reserved bits, RSV1 is 4.
+    pub rsv: u8,
+    /// Opcode, 0 to 15.
+    pub opcode: u8,
+    /// MASK bit.
+    pub masked: bool,
+    /// Payload length in bytes.
+    pub length: u64,
+    /// Status code of a Close frame.
+    pub close_code: Option<u16>,
+}
+
+/// Name of an opcode (RFC 6455 §5.2).
+#[must_use]
+pub const fn opcode_name(opcode: u8) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "continuation",
+        "text",
+        "binary",
+        "unknown-3",
+        "unknown-4",
+        "unknown-5",
+        "unknown-6",
+        "unknown-7",
+        "close",
+        "ping",
+        "pong",
+        "unknown-11",
+        "unknown-12",
+        "unknown-13",
+        "unknown-14",
+        "unknown-15",
+    ];
+    NAMES[(opcode & 15) as usize]
+}
+
+const HEAD: &[u8] = br#"{"event":"frame","time":""#;
+const HEAD_END: &[u8] = b"\",";
+
+/// Bytes of a frame line before its joint.
+pub const FRAME_HEAD_LEN: usize = HEAD.len() + TIME_LEN + HEAD_END.len();
+
+/// Appends a `frame` line without its connection, line end included, and returns where in `out` the
+/// [`binding`] belongs: [`FRAME_HEAD_LEN`] bytes after the start of the line.
+pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) -> usize {
+    let mut head = [0; FRAME_HEAD_LEN];
+    head[..HEAD.len()].copy_from_slice(HEAD);
+    let mut time = [0; TIME_LEN];
+    frame.time.write(&mut time);
+    head[HEAD.len()..HEAD.len() + TIME_LEN].copy_from_slice(&time);
+    head[HEAD.len() + TIME_LEN..].copy_from_slice(HEAD_END);
+    out.extend_from_slice(&head);
+    let joint = out.len();
+
+    out.extend_from_slice(br#""packet":"#);
+    decimal(out, frame.packet);
+    out.extend_from_slice(match (frame.from, frame.fin) {
+        (Side::Client, true) => br#","from":"client","fin":true,"rsv":"#,
+        (Side::Client, false) => br#","from":"client","fin":false,"rsv":"#,
+        (Side::Server, true) => br#","from":"server","fin":true,"rsv":"#,
+        (Side::Server, false) => br#","from":"server","fin":false,"rsv":"#,
+    });
+    out.push(b'0' + (frame.rsv & 7));
+    out.extend_from_slice(match frame.opcode & 15 {
+        0 => br#","opcode":0,"opcode_name":"continuation","masked":"#,
+        1 => br#","opcode":1,"opcode_name":"text","masked":"#,
+        2 => br#","opcode":2,"opcode_name":"binary","masked":"#,
+        3 => br#","opcode":3,"opcode_name":"unknown-3","masked":"#,
+        4 => br#","opcode":4,"opcode_name":"unknown-4","masked":"#,
+        5 => br#","opcode":5,"opcode_name":"unknown-5","masked":"#,
+        6 => br#","opcode":6,"opcode_name":"unknown-6","masked":"#,
+        7 => br#","opcode":7,"opcode_name":"unknown-7","masked":"#,
+        8 => br#","opcode":8,"opcode_name":"close","masked":"#,
+        9 => br#","opcode":9,"opcode_name":"ping","masked":"#,
+        10 => br#","opcode":10,"opcode_name":"pong","masked":"#,
+        11 => br#","opcode":11,"opcode_name":"unknown-11","masked":"#,
+        12 => br#","opcode":12,"opcode_name":"unknown-12","masked":"#,
+        13 => br#","opcode":13,"opcode_name":"unknown-13","masked":"#,
+        14 => br#","opcode":14,"opcode_name":"unknown-14","masked":"#,
+        _ => br#","opcode":15,"opcode_name":"unknown-15","masked":"#,
+    });
+    out.extend_from_slice(if frame.masked { br#"true,"length":"# } else { br#"false,"length":"# });
+    decimal(out, frame.length);
+    match frame.close_code {
+        None => out.extend_from_slice(b",\"close_code\":null}\n"),
+        Some(code) => {
+            out.extend_from_slice(br#","close_code":"#);
+            decimal(out, u64::from(code));
+            out.extend_from_slice(b"}\n");
+        }
+    }
+    joint
+}
+
+/// Appends what goes into the joint of every line of one connection:
+/// `"connection":1,"community_id":"1:…","tcp_stream":0,`. The Community ID is base64 and needs no escaping.
+pub fn binding(out: &mut Vec<u8>, id: u64, community_id: &str, tcp_stream: u64) {
+    out.extend_from_slice(br#""connection":"#);
+    decimal(out, id);
+    out.extend_from_slice(br#","community_id":""#);
+    out.extend_from_slice(community_id.as_bytes());
+    out.extend_from_slice(br#"","tcp_stream":"#);
+    decimal(out, tcp_stream);
+    out.push(b',');
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::sample;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bound() -> Binding {
+        Binding { connection: 12, community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned(), tcp_stream: 7 }
+    }
+
+    fn by_serde(frame: &FrameLine, to: &Binding) -> String {
+        let mut out = Vec::new();
+        let event = Event::Frame(Frame {
+            time: frame.time,
+            binding: to.clone(),
+            packet: frame.packet,
+            from: frame.from,
+            fin: frame.fin,
+            rsv: frame.rsv,
+            opcode: frame.opcode,
+            opcode_name: opcode_name(frame.opcode).to_owned(),
+            masked: frame.masked,
+            length: frame.length,
+            close_code: frame.close_code,
+        });
+        write_event(&mut out, &event).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn by_hand(frame: &FrameLine, to: &Binding) -> String {
+        let mut line = b"earlier lines\n".to_vec();
+        let start = line.len();
+        let joint = frame_line(&mut line, frame);
+        assert_eq!(joint, start + FRAME_HEAD_LEN);
+        let mut out = line[start..joint].to_vec();
+        binding(&mut out, to.connection, &to.community_id, to.tcp_stream);
+        out.extend_from_slice(&line[joint..]);
+        String::from_utf8(out).unwrap()
+    }
+
+    pub(crate) fn every_event() -> Vec<Event> {
+        let connection = sample::healthy(12, 7);
+        let document = sample::document();
+        let message = Message {
+            time: sample::at(5),
+            binding: bound(),
+            packet: 9,
+            from: Side::Client,
+            kind: MessageKind::Text,
+            length: Some(40),
+            compressed_length: None,
+            text: None,
+            base64: None,
+        };
+        vec![
+            Event::ConnectionOpened(Opened {
+                time: connection.start,
+                binding: bound(),
+                http2_stream: None,
+                client: connection.client.clone(),
+                server: connection.server.clone(),
+                first_packet: 1,
+            }),
+            Event::Handshake(Box::new(Handshake {
+                time: sample::at(3),
+                binding: bound(),
+                http: connection.http.clone().unwrap(),
+            })),
+            Event::Frame(Frame {
+                time: sample::at(4),
+                binding: bound(),
+                packet: 8,
+                from: Side::Client,
+                fin: true,
+                rsv: 4,
+                opcode: 1,
+                opcode_name: "text".to_owned(),
+                masked: true,
+                length: 40,
+                close_code: None,
+            }),
+            Event::Message(message.clone()),
+            Event::Message(Message {
+                length: None,
+                compressed_length: Some(9),
+                base64: Some("AAEC".to_owned()),
+                ..message.clone()
+            }),
+            Event::Message(Message { text: Some("hello".to_owned()), ..message }),
+            Event::ConnectionClosed(Box::new(Closed { time: connection.end, connection: 12, record: connection })),
+            Event::Finding(Box::new(Found {
+                time: sample::at(9),
+                connection: Some(12),
+                community_id: Some(bound().community_id),
+                tcp_stream: Some(7),
+                finding: document.findings[0].clone(),
+            })),
+            Event::Finding(Box::new(Found {
+                time: sample::at(9),
+                connection: None,
+                community_id: None,
+                tcp_stream: None,
+                finding: Finding { connections: vec![2, 3], ..document.findings[1].clone() },
+            })),
+            Event::Stats(Stats {
+                time: sample::at(1000),
+                connection: None,
+                packets: 10,
+                bytes: 1000,
+                packets_dropped: Some(0),
+                packets_shed: 0,
+                tcp_connections: 2,
+                websockets_open: 1,
+                frames: 4,
+                uptime_ms: Millis::from_nanos(1_000_000_000),
+            }),
+            Event::CaptureEnd(Box::new(CaptureEnd {
+                time: document.capture.last_time,
+                connection: None,
+                capture: document.capture,
+                summary: document.summary,
+            })),
+        ]
+    }
+
+    #[test]
+    fn lines_as_published() {
+        let mut out = Vec::new();
+        for event in every_event().iter().take(4) {
+            write_event(&mut out, event).unwrap();
+        }
+        let expected = r#"{"event":"connection.opened","time":"2026-11-21T08:00:00.000000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"http2_stream":null,"client":{"ip":"10.10.1.10","port":32900},"server":{"ip":"10.10.2.20","port":8080},"first_packet":1}
+{"event":"handshake","time":"2026-11-21T08:00:00.003000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"version":"1.1","method":"GET","target":"/ws?room=7","host":"chat.example","status":101,"reason":"Switching Protocols","request_headers":[["Host","chat.example"],["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Key","dGhlIHNhbXBsZSBub25jZQ=="],["Sec-WebSocket-Version","13"]],"response_headers":[["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Accept","s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]],"body_excerpt":null}
+{"event":"frame","time":"2026-11-21T08:00:00.004000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":8,"from":"client","fin":true,"rsv":4,"opcode":1,"opcode_name":"text","masked":true,"length":40,"close_code":null}
+{"event":"message","time":"2026-11-21T08:00:00.005000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":9,"from":"client","kind":"text","length":40,"compressed_length":null}
+"#;
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_line_stands_alone() {
+        for event in every_event() {
+            let mut out = Vec::new();
+            write_event(&mut out, &event).unwrap();
+            assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
+            let line: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&out).unwrap();
+            let name = line["event"].as_str().unwrap();
+            assert!(line["time"].is_string() && line.contains_key("connection"), "{name}");
+            assert_eq!(line["connection"].is_null(), !line.contains_key("community_id"), "{name}");
+            assert_eq!(line["connection"].is_null(), !line.contains_key("tcp_stream"), "{name}");
+            let text = String::from_utf8(out).unwrap();
+            for member in ["\"connection\":", "\"community_id\":", "\"tcp_stream\":", "\"time\":"] {
+                let top = text.matches(member).count();
+                assert!(top <= 1 || member == "\"time\":", "{name} has {member} {top} times");
+            }
+            assert!(text.starts_with(&format!("{{\"event\":\"{name}\",\"time\":\"")));
+        }
+    }
+
+    #[test]
+    fn all_opcodes_have_the_same_line_by_hand() {
+        for opcode in 0..16 {
+            for close_code in [None, Some(0), Some(1000), Some(u16::MAX)] {
+                let frame = FrameLine {
+                    time: sample::at(1),
+                    packet: u64::MAX,
+                    from: Side::Server,
+                    fin: opcode % 2 == 0,
+                    rsv: opcode % 8,
+                    opcode,
+                    masked: opcode % 3 == 0,
+                    length: 1 << 40,
+                    close_code,
+                };
+                assert_eq!(by_hand(&frame, &bound()), by_serde(&frame, &bound()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn by_hand_as_by_serde(
+            time: i64, packet: u64, server: bool, fin: bool, rsv in 0_u8..8, opcode in 0_u8..16, masked: bool,
+            length: u64, close_code: Option<u16>, connection: u64, tcp_stream: u64,
+        ) {
+            let from = if server { Side::Server } else { Side::Client };
+            let frame = FrameLine { time: Time(time), packet, from, fin, rsv, opcode, masked, length, close_code };
+            let to = Binding { connection, tcp_stream, ..bound() };
+            prop_assert_eq!(by_hand(&frame, &to), by_serde(&frame, &to));
+        }
+    }
+
+    /// Not a test of truth but of speed; run with `--ignored --nocapture` in a release build.
+    #[test]
+    #[ignore = "measures"]
+    fn time_per_line() {
+        const LINES: u64 = 2_000_000;
+        let mut out = Vec::with_capacity(1 << 20);
+        let start = std::time::Instant::now();
+        for n in 0..LINES {
+            if out.len() > (1 << 20) - 512 {
+                out.clear();
+            }
+            let frame = FrameLine {
+                time: Time(sample::START + n as i64 * 12_345),
+                packet: n,
+                from: if n % 3 == 0 { Side::Client } else { Side::Server },
+                fin: true,
+                rsv: 0,
+                opcode: 1,
+                masked: n % 3 == 0,
+                length: n % 200,
+                close_code: None,
+            };
+            std::hint::black_box(frame_line(&mut out, &frame));
+        }
+        println!("{:.1} ns per line", start.elapsed().as_nanos() as f64 / LINES as f64);
+    }
+}

@@ -1,0 +1,802 @@
+//! The one place where secrets are taken out, before anything is written in any form.
+//!
+//! A secret becomes `<redacted:1a2b3c4d>`, the beginning of a keyed hash: equal secrets stay recognisable as
+//! equal within one report, and nothing can be learned from the mark without the key. What is no secret is
+//! left alone, because it is what people look for: paths, ordinary query values, Sec-WebSocket-Key and
+//! Sec-WebSocket-Accept, names of subprotocols, names of cookies.
+//!
+//! Redaction is idempotent, and errs on the side of hiding. It never looks at addresses.
+
+use std::fmt::Write;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::{digest, hmac};
+
+use super::model::{Connection, Document, Finding, Header, Http, Relation};
+use super::ndjson::Event;
+use crate::diagnosis::catalogue;
+use crate::diagnosis::secret::{
+    MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
+    is_uuid, looks_secret, percent_decoded,
+};
+
+const MARK: &str = "<redacted:";
+
+/// Subprotocols that may be longer than [`MIN_LENGTH`] and are names all the same.
+const LONG_SUBPROTOCOLS: &[&str] = &[
+    "graphql-transport-ws",
+    "actioncable-v1-json",
+    "actioncable-unsupported",
+    "aws-appsync-event-ws",
+    "base64.channel.k8s.io",
+    "v4.base64.channel.k8s.io",
+    "json.webpubsub.azure.v1",
+    "json.reliable.webpubsub.azure.v1",
+    "protobuf.webpubsub.azure.v1",
+    "protobuf.reliable.webpubsub.azure.v1",
+    "v1.kernel.websocket.jupyter.org",
+    "vnd.openapi.v3+json",
+    "ocpp2.0.1.citrineos",
+    "xmpp-framing.ietf.org",
+    "wamp.2.json.batched",
+    "wamp.2.msgpack.batched",
+    "wamp.2.cbor.batched",
+    "wamp.2.ubjson.batched",
+    "v12.stomp.sockjs.org",
+];
+/// Beginnings of subprotocol names that carry a secret: what follows is hidden.
+const SUBPROTOCOL_PREFIXES: &[&str] = &[
+    "base64url.bearer.authorization.k8s.io.",
+    "openai-insecure-api-key.",
+    "bearer.",
+    "header-",
+    "access_token",
+    "authorization.",
+    "token.",
+    "jwt",
+];
+
+/// A key for [`Redactor::new`] that depends on nothing but `parts`, so that the same capture gives the same
+/// output. `parts` must hold something of the capture that the output does not show, such as the raw bytes of
+/// its first packets: whoever can compute the key can test guesses of a secret against its mark.
+#[must_use]
+pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut sha256 = digest::Context::new(&digest::SHA256);
+    sha256.update(b"wsscan redaction key 1");
+    for part in parts {
+        sha256.update(&(part.len() as u64).to_be_bytes());
+        sha256.update(part);
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(sha256.finish().as_ref());
+    key
+}
+
+/// Takes secrets out of everything that is written.
+#[derive(Debug)]
+pub struct Redactor {
+    key: Option<hmac::Key>,
+}
+
+impl Redactor {
+    /// Hides secrets. With the same key, equal secrets get equal marks.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { key: Some(hmac::Key::new(hmac::HMAC_SHA256, &key)) }
+    }
+
+    /// Shows everything (`--show-secrets`).
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { key: None }
+    }
+
+    /// The whole document.
+    pub fn document(&self, document: &mut Document) {
+        document.connections.iter_mut().for_each(|connection| self.connection(connection));
+        document.relations.iter_mut().for_each(|relation| self.relation(relation));
+        document.findings.iter_mut().for_each(|finding| self.finding(finding));
+    }
+
+    /// One connection.
+    pub fn connection(&self, connection: &mut Connection) {
+        if let Some(http) = &mut connection.http {
+            self.http(http);
+        }
+        if let Some(websocket) = &mut connection.websocket {
+            self.apply(&mut websocket.subprotocol, Self::subprotocols);
+            for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
+                self.replace(&mut frame.reason, Self::text);
+            }
+        }
+    }
+
+    /// Request and response.
+    pub fn http(&self, http: &mut Http) {
+        self.apply(&mut http.target, Self::target);
+        self.apply(&mut http.reason, Self::text);
+        self.apply(&mut http.body_excerpt, Self::payload);
+        for header in http.request_headers.iter_mut().chain(&mut http.response_headers) {
+            self.header(header);
+        }
+    }
+
+    /// One relation.
+    pub fn relation(&self, relation: &mut Relation) {
+        let Relation::ProxyLeg { differences, .. } = relation else { return };
+        for difference in differences {
+            let name = difference.name.clone();
+            for value in [&mut difference.front, &mut difference.back].into_iter().flatten() {
+                *value = match name.as_str() {
+                    "target" => self.target(value),
+                    name => self.header_value(name, value),
+                };
+            }
+        }
+    }
+
+    /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
+    pub fn finding(&self, finding: &mut Finding) {
+        let rule = catalogue::rule(&finding.rule);
+        let own = |text: &str| {
+            rule.is_some_and(|rule| [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text))
+        };
+        for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
+            if !own(text) {
+                self.replace(text, Self::text);
+            }
+        }
+        for evidence in &mut finding.evidence {
+            self.replace(&mut evidence.note, Self::text);
+        }
+    }
+
+    /// One line of the event stream.
+    pub fn event(&self, event: &mut Event) {
+        match event {
+            Event::Handshake(handshake) => self.http(&mut handshake.http),
+            Event::Message(message) => {
+                self.apply(&mut message.text, Self::payload);
+                self.apply(&mut message.base64, Self::base64);
+            }
+            Event::ConnectionClosed(closed) => self.connection(&mut closed.record),
+            Event::Finding(found) => self.finding(&mut found.finding),
+            Event::ConnectionOpened(_) | Event::Frame(_) | Event::Stats(_) | Event::CaptureEnd(_) => {}
+        }
+    }
+
+    /// A request target or a URL: secrets in the query and before the host, and JSON Web Tokens anywhere. The
+    /// path stays.
+    #[must_use]
+    pub fn target(&self, target: &str) -> String {
+        self.plain(target, false)
+    }
+
+    /// A header field.
+    pub fn header(&self, header: &mut Header) {
+        header.1 = self.header_value(&header.0, &header.1);
+    }
+
+    /// The value of the header field `name`.
+    #[must_use]
+    pub fn header_value(&self, name: &str, value: &str) -> String {
+        if self.key.is_none() {
+            return value.to_owned();
+        }
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "sec-websocket-protocol" => self.subprotocols(value),
+            "authorization" | "proxy-authorization" => match value.trim_start().split_once(' ') {
+                Some((scheme, rest)) if !rest.trim().is_empty() && scheme.len() <= 20 => {
+                    format!("{scheme} {}", self.hide(rest.trim()))
+                }
+                _ => self.hide(value.trim()),
+            },
+            "cookie" => {
+                let pairs: Vec<String> = value.split(';').map(|pair| self.cookie(pair.trim())).collect();
+                pairs.join("; ")
+            }
+            "set-cookie" => {
+                let (pair, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
+                format!("{}{attributes}", self.cookie(pair.trim()))
+            }
+            "www-authenticate" | "proxy-authenticate" | "authentication-info" | "proxy-authentication-info" => {
+                self.challenge(value)
+            }
+            "sec-websocket-key" | "sec-websocket-accept" | "sec-websocket-version" | "sec-websocket-extensions" => {
+                value.to_owned()
+            }
+            _ if lower.starts_with("access-control-") => value.to_owned(),
+            _ if is_secret_name(name) => self.hide(value.trim()),
+            _ => self.plain(value, false),
+        }
+    }
+
+    /// Names in Sec-WebSocket-Protocol. A name that is no known subprotocol and longer than
+    /// [`MIN_LENGTH`], that has a telling prefix, or that follows one such as `access_token`, is hidden.
+    #[must_use]
+    pub fn subprotocols(&self, value: &str) -> String {
+        if self.key.is_none() {
+            return value.to_owned();
+        }
+        let mut after_word = false;
+        let names: Vec<String> = value
+            .split(',')
+            .map(|name| {
+                let name = name.trim();
+                let lower = name.to_ascii_lowercase();
+                let announced = std::mem::replace(
+                    &mut after_word,
+                    matches!(lower.as_str(), "access_token" | "bearer" | "jwt" | "token" | "authorization" | "auth"),
+                );
+                if after_word || name.is_empty() {
+                    return name.to_owned();
+                }
+                if let Some(prefix) = SUBPROTOCOL_PREFIXES.iter().find(|prefix| lower.starts_with(**prefix)) {
+                    // A prefix is ASCII, so it ends where a character begins.
+                    return format!("{}{}", &name[..prefix.len()], self.hide(&name[prefix.len()..]));
+                }
+                let known = LONG_SUBPROTOCOLS.contains(&lower.as_str());
+                let long = name.len() > MIN_LENGTH;
+                if !known && (announced || long || looks_secret(name)) { self.hide(name) } else { name.to_owned() }
+            })
+            .collect();
+        names.join(", ")
+    }
+
+    /// Text written by wsscan or by a peer: everything that looks like a secret.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        if self.key.is_none() {
+            return text.to_owned();
+        }
+        self.quoted(text, false, 0)
+    }
+
+    /// What a message or a body says: as [`Self::text`], and the login messages of known protocols.
+    #[must_use]
+    pub fn payload(&self, text: &str) -> String {
+        if self.key.is_none() {
+            return text.to_owned();
+        }
+        self.payload_at(text, 0)
+    }
+
+    /// Base64 of a message. A login packet (MQTT CONNECT) is hidden whole; text inside is treated as text.
+    #[must_use]
+    pub fn base64(&self, encoded: &str) -> String {
+        if self.key.is_none() {
+            return encoded.to_owned();
+        }
+        let Ok(bytes) = STANDARD.decode(encoded) else { return self.hide(encoded) };
+        let mqtt_connect =
+            bytes.first() == Some(&0x10) && bytes.windows(4).take(8).any(|w| w == b"MQTT" || w == b"MQIs");
+        if mqtt_connect {
+            return self.hide(encoded);
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if self.payload(&text) == text { encoded.to_owned() } else { self.hide(encoded) }
+    }
+
+    fn apply(&self, value: &mut Option<String>, rule: fn(&Self, &str) -> String) {
+        if let Some(value) = value {
+            self.replace(value, rule);
+        }
+    }
+
+    fn replace(&self, value: &mut String, rule: fn(&Self, &str) -> String) {
+        if self.key.is_some() && !value.is_empty() {
+            *value = rule(self, value);
+        }
+    }
+
+    /// The mark that stands for `secret`.
+    fn hide(&self, secret: &str) -> String {
+        match &self.key {
+            Some(key) if !secret.is_empty() && !is_mark(secret) => {
+                let tag = hmac::sign(key, secret.as_bytes());
+                let mut mark = String::from(MARK);
+                for byte in &tag.as_ref()[..4] {
+                    let _ = write!(mark, "{byte:02x}");
+                }
+                mark.push('>');
+                mark
+            }
+            _ => secret.to_owned(),
+        }
+    }
+
+    fn cookie(&self, pair: &str) -> String {
+        match pair.split_once('=') {
+            Some((name, value)) => format!("{name}={}", self.hide(value)),
+            None => self.hide(pair),
+        }
+    }
+
+    /// Hides the nonces of an authentication challenge (RFC 7616 §3.3).
+    fn challenge(&self, value: &str) -> String {
+        let mut out = String::with_capacity(value.len());
+        let mut rest = value;
+        while let Some(at) = rest.find('=') {
+            let (name, after) = (&rest[..at], &rest[at + 1..]);
+            out.push_str(name);
+            out.push('=');
+            let (quote, len) = match after.strip_prefix('"') {
+                Some(inner) => ("\"", inner.find('"').unwrap_or(inner.len())),
+                None => ("", after.find([',', ' ']).unwrap_or(after.len())),
+            };
+            let body = &after[quote.len()..quote.len() + len];
+            let name = name.rsplit([',', ' ']).next().unwrap_or_default().to_ascii_lowercase();
+            let hidden = matches!(name.as_str(), "nonce" | "nextnonce" | "cnonce" | "opaque" | "rspauth");
+            out.push_str(quote);
+            out.push_str(&if hidden { self.hide(body) } else { body.to_owned() });
+            rest = &after[quote.len() + len..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn payload_at(&self, text: &str, depth: u8) -> String {
+        if text.starts_with("CONNECT\n") || text.starts_with("STOMP\n") || text.starts_with("CONNECT\r\n") {
+            return self.stomp(text);
+        }
+        let compact: String = text.chars().take(200).filter(|c| !c.is_whitespace()).collect();
+        // WAMP AUTHENTICATE: [5, Signature, Extra].
+        if let Some(after) = compact.strip_prefix("[5,\"") {
+            let signature = after.split('"').next().unwrap_or_default();
+            if !signature.is_empty() {
+                return self.quoted(&text.replacen(signature, &self.hide(signature), 1), true, depth);
+            }
+        }
+        let login = ["connection_init", "auth", "authenticate", "authentication", "authorize", "login", "identify"]
+            .iter()
+            .any(|kind| compact.contains(&format!("\"type\":\"{kind}\"")))
+            || compact.contains("\"phx_join\"")
+            || compact.contains("\"action\":\"auth")
+            || compact.contains("\"op\":\"login\"")
+            || (compact.starts_with("40") && compact.contains('{'));
+        self.quoted(text, login, depth)
+    }
+
+    /// STOMP CONNECT: `passcode` and `login` are headers of the frame.
+    fn stomp(&self, text: &str) -> String {
+        text.split_inclusive('\n')
+            .map(|line| match line.trim_end().split_once(':') {
+                Some((name, value)) if name == "login" || is_secret_name(name) => {
+                    let end = &line[line.trim_end().len()..];
+                    format!("{name}:{}{end}", self.hide(value))
+                }
+                _ => self.plain(line, true),
+            })
+            .collect()
+    }
+
+    /// Text with JSON or other quoted strings in it, perhaps cut off anywhere. With `all`, the string value
+    /// of every member is hidden except of those that only name the message.
+    fn quoted(&self, text: &str, all: bool, depth: u8) -> String {
+        const HARMLESS: &[&str] =
+            &["type", "event", "topic", "ref", "join_ref", "id", "op", "action", "version", "method"];
+        let mut out = String::with_capacity(text.len() + 16);
+        let mut rest = text;
+        while let Some(at) = rest.find('"') {
+            let (before, from) = rest.split_at(at);
+            out.push_str(&self.plain(before, true));
+            let (body, after) = string_body(&from[1..]);
+            let value = after.strip_prefix('"').map(str::trim_start).and_then(|after| after.strip_prefix(':'));
+            let Some(value) = value else {
+                // A string that names nothing.
+                out.push('"');
+                out.push_str(&self.string(body, depth));
+                out.push_str(&after[..after.len().min(1)]);
+                rest = &after[after.len().min(1)..];
+                continue;
+            };
+            let value = value.trim_start();
+            let start = from.len() - value.len();
+            out.push_str(&from[..start]);
+            let secret = is_secret_name(body);
+            rest = value;
+            if let Some(inner) = value.strip_prefix('"') {
+                let (body_value, after) = string_body(inner);
+                let hidden = secret || (all && !HARMLESS.contains(&body.to_ascii_lowercase().as_str()));
+                out.push('"');
+                out.push_str(&if hidden { self.hide(body_value) } else { self.string(body_value, depth) });
+                let quote = after.len().min(1);
+                out.push_str(&after[..quote]);
+                rest = &after[quote..];
+            } else if secret && ends_in_secret_word(body) {
+                let number = value.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
+                let number = &value[..number.unwrap_or(value.len())];
+                if number.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+                    let _ = write!(out, "\"{}\"", self.hide(number));
+                    rest = &value[number.len()..];
+                }
+            }
+        }
+        out.push_str(&self.plain(rest, true));
+        out
+    }
+
+    /// The inside of a quoted string, which may hold quoted JSON again.
+    fn string(&self, body: &str, depth: u8) -> String {
+        const MAX_DEPTH: u8 = 3;
+        if depth < MAX_DEPTH
+            && body.contains("\\\"")
+            && let Ok(inner) = serde_json::from_str::<String>(&format!("\"{body}\""))
+        {
+            let redacted = self.payload_at(&inner, depth + 1);
+            if redacted == inner {
+                return body.to_owned();
+            }
+            let quoted = serde_json::to_string(&redacted).unwrap_or_default();
+            return quoted[1..quoted.len().max(2) - 1].to_owned();
+        }
+        self.plain(body, true)
+    }
+
+    /// Text without quotes: user information and query values of URLs, `name=value` with a secret name, bearer
+    /// tokens, JSON Web Tokens and, if `looks` says so, whatever looks random.
+    fn plain(&self, text: &str, looks: bool) -> String {
+        if self.key.is_none() {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len() + 16);
+        let mut at = 0;
+        let mut previous = ' ';
+        while let Some(c) = text[at..].chars().next() {
+            let rest = &text[at..];
+            let mut taken = c.len_utf8();
+            if is_mark_start(rest) {
+                taken = rest.find('>').map_or(rest.len(), |end| end + 1);
+                out.push_str(&rest[..taken]);
+            } else if let Some(after) = rest.strip_prefix("://") {
+                let authority = &after[..after.find(|c: char| "/?#\"'<>\\ \t\r\n".contains(c)).unwrap_or(after.len())];
+                out.push_str("://");
+                taken = 3;
+                if let Some(end) = authority.rfind('@') {
+                    out.push_str(&self.hide(&authority[..end]));
+                    taken += end;
+                }
+            } else if is_word(c) && !is_word(previous) {
+                taken = self.word(&mut out, rest, previous, looks);
+            } else {
+                out.push(c);
+            }
+            at += taken;
+            previous = text[..at].chars().next_back().unwrap_or(' ');
+        }
+        out
+    }
+
+    /// Deals with the word at the start of `rest` and says how many bytes it took.
+    fn word(&self, out: &mut String, rest: &str, previous: char, looks: bool) -> usize {
+        let word = &rest[..rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())];
+        let after = &rest[word.len()..];
+        if let Some(value) = after.strip_prefix('=')
+            && !value.starts_with('=')
+        {
+            let value = &value[..value.find(|c: char| "&#\"'<>|\\ \t\r\n".contains(c)).unwrap_or(value.len())];
+            let in_query = matches!(previous, '?' | '&');
+            let value = if in_query { value } else { value.split([',', ';', ')']).next().unwrap_or(value) };
+            let secret = if in_query {
+                is_secret_in_query(word) || looks_secret(&percent_decoded(value))
+            } else {
+                is_secret_name(word)
+            };
+            if secret && !value.is_empty() {
+                let _ = write!(out, "{word}={}", self.hide(value));
+                return word.len() + 1 + value.len();
+            }
+        }
+        if is_jwt(word) {
+            out.push_str(&self.hide(word));
+            return word.len();
+        }
+        if ["bearer", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+            && let Some(token) = after.strip_prefix(' ')
+        {
+            let token = &token[..token.find(|c: char| !is_token(c)).unwrap_or(token.len())];
+            let token = token.trim_end_matches('.');
+            let ordinary = token.chars().skip(1).all(|c| c.is_ascii_lowercase());
+            if token.len() >= 8 && !ordinary {
+                let _ = write!(out, "{word} {}", self.hide(token));
+                return word.len() + 1 + token.len();
+            }
+        }
+        if looks && previous != '/' {
+            let token = &rest[..rest.find(|c: char| !is_base64(c)).unwrap_or(rest.len())];
+            let path = token.matches('/').count() > 1;
+            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && !is_uuid(token) && is_random(token) {
+                out.push_str(&self.hide(token));
+                return token.len();
+            }
+        }
+        out.push_str(word);
+        word.len()
+    }
+}
+
+/// The inside of a JSON string that has been opened, and what follows from its closing quote on.
+fn string_body(text: &str) -> (&str, &str) {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !escaped => return text.split_at(at),
+            b'\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    (text, "")
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.%$[]".contains(c)
+}
+
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.~+/=".contains(c)
+}
+
+fn is_base64(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-+/=".contains(c)
+}
+
+fn is_mark_start(text: &str) -> bool {
+    text.strip_prefix(MARK)
+        .and_then(|rest| rest.get(..9))
+        .is_some_and(|rest| rest.ends_with('>') && rest[..8].bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn is_mark(text: &str) -> bool {
+    text.len() == MARK.len() + 9 && is_mark_start(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use proptest::prelude::*;
+
+    const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
+
+    fn redactor() -> Redactor {
+        Redactor::new([7; 32])
+    }
+
+    /// With every mark as `*`, for comparing.
+    fn starred(text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(MARK) {
+            out.push_str(&rest[..at]);
+            out.push('*');
+            assert!(is_mark_start(&rest[at..]), "{text}");
+            rest = &rest[at + MARK.len() + 9..];
+        }
+        out + rest
+    }
+
+    #[test]
+    fn targets() {
+        let jwt_in_path = format!("/ws/{JWT}/x");
+        let jwt_value = format!("/ws?jwt2={JWT}");
+        for (target, shown) in [
+            ("/api/v3/ws?token=rocketskates:r0cketsk8ts", "/api/v3/ws?token=*"),
+            ("/api/v3/ws?Token=abc", "/api/v3/ws?Token=*"),
+            ("/socket.io/?EIO=4&transport=websocket&sid=Zp3k_Q", "/socket.io/?EIO=4&transport=websocket&sid=*"),
+            ("/chat?id=abcd&access_token=xyz", "/chat?id=*&access_token=*"),
+            ("/live?vsn=2.0.0&room=general&lang=de-CH", "/live?vsn=2.0.0&room=general&lang=de-CH"),
+            (
+                "/s?accessToken=1&user_id=7&X-Amz-Signature=9&X-Amz-Date=20261121",
+                "/s?accessToken=*&user_id=7&X-Amz-Signature=*&X-Amz-Date=20261121",
+            ),
+            ("/s?x=admin%3As3cret", "/s?x=*"),
+            ("/s?host=10.0.0.1:3000&at=12:30", "/s?host=10.0.0.1:3000&at=12:30"),
+            ("/s?q=9f86d081884c7d659a2feaa0c55ad015", "/s?q=*"),
+            ("/s?q=574124eb-e830-4dd7-83fe-0955414405e3", "/s?q=*"),
+            ("/s?room=a-rather-long-but-plain-name", "/s?room=a-rather-long-but-plain-name"),
+            ("/9f86d081884c7d659a2feaa0c55ad015/ws", "/9f86d081884c7d659a2feaa0c55ad015/ws"),
+            ("http://alice:pw@chat.example:80/ws?apikey=1#f", "http://*@chat.example:80/ws?apikey=*#f"),
+            ("/s?key=", "/s?key="),
+            (
+                "/s?api-key=a&api_key=b&APIKEY=c&code=d&connection_id=e&ticket=f",
+                "/s?api-key=*&api_key=*&APIKEY=*&code=*&connection_id=*&ticket=*",
+            ),
+            (&jwt_in_path, "/ws/*/x"),
+            (&jwt_value, "/ws?jwt2=*"),
+        ] {
+            assert_eq!(starred(&redactor().target(target)), shown, "{target}");
+        }
+    }
+
+    #[test]
+    fn headers() {
+        let cookie_bearer = format!("Bearer {JWT}");
+        for (name, value, shown) in [
+            ("Authorization", cookie_bearer.as_str(), "Bearer *"),
+            ("authorization", "opaque", "*"),
+            ("Proxy-Authorization", "Basic dXNlcjpwYXNz", "Basic *"),
+            ("Cookie", "sid=abc; theme=dark", "sid=*; theme=*"),
+            ("Set-Cookie", "sid=abc; Path=/; HttpOnly", "sid=*; Path=/; HttpOnly"),
+            ("X-Api-Key", "k1", "*"),
+            ("X-CSRF-Token", "c1", "*"),
+            ("X-Amz-Security-Token", "c1", "*"),
+            (
+                "Referer",
+                "https://a:b@chat.example/login?code=123&lang=en",
+                "https://*@chat.example/login?code=*&lang=en",
+            ),
+            ("Location", "/login?ticket=ST-1", "/login?ticket=*"),
+            ("Origin", "https://chat.example", "https://chat.example"),
+            (
+                "WWW-Authenticate",
+                "Digest realm=\"r\", nonce=\"abc\", qop=auth",
+                "Digest realm=\"r\", nonce=\"*\", qop=auth",
+            ),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+            ("Access-Control-Allow-Credentials", "true", "true"),
+            (
+                "User-Agent",
+                "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0",
+                "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0",
+            ),
+            ("ETag", "\"5d8c72a5edda8-9f86d081884c7d65\"", "\"5d8c72a5edda8-9f86d081884c7d65\""),
+            ("Keep-Alive", "timeout=5, max=100", "timeout=5, max=100"),
+            ("Upgrade", "websocket", "websocket"),
+        ] {
+            assert_eq!(starred(&redactor().header_value(name, value)), shown, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn subprotocols() {
+        for (value, shown) in [
+            ("graphql-transport-ws, graphql-ws", "graphql-transport-ws, graphql-ws"),
+            ("v12.stomp, v11.stomp", "v12.stomp, v11.stomp"),
+            ("bearer.abc123, chat", "bearer.*, chat"),
+            (
+                "base64url.bearer.authorization.k8s.io.ZXlK, v4.channel.k8s.io",
+                "base64url.bearer.authorization.k8s.io.*, v4.channel.k8s.io",
+            ),
+            ("realtime, openai-insecure-api-key.sk-1", "realtime, openai-insecure-api-key.*"),
+            ("aws-appsync-event-ws, header-eyJob3N0Ijoi", "aws-appsync-event-ws, header-*"),
+            ("access_token, abc", "access_token, *"),
+            ("chat, abcdefghijklmnopqrstuvwxyz", "chat, *"),
+            ("ocpp1.6", "ocpp1.6"),
+        ] {
+            assert_eq!(starred(&redactor().subprotocols(value)), shown, "{value}");
+        }
+    }
+
+    #[test]
+    fn payloads() {
+        let jwt_text = format!("token expired: {JWT}");
+        for (text, shown) in [
+            (r#"{"type":"auth","token":"abc"}"#, r#"{"type":"auth","token":"*"}"#),
+            (
+                r#"{"type": "connection_init", "payload": {"x-user": "alice"}}"#,
+                r#"{"type": "connection_init", "payload": {"x-user": "*"}}"#,
+            ),
+            (r#"[1,"realm1",{"authid":"joe"}]"#, r#"[1,"realm1",{"authid":"joe"}]"#),
+            (r#"[5, "gir1mSx+deCDUV7wRM5SGIn/", {}]"#, r#"[5, "*", {}]"#),
+            ("CONNECT\nlogin:alice\npasscode:pw\nhost:/\n\n\0", "CONNECT\nlogin:*\npasscode:*\nhost:/\n\n\0"),
+            (r#"40{"token":"abc"}"#, r#"40{"token":"*"}"#),
+            (
+                r#"["1","1","room:lobby","phx_join",{"user":"bob"}]"#,
+                r#"["1","1","room:lobby","phx_join",{"user":"*"}]"#,
+            ),
+            (
+                r#"{"error":"nope","code":4401,"reason":"expired"}"#,
+                r#"{"error":"nope","code":4401,"reason":"expired"}"#,
+            ),
+            (
+                r#"{"password": 12345, "max_tokens": 7, "token_count": 3}"#,
+                r#"{"password": "*", "max_tokens": 7, "token_count": 3}"#,
+            ),
+            (r#"a["{\"token\":\"abc\",\"n\":1}"]"#, r#"a["{\"token\":\"*\",\"n\":1}"]"#),
+            (r#"{"apiKey":"cut off her"#, r#"{"apiKey":"*"#),
+            (r#"{"token":"a\"b","x":"y"}"#, r#"{"token":"*","x":"y"}"#),
+            ("user=a&password=b", "user=a&password=*"),
+            (
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"574124eb-e830-4dd7-83fe-0955414405e3"}"#,
+                r#"{"id":"574124eb-e830-4dd7-83fe-0955414405e3","sessionToken":"*"}"#,
+            ),
+            (&jwt_text, "token expired: *"),
+            ("idle timeout", "idle timeout"),
+            ("<h1>401 Authorization Required</h1>", "<h1>401 Authorization Required</h1>"),
+            ("Missing or invalid Sec-WebSocket-Key header", "Missing or invalid Sec-WebSocket-Key header"),
+            (
+                "expected s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, found other",
+                "expected s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, found other",
+            ),
+            ("permessage-deflate; client_max_window_bits=15", "permessage-deflate; client_max_window_bits=15"),
+            ("WWW-Authenticate: Basic authentication required", "WWW-Authenticate: Basic authentication required"),
+            ("send Bearer abc.def-1234 again", "send Bearer * again"),
+        ] {
+            assert_eq!(starred(&redactor().payload(text)), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn binary_payloads() {
+        let connect = STANDARD.encode(b"\x10\x1a\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01a\x00\x04user\x00\x04pass");
+        assert_eq!(starred(&redactor().base64(&connect)), "*");
+        let picture = STANDARD.encode([0x89, b'P', b'N', b'G', 0, 1, 2, 3]);
+        assert_eq!(redactor().base64(&picture), picture);
+        assert_eq!(starred(&redactor().base64(&STANDARD.encode(br#"{"token":"abc"}"#))), "*");
+    }
+
+    #[test]
+    fn equal_secrets_have_equal_marks() {
+        let one = redactor();
+        let a = one.target("/?token=abc");
+        assert_eq!(a, one.header_value("X-Auth-Token", "abc").replace(MARK, &format!("/?token={MARK}")));
+        assert_ne!(a, one.target("/?token=abd"));
+        assert_ne!(a, Redactor::new([8; 32]).target("/?token=abc"));
+    }
+
+    #[test]
+    fn keys_depend_on_all_parts() {
+        let key = |parts: &[&[u8]]| derive_key(parts.iter().copied());
+        assert_eq!(key(&[b"a", b"b"]), key(&[b"a", b"b"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"ab"]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"b", b"a"]));
+    }
+
+    #[test]
+    fn a_whole_document() {
+        let mut document = sample::document();
+        redactor().document(&mut document);
+        let json = serde_json::to_string(&document).unwrap();
+        assert!(!json.contains("r0cketsk8ts") && !json.contains("abc.def.ghi"), "{json}");
+        assert!(json.contains("dGhlIHNhbXBsZSBub25jZQ==") && json.contains("/ws?room=7"));
+        let mut shown = sample::document();
+        Redactor::off().document(&mut shown);
+        assert_eq!(shown, sample::document());
+        let once = document.clone();
+        redactor().document(&mut document);
+        assert_eq!(document, once, "redaction is idempotent");
+    }
+
+    #[test]
+    fn the_catalogue_speaks_freely() {
+        for rule in catalogue::all() {
+            let mut finding = sample::stripped_finding(1);
+            finding.rule = rule.id.to_owned();
+            finding.summary = rule.title.to_owned();
+            finding.explanation = rule.explanation.to_owned();
+            finding.advice = rule.advice.to_owned();
+            finding.unless = rule.unless.to_owned();
+            let before = finding.clone();
+            finding.evidence.clear();
+            redactor().finding(&mut finding);
+            assert_eq!(finding.explanation, before.explanation);
+            assert_eq!(finding.advice, before.advice);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in r#"[ -~é\n]{0,120}"#, name in "[ -~é]{0,20}") {
+            let redactor = redactor();
+            for redacted in [
+                redactor.text(&text), redactor.payload(&text), redactor.target(&text), redactor.subprotocols(&text),
+                redactor.header_value(&name, &text), redactor.base64(&text),
+            ] {
+                drop(redacted);
+            }
+            let once = redactor.text(&text);
+            prop_assert_eq!(redactor.text(&once), once);
+        }
+
+        #[test]
+        fn a_token_never_survives(secret in "[A-Za-z0-9]{6,40}", before in "[a-z =&?/\"{:]{0,12}") {
+            let text = format!("{before}?x=1&access_token={secret}&y=2");
+            prop_assert!(!redactor().text(&text).contains(&secret));
+            let text = format!("{{\"a\":1,\"accessToken\":\"{secret}\"}}");
+            prop_assert!(!redactor().payload(&text).contains(&secret));
+        }
+    }
+}

@@ -1,0 +1,1227 @@
+//! The report for people: what went wrong, who did it, how sure that is, which packets prove it, how it is
+//! fixed, and what would disprove it. The verdict comes first.
+//!
+//! A [`Report`] is fed with findings, then connections, and keeps only what it will show: the first finding
+//! of each kind with its connections, a few healthy connections, and counts. The text is a pure function of
+//! what it was fed; colours are always written, and taken out by the stream it is written to. Everything
+//! that was captured is escaped here (see [`super::terminal`]); secrets must already be out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::model::*;
+use super::terminal::escape;
+
+/// Connections shown in full for one cause.
+const MAX_SHOWN: usize = 3;
+/// Healthy connections shown with a line each, without `-v`.
+const MAX_HEALTHY: usize = 10;
+/// The same with `-v`.
+const MAX_HEALTHY_VERBOSE: usize = 1000;
+/// TCP streams and packets named in one display filter.
+const MAX_FILTER: usize = 20;
+/// Narrowest and widest text that is still good to read.
+const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
+/// Width of the column of labels.
+const LABEL: usize = 13;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const BLUE: Style = AnsiColor::Cyan.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The verdicts, a line each, and the summary (`-q`).
+    Quiet,
+    /// Verdicts with evidence, fix and doubt; healthy connections a line each.
+    Normal,
+    /// Also timings, headers and notes (`-v`).
+    Verbose,
+}
+
+/// How the report is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How much is said.
+    pub detail: Detail,
+    /// Columns to use.
+    pub width: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { detail: Detail::Normal, width: 100 }
+    }
+}
+
+/// Findings of one rule and confidence.
+#[derive(Debug)]
+struct Group {
+    finding: Finding,
+    /// Findings in it.
+    count: u64,
+    /// Its first connections: these are shown.
+    shown: Vec<u64>,
+    /// Connections it is about.
+    about: u64,
+    /// Connections of which it is the root cause.
+    causes: u64,
+    /// Ids and TCP streams of these, the first ones.
+    caused: Vec<(u64, u64)>,
+    /// All summaries are the same sentence.
+    same: bool,
+}
+
+/// A report in the making: findings first, then connections and relations, then [`Report::write`].
+#[derive(Debug)]
+pub struct Report {
+    options: Options,
+    groups: BTreeMap<(String, Confidence), Group>,
+    /// Connections that will be shown, and those of them that were seen.
+    wanted: BTreeSet<u64>,
+    kept: BTreeMap<u64, Connection>,
+    healthy: Vec<Connection>,
+    healthy_count: u64,
+    unexplained: Vec<Connection>,
+    unexplained_count: u64,
+    troubled: u64,
+    lost_bytes: u64,
+    relations: Vec<Relation>,
+    loops: usize,
+}
+
+impl Report {
+    /// An empty report.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let width = options.width.clamp(*WIDTHS.start(), *WIDTHS.end());
+        Self {
+            options: Options { width, ..options },
+            groups: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            kept: BTreeMap::new(),
+            healthy: Vec::new(),
+            healthy_count: 0,
+            unexplained: Vec::new(),
+            unexplained_count: 0,
+            troubled: 0,
+            lost_bytes: 0,
+            relations: Vec::new(),
+            loops: 0,
+        }
+    }
+
+    /// Takes the next finding; all come before the first connection.
+    pub fn finding(&mut self, finding: &Finding) {
+        let key = (finding.rule.clone(), finding.confidence);
+        let about = finding.connections.len() as u64;
+        let group = self.groups.entry(key).or_insert_with(|| Group {
+            finding: finding.clone(),
+            count: 0,
+            shown: vec![],
+            about: 0,
+            causes: 0,
+            caused: vec![],
+            same: true,
+        });
+        group.count += 1;
+        group.about += about;
+        group.same &= group.finding.summary == finding.summary;
+        group.finding.severity = group.finding.severity.max(finding.severity);
+        let room = MAX_SHOWN - group.shown.len();
+        group.shown.extend(finding.connections.iter().take(room));
+        self.wanted.extend(finding.connections.iter().take(room));
+    }
+
+    /// Takes the next connection.
+    pub fn connection(&mut self, connection: &Connection) {
+        self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
+        let mut explained = false;
+        let mut severity = None;
+        if let Some(cause) = &connection.root_cause
+            && let Some(group) = self.groups.get_mut(&(cause.rule.clone(), cause.confidence))
+        {
+            explained = true;
+            severity = Some(group.finding.severity);
+            group.causes += 1;
+            if group.caused.len() < MAX_FILTER {
+                group.caused.push((connection.id, connection.tcp_stream));
+            }
+        }
+        if self.wanted.contains(&connection.id) {
+            self.kept.insert(connection.id, connection.clone());
+        }
+        let failed = !matches!(connection.outcome, Outcome::Open | Outcome::ClosedClean | Outcome::ClosedNoStatus);
+        if severity >= Some(Severity::Warning) {
+            self.troubled += 1;
+        } else if failed && !explained {
+            self.troubled += u64::from(connection.outcome != Outcome::Unknown);
+            self.unexplained_count += 1;
+            if self.unexplained.len() < MAX_HEALTHY {
+                self.unexplained.push(connection.clone());
+            }
+        } else {
+            self.healthy_count += 1;
+            let limit = if self.options.detail == Detail::Verbose { MAX_HEALTHY_VERBOSE } else { MAX_HEALTHY };
+            if self.healthy.len() < limit {
+                self.healthy.push(connection.clone());
+            }
+        }
+    }
+
+    /// Takes the next relation.
+    pub fn relation(&mut self, relation: &Relation) {
+        self.loops += usize::from(matches!(relation, Relation::ReconnectLoop { .. }));
+        if self.relations.len() < MAX_HEALTHY {
+            self.relations.push(relation.clone());
+        }
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn write(&self, out: &mut dyn Write, capture: &Capture, summary: &Summary) -> io::Result<()> {
+        let mut page = Page { out, width: self.options.width };
+        let mut groups: Vec<&Group> = self.groups.values().collect();
+        groups.sort_by_key(|group| {
+            (std::cmp::Reverse(group.finding.severity), std::cmp::Reverse(group.causes), group.shown.first().copied())
+        });
+        let (causes, others): (Vec<&Group>, Vec<&Group>) =
+            groups.into_iter().partition(|g| g.causes > 0 && g.finding.severity >= Severity::Warning);
+        if self.options.detail > Detail::Quiet {
+            self.opening(&mut page, causes.len(), summary, capture)?;
+            if causes.len() > 2 {
+                page.blank()?;
+                for group in &causes {
+                    self.one_line(&mut page, group)?;
+                }
+            }
+        }
+        for group in &causes {
+            if self.options.detail == Detail::Quiet {
+                self.one_line(&mut page, group)?;
+            } else {
+                self.section(&mut page, group, capture)?;
+            }
+        }
+        self.write_unexplained(&mut page)?;
+        self.write_others(&mut page, &others, capture)?;
+        if self.options.detail > Detail::Quiet {
+            self.write_relations(&mut page)?;
+            self.write_healthy(&mut page)?;
+        }
+        self.write_capture(&mut page, capture)?;
+        self.write_summary(&mut page, capture, summary, &causes)
+    }
+
+    fn opening(&self, page: &mut Page<'_>, causes: usize, summary: &Summary, capture: &Capture) -> io::Result<()> {
+        let total = summary.connections;
+        let text = if total == 0 {
+            let seen = count(capture.tcp_connections, "TCP connection", "TCP connections");
+            format!("No WebSocket was found in {} and {seen}.", count(capture.packets, "packet", "packets"))
+        } else if self.troubled == 0 {
+            match total {
+                1 => "The connection is healthy.".to_owned(),
+                _ => format!("All {total} connections are healthy."),
+            }
+        } else {
+            let who = match (self.troubled, total) {
+                (1, 1) => "The connection is in trouble".to_owned(),
+                (all, same) if all == same => format!("All {all} connections are in trouble"),
+                (1, _) => format!("1 of {total} connections is in trouble"),
+                (some, _) => format!("{some} of {total} connections are in trouble"),
+            };
+            match (causes, self.troubled) {
+                (0, _) => format!("{who}, for a reason that the capture does not show."),
+                (1, 1) => format!("{who}."),
+                (1, _) if self.unexplained_count == 0 => format!("{who}, all for the same reason."),
+                (1, _) => format!("{who}; one reason is known."),
+                (n, _) if self.unexplained_count == 0 => format!("{who}, for {n} reasons."),
+                (n, _) => format!("{who}; {n} reasons are known."),
+            }
+        };
+        let text = if self.unexplained_count > 0 && self.troubled == 0 && total > 0 {
+            format!(
+                "No trouble was found, but how {} ended is not known.",
+                count(self.unexplained_count, "connection", "connections")
+            )
+        } else {
+            text
+        };
+        page.paragraph(BOLD, &text)?;
+        if total == 0 {
+            page.paragraph(
+                DIM,
+                "Encrypted WebSockets can only be recognised by their looks without keys: -k FILE gives the keys. \
+                 A filter that is too narrow hides the opening handshake.",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// `ERROR  2 connections: sentence (WSH301, proven)`.
+    fn one_line(&self, page: &mut Page<'_>, group: &Group) -> io::Result<()> {
+        let finding = &group.finding;
+        let who = match (group.about, group.shown.first()) {
+            (1, Some(id)) => format!("connection {id}: "),
+            (0, _) => String::new(),
+            (n, _) => format!("{n} connections: "),
+        };
+        let text = format!("{who}{} ({}, {})", one(&finding.summary), finding.rule, finding.confidence.name());
+        page.labelled(severity_style(finding.severity), &word(finding.severity), 9, &text)
+    }
+
+    fn section(&self, page: &mut Page<'_>, group: &Group, capture: &Capture) -> io::Result<()> {
+        let finding = &group.finding;
+        page.blank()?;
+        page.labelled_styled(
+            severity_style(finding.severity),
+            &word(finding.severity),
+            9,
+            BOLD,
+            &one(&finding.summary),
+        )?;
+        let about = match (group.about, group.count) {
+            (0 | 1, _) => String::new(),
+            (n, 1) => format!(" · {n} connections"),
+            (n, _) => format!(
+                " · {n} connections, the same cause{}",
+                if group.same { "" } else { "; the first is described" }
+            ),
+        };
+        let line =
+            format!("{} {} · {}{about}", escape(&finding.rule), escape(&finding.slug), finding.confidence.name());
+        page.labelled_styled(Style::new(), "", 9, DIM, &line)?;
+        page.blank()?;
+
+        let shown: Vec<&Connection> = group.shown.iter().filter_map(|id| self.kept.get(id)).collect();
+        for (index, connection) in shown.iter().enumerate() {
+            let label = if index == 0 { plural("connection", shown.len()) } else { String::new() };
+            page.fact(&label, &headline(connection))?;
+        }
+        let more = group.about.saturating_sub(shown.len() as u64);
+        if more > 0 && !shown.is_empty() {
+            let ids: Vec<u64> = group.caused.iter().map(|(id, _)| *id).filter(|id| !group.shown.contains(id)).collect();
+            let which = if ids.is_empty() { String::new() } else { format!(": {}", ranges(&ids, more)) };
+            page.fact("", &format!("and {more} more{which}"))?;
+        }
+        if let Some(first) = shown.first() {
+            let [client, server] = views(first);
+            page.fact("programs saw", &client)?;
+            page.fact("", &server)?;
+            if self.options.detail == Detail::Verbose {
+                self.facts(page, first)?;
+            }
+        }
+        page.texts("why", &finding.explanation)?;
+        self.evidence(page, finding, &shown)?;
+        self.filters(page, group, capture)?;
+        page.texts("fix", &finding.advice)?;
+        page.texts("unless", &finding.unless)?;
+        if self.options.detail == Detail::Verbose && !finding.references.is_empty() {
+            page.fact("references", &one(&finding.references.join(" · ")))?;
+        }
+        if let Some(first) = shown.first() {
+            self.also(page, first, &finding.rule)?;
+        }
+        Ok(())
+    }
+
+    /// Packets with their time since the connection began.
+    fn evidence(&self, page: &mut Page<'_>, finding: &Finding, shown: &[&Connection]) -> io::Result<()> {
+        let own = |packet: u64| {
+            shown
+                .iter()
+                .copied()
+                .find(|c| (c.first_packet..=c.last_packet).contains(&packet))
+                .or(shown.first().copied())
+        };
+        let several = finding.connections.len() > 1;
+        let rows: Vec<[String; 4]> = finding
+            .evidence
+            .iter()
+            .map(|evidence| {
+                let connection = own(evidence.packet);
+                let offset = match connection {
+                    Some(c) if evidence.time >= c.start => format!("+{}", evidence.time.since(c.start)),
+                    Some(c) => evidence.time.since(c.start).to_string(),
+                    None => evidence.time.to_string(),
+                };
+                let id = connection.filter(|_| several).map_or(String::new(), |c| format!("#{} ", c.id));
+                let from = evidence.from.map_or("", Side::name);
+                [format!("{id}packet {}", evidence.packet), offset, from.to_owned(), one(&evidence.note)]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths = [width(0), width(1), width(2)];
+        for (index, [packet, offset, from, note]) in rows.iter().enumerate() {
+            let label = if index == 0 { "evidence" } else { "" };
+            let from = if widths[2] == 0 { String::new() } else { format!("{from:<0$}  ", widths[2]) };
+            let head = format!("{packet:<0$}  {offset:>1$}  {from}", widths[0], widths[1]);
+            page.hanging(label, &head, note)?;
+        }
+        Ok(())
+    }
+
+    fn filters(&self, page: &mut Page<'_>, group: &Group, capture: &Capture) -> io::Result<()> {
+        let mut packets: Vec<u64> = group.finding.evidence.iter().map(|evidence| evidence.packet).collect();
+        packets.sort_unstable();
+        packets.dedup();
+        packets.truncate(MAX_FILTER);
+        let mut streams: Vec<u64> = group.caused.iter().map(|(_, stream)| *stream).collect();
+        if streams.is_empty() {
+            streams = group.shown.iter().filter_map(|id| self.kept.get(id)).map(|c| c.tcp_stream).collect();
+        }
+        streams.sort_unstable();
+        streams.dedup();
+        let mut label = "wireshark";
+        for (field, values) in [("frame.number", &packets), ("tcp.stream", &streams)] {
+            if let Some(filter) = display_filter(field, values) {
+                page.verbatim(label, &filter)?;
+                label = "";
+            }
+        }
+        if capture.files.len() > 1 && label.is_empty() {
+            page.fact("", "(numbers count through all files, in the order given)")?;
+        }
+        Ok(())
+    }
+
+    /// Other findings on the same connection.
+    fn also(&self, page: &mut Page<'_>, connection: &Connection, rule: &str) -> io::Result<()> {
+        let mut label = "also";
+        for group in self.groups.values() {
+            let finding = &group.finding;
+            let here = finding.rule != rule && group.shown.contains(&connection.id);
+            if here && (finding.severity >= Severity::Warning || self.options.detail == Detail::Verbose) {
+                page.fact(label, &format!("{} {}", escape(&finding.rule), one(&finding.summary)))?;
+                label = "";
+            }
+        }
+        Ok(())
+    }
+
+    /// More about one connection, for `-v`.
+    fn facts(&self, page: &mut Page<'_>, c: &Connection) -> io::Result<()> {
+        page.fact("start", &format!("{}, packets {} to {}", c.start, c.first_packet, c.last_packet))?;
+        page.fact("community id", &escape(&c.community_id))?;
+        let mut tcp = vec![match c.tcp.opening {
+            TcpOpening::Handshake => "opened".to_owned(),
+            TcpOpening::Refused => "refused".to_owned(),
+            TcpOpening::Unanswered => "not answered".to_owned(),
+            TcpOpening::MidStream => "already open when the capture began".to_owned(),
+        }];
+        if let Some(rtt) = c.tcp.rtt_ms {
+            tcp.push(format!("round trip {rtt}"));
+        }
+        let closer = c.tcp.first_closer.map_or(String::new(), |side| format!(" from the {}", side.name()));
+        match c.tcp.closing {
+            TcpClosing::Fin => tcp.push(format!("first FIN{closer}")),
+            TcpClosing::Rst => tcp.push(format!("first RST{closer}")),
+            TcpClosing::None => {}
+        }
+        for (name, n) in [
+            ("sent again", c.tcp.retransmissions),
+            ("out of order", c.tcp.out_of_order),
+            ("bytes not captured", c.tcp.lost_bytes),
+        ] {
+            if n.client + n.server > 0 {
+                tcp.push(format!("{name}: client {}, server {}", n.client, n.server));
+            }
+        }
+        page.fact("tcp", &tcp.join(", "))?;
+        if let Some(tls) = &c.tls {
+            let parts: Vec<String> = [
+                tls.version.as_ref().map(|v| format!("TLS {v}")),
+                tls.cipher_suite.clone(),
+                tls.server_name.as_ref().map(|name| format!("name {name}")),
+                tls.alpn.as_ref().map(|alpn| format!("ALPN {alpn}")),
+                Some(if tls.decrypted { "decrypted".to_owned() } else { "not decrypted".to_owned() }),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            page.fact("tls", &one(&parts.join(", ")))?;
+            for certificate in &tls.certificates {
+                let until = certificate.not_after.map_or(String::new(), |t| format!(", valid until {t}"));
+                page.fact("", &one(&format!("certificate {} by {}{until}", certificate.subject, certificate.issuer)))?;
+            }
+        }
+        if let Some(http) = &c.http {
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
+            page.verbatim(
+                "request",
+                &one(&format!("{} {} HTTP/{}", text(&http.method), text(&http.target), text(&http.version))),
+            )?;
+            for (name, value) in &http.request_headers {
+                page.verbatim("", &format!("{}: {}", one(name), one(value)))?;
+            }
+            if let Some(status) = http.status {
+                page.verbatim("response", &one(&format!("{status} {}", http.reason.as_deref().unwrap_or_default())))?;
+            }
+            for (name, value) in &http.response_headers {
+                page.verbatim("", &format!("{}: {}", one(name), one(value)))?;
+            }
+            if let Some(body) = &http.body_excerpt {
+                page.fact("body", &one(body))?;
+            }
+        }
+        if let Some(ws) = &c.websocket {
+            let traffic = |t: &Traffic| {
+                format!(
+                    "{} messages, {} frames, {} bytes, {} pings, {} pongs",
+                    t.messages, t.frames, t.bytes, t.ping, t.pong
+                )
+            };
+            page.fact("client sent", &traffic(&ws.client))?;
+            page.fact("server sent", &traffic(&ws.server))?;
+            let agreed: Vec<String> = ws.subprotocol.iter().chain(&ws.extensions).map(|text| one(text)).collect();
+            if !agreed.is_empty() {
+                page.fact("agreed", &agreed.join(", "))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_unexplained(&self, page: &mut Page<'_>) -> io::Result<()> {
+        if self.unexplained.is_empty() {
+            return Ok(());
+        }
+        if self.options.detail > Detail::Quiet {
+            page.blank()?;
+            page.heading("Without a known cause")?;
+        }
+        for connection in &self.unexplained {
+            page.item(
+                &connection.id.to_string(),
+                &format!("{} · programs saw: {}", line(connection), views(connection).join(" · ")),
+            )?;
+        }
+        let more = self.unexplained_count - self.unexplained.len() as u64;
+        if more > 0 {
+            page.item("", &format!("and {more} more"))?;
+        }
+        Ok(())
+    }
+
+    fn write_others(&self, page: &mut Page<'_>, others: &[&Group], capture: &Capture) -> io::Result<()> {
+        let shown: Vec<&&Group> = others
+            .iter()
+            .filter(|group| {
+                let finding = &group.finding;
+                finding.severity >= Severity::Warning
+                    || finding.rule.starts_with("WSI")
+                    || self.options.detail == Detail::Verbose
+            })
+            .collect();
+        let notes = others.len() - shown.len();
+        match self.options.detail {
+            Detail::Quiet => {
+                for group in shown.iter().filter(|group| group.finding.severity >= Severity::Warning) {
+                    self.one_line(page, group)?;
+                }
+                return Ok(());
+            }
+            Detail::Verbose => {
+                for group in &shown {
+                    self.section(page, group, capture)?;
+                }
+                return Ok(());
+            }
+            Detail::Normal => {}
+        }
+        if shown.is_empty() && notes == 0 {
+            return Ok(());
+        }
+        page.blank()?;
+        page.heading("Also found")?;
+        for group in &shown {
+            self.one_line(page, group)?;
+            let packets: Vec<String> =
+                group.finding.evidence.iter().take(5).map(|evidence| evidence.packet.to_string()).collect();
+            let packets =
+                if packets.is_empty() { String::new() } else { format!("packets {} · ", packets.join(", ")) };
+            page.labelled_styled(
+                Style::new(),
+                "",
+                9,
+                DIM,
+                &format!("{packets}wsscan explain {}", escape(&group.finding.rule)),
+            )?;
+        }
+        if notes > 0 {
+            let text = format!("{} not shown: -v shows them", count(notes as u64, "note", "notes"));
+            page.labelled(DIM, "", 2, &text)?;
+        }
+        Ok(())
+    }
+
+    fn write_relations(&self, page: &mut Page<'_>) -> io::Result<()> {
+        if self.relations.is_empty() {
+            return Ok(());
+        }
+        page.blank()?;
+        page.heading("Connections that belong together")?;
+        for relation in &self.relations {
+            match relation {
+                Relation::ProxyLeg { front, back, by, score, differences } => {
+                    let changed: Vec<String> = differences
+                        .iter()
+                        .map(|d| match (&d.front, &d.back) {
+                            (Some(_), None) => format!("{} removed", one(&d.name)),
+                            (None, Some(back)) => format!("{} added ({})", one(&d.name), one(back)),
+                            _ => format!(
+                                "{} changed from {} to {}",
+                                one(&d.name),
+                                one(d.front.as_deref().unwrap_or_default()),
+                                one(d.back.as_deref().unwrap_or_default())
+                            ),
+                        })
+                        .collect();
+                    let changed =
+                        if changed.is_empty() { String::new() } else { format!("; the proxy: {}", changed.join(", ")) };
+                    let text = format!(
+                        "connections {front} and {back} are the two legs of a proxied one (by {}, {score} %){changed}",
+                        one(by)
+                    );
+                    page.labelled(Style::new(), "", 2, &text)?;
+                }
+                Relation::ReconnectLoop { connections, median_gap_ms } => {
+                    let gap = median_gap_ms.map_or(String::new(), |gap| format!(", typically {gap} apart"));
+                    let text = format!(
+                        "the same client came back {}{gap}: connections {}",
+                        match connections.len().saturating_sub(1) {
+                            1 => "once".to_owned(),
+                            times => format!("{times} times"),
+                        },
+                        ranges(connections, connections.len() as u64)
+                    );
+                    page.labelled(Style::new(), "", 2, &text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_healthy(&self, page: &mut Page<'_>) -> io::Result<()> {
+        if self.healthy.is_empty() {
+            return Ok(());
+        }
+        page.blank()?;
+        page.heading("Healthy")?;
+        for connection in &self.healthy {
+            let cause =
+                connection.root_cause.as_ref().map_or(String::new(), |cause| format!(" ({})", escape(&cause.rule)));
+            page.item(&connection.id.to_string(), &format!("{}{cause}", line(connection)))?;
+            if self.options.detail == Detail::Verbose {
+                self.facts(page, connection)?;
+            }
+        }
+        let more = self.healthy_count - self.healthy.len() as u64;
+        if more > 0 {
+            page.item("", &format!("and {more} more"))?;
+        }
+        Ok(())
+    }
+
+    fn write_capture(&self, page: &mut Page<'_>, capture: &Capture) -> io::Result<()> {
+        let mut problems = Vec::new();
+        for file in &capture.files {
+            let path = one(&file.path);
+            match (&file.error, file.truncated) {
+                (Some(error), _) => problems.push(format!("{path} was not read to its end: {}", one(error))),
+                (None, true) => {
+                    problems.push(format!("{path} ends in the middle of a packet: what followed is not known"))
+                }
+                (None, false) => {}
+            }
+        }
+        if let Some(dropped) = capture.packets_dropped.filter(|n| *n > 0) {
+            problems.push(format!("{} dropped while capturing", count(dropped, "packet was", "packets were")));
+        }
+        if self.lost_bytes > 0 {
+            problems.push(format!(
+                "{} sent but never captured",
+                count(self.lost_bytes, "byte of a reported connection was", "bytes of reported connections were")
+            ));
+        }
+        if capture.undecoded_packets > 0 {
+            problems
+                .push(format!("{} not be decoded", count(capture.undecoded_packets, "packet could", "packets could")));
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        if self.options.detail > Detail::Quiet {
+            page.blank()?;
+        }
+        for problem in problems {
+            page.labelled(YELLOW, "capture", 9, &problem)?;
+        }
+        Ok(())
+    }
+
+    fn write_summary(
+        &self,
+        page: &mut Page<'_>,
+        capture: &Capture,
+        summary: &Summary,
+        causes: &[&Group],
+    ) -> io::Result<()> {
+        if self.options.detail > Detail::Quiet {
+            page.blank()?;
+        }
+        let files = match capture.files.len() {
+            0 => String::new(),
+            1 => format!("{}: ", one(&capture.files[0].path)),
+            n => format!("{n} files: "),
+        };
+        let span = match (capture.first_time, capture.last_time) {
+            (Some(first), Some(last)) => format!(" in {}", last.since(first)),
+            _ => String::new(),
+        };
+        let outcomes: Vec<String> =
+            summary.outcomes.iter().map(|(outcome, n)| format!("{n} {}", outcome_words(*outcome))).collect();
+        let outcomes = if outcomes.is_empty() { String::new() } else { format!(" ({})", outcomes.join(", ")) };
+        let findings = &summary.findings;
+        let text = format!(
+            "{files}{}{span}, {}, {}{outcomes}; {}, {}, {}.",
+            count(capture.packets, "packet", "packets"),
+            count(capture.tcp_connections, "TCP connection", "TCP connections"),
+            count(summary.connections, "WebSocket or attempt", "WebSockets or attempts"),
+            count(findings.error, "error", "errors"),
+            count(findings.warning, "warning", "warnings"),
+            count(findings.info, "note", "notes"),
+        );
+        let style = match (findings.error, self.troubled + self.unexplained_count) {
+            (0, 0) if summary.connections > 0 => GREEN,
+            _ => BOLD,
+        };
+        page.paragraph(style, &text)?;
+        if self.options.detail == Detail::Quiet {
+            return Ok(());
+        }
+        let mut hints = Vec::new();
+        if let Some(group) = causes.first() {
+            hints.push(format!("wsscan explain {}", escape(&group.finding.rule)));
+        }
+        let first = causes.first().and_then(|group| group.shown.first().copied());
+        let websocket = |id: u64| self.kept.get(&id).is_some_and(|c| carried(c).is_some());
+        let id = first
+            .filter(|id| websocket(*id))
+            .or_else(|| self.healthy.iter().find(|c| carried(c).is_some()).map(|c| c.id));
+        if let (Some(id), false) = (id, capture.files.is_empty()) {
+            let files: Vec<String> = capture.files.iter().take(3).map(|f| format!("-r {}", quoted(&f.path))).collect();
+            hints.push(format!("wsscan follow {} {id}", files.join(" ")));
+        }
+        for (index, hint) in hints.iter().enumerate() {
+            page.labelled_styled(DIM, if index == 0 { "next:" } else { "" }, 6, DIM, hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the report of a whole document.
+///
+/// # Errors
+/// When `out` fails.
+pub fn write_document(out: &mut dyn Write, document: &Document, options: Options) -> io::Result<()> {
+    let mut report = Report::new(options);
+    document.findings.iter().for_each(|finding| report.finding(finding));
+    document.connections.iter().for_each(|connection| report.connection(connection));
+    document.relations.iter().for_each(|relation| report.relation(relation));
+    report.write(out, &document.capture, &document.summary)
+}
+
+/// One escaped line.
+fn one(text: &str) -> String {
+    let text = text.trim_end();
+    escape(text).into_owned()
+}
+
+fn count(n: u64, singular: &str, plural: &str) -> String {
+    format!("{n} {}", if n == 1 { singular } else { plural })
+}
+
+fn plural(word: &str, n: usize) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+/// A path as one shell word.
+fn quoted(path: &str) -> String {
+    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+:@,=".contains(c));
+    if plain && !path.is_empty() { path.to_owned() } else { format!("'{}'", one(path).replace('\'', r"'\''")) }
+}
+
+fn word(severity: Severity) -> String {
+    severity.name().to_uppercase()
+}
+
+const fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+        Severity::Info => BLUE,
+    }
+}
+
+const fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Open => "still open",
+        Outcome::ClosedClean => "closed clean",
+        Outcome::ClosedNoStatus => "closed without a status",
+        Outcome::ClosedAbnormal => "cut off without a closing handshake",
+        Outcome::UpgradeFailed => "upgrade failed",
+        Outcome::TlsFailed => "TLS failed",
+        Outcome::TcpFailed => "TCP failed",
+        Outcome::Unknown => "end not known",
+    }
+}
+
+/// `3, 4, 7–9 …`; `of` is how many there are in all.
+fn ranges(ids: &[u64], of: u64) -> String {
+    let mut out: Vec<String> = Vec::new();
+    let mut at = 0;
+    while at < ids.len() && out.len() < 12 {
+        let mut end = at;
+        while end + 1 < ids.len() && ids[end + 1] == ids[end] + 1 {
+            end += 1;
+        }
+        match end - at {
+            0 => out.push(ids[at].to_string()),
+            1 => out.extend([ids[at].to_string(), ids[end].to_string()]),
+            _ => out.push(format!("{}–{}", ids[at], ids[end])),
+        }
+        at = end + 1;
+    }
+    let cut = at < ids.len() || (ids.len() as u64) < of;
+    out.join(", ") + if cut { " …" } else { "" }
+}
+
+/// A Wireshark display filter that shows exactly these.
+fn display_filter(field: &str, values: &[u64]) -> Option<String> {
+    match values {
+        [] => None,
+        [one] => Some(format!("{field} eq {one}")),
+        many => {
+            let list: Vec<String> = many.iter().map(u64::to_string).collect();
+            Some(format!("{field} in {{{}}}", list.join(", ")))
+        }
+    }
+}
+
+fn ends(c: &Connection) -> String {
+    format!("{} → {}", one(&c.client.to_string()), one(&c.server.to_string()))
+}
+
+/// Host and target.
+fn address(c: &Connection) -> String {
+    let http = c.http.as_ref();
+    let host =
+        http.and_then(|http| http.host.clone()).or_else(|| c.tls.as_ref().and_then(|tls| tls.server_name.clone()));
+    let target = http.and_then(|http| http.target.clone()).unwrap_or_default();
+    one(&format!("{}{target}", host.unwrap_or_default()))
+}
+
+/// The WebSocket, if it carried anything.
+fn carried(c: &Connection) -> Option<&WebSocket> {
+    c.websocket.as_ref().filter(|ws| ws.client.frames + ws.server.frames > 0)
+}
+
+/// `#2  2026-11-21T08:00:42.000Z · 10.0.0.1:1 → 10.0.0.2:80 · host/target · upgrade failed after 12 ms`.
+fn headline(c: &Connection) -> String {
+    let start = c.start.to_string();
+    format!("#{}  {}Z · {}", c.id, start.get(..23).unwrap_or(&start), line(c))
+}
+
+fn line(c: &Connection) -> String {
+    let mut parts = vec![ends(c)];
+    let address = address(c);
+    if !address.is_empty() {
+        parts.push(address);
+    }
+    let close = c.websocket.as_ref().map(|ws| &ws.close);
+    let end = match c.outcome {
+        Outcome::ClosedClean | Outcome::ClosedNoStatus => {
+            let first = close.and_then(|close| close.first);
+            let frame = close.and_then(|close| match first {
+                Some(Side::Client) => close.client.as_ref(),
+                Some(Side::Server) => close.server.as_ref(),
+                None => None,
+            });
+            let code = frame.and_then(|frame| frame.code).map_or(String::new(), |code| format!(" with {code}"));
+            let code = if c.outcome == Outcome::ClosedNoStatus { " without a status".to_owned() } else { code };
+            let reason = frame
+                .filter(|frame| !frame.reason.is_empty())
+                .map_or(String::new(), |frame| format!(" \"{}\"", one(&frame.reason)));
+            let side = first.map_or(String::new(), |side| format!(" by the {}", side.name()));
+            format!("closed{side}{code}{reason} after {}", c.duration_ms)
+        }
+        Outcome::Open => format!("open for {} when the capture ended", c.duration_ms),
+        outcome => format!("{} after {}", outcome_words(outcome), c.duration_ms),
+    };
+    parts.push(end);
+    if let Some(status) = c.http.as_ref().and_then(|http| http.status).filter(|_| c.outcome == Outcome::UpgradeFailed) {
+        parts.push(format!("HTTP {status}"));
+    }
+    if let Some(ws) = carried(c) {
+        let mut text = format!("messages {} up, {} down", ws.client.messages, ws.server.messages);
+        if let Some(rtt) = ws.ping_rtt_ms.median {
+            text.push_str(&format!(", ping {rtt}"));
+        }
+        if ws.unanswered_pings > 0 {
+            text.push_str(&format!(", {}", count(ws.unanswered_pings, "ping unanswered", "pings unanswered")));
+        }
+        parts.push(text);
+    }
+    parts.join(" · ")
+}
+
+/// What each side's program was told.
+fn views(c: &Connection) -> [String; 2] {
+    let view = |name: &str, view: &View| match (view.code, view.was_clean) {
+        (None, _) => format!("{name}: nothing that the capture tells"),
+        (Some(code), clean) => {
+            let meaning = code_name(code).map_or(String::new(), |meaning| format!(" {meaning}"));
+            let clean = match clean {
+                Some(true) => ", clean",
+                Some(false) => ", not clean",
+                None => "",
+            };
+            format!("{name}: {code}{meaning}{clean}")
+        }
+    };
+    [view("client", &c.application_view.client), view("server", &c.application_view.server)]
+}
+
+/// Name of a close code (RFC 6455 §7.4.1 and the IANA registry).
+#[must_use]
+pub fn code_name(code: u16) -> Option<&'static str> {
+    Some(match code {
+        1000 => "normal closure",
+        1001 => "going away",
+        1002 => "protocol error",
+        1003 => "unsupported data",
+        1005 => "no status received",
+        1006 => "abnormal closure",
+        1007 => "invalid payload data",
+        1008 => "policy violation",
+        1009 => "message too big",
+        1010 => "mandatory extension",
+        1011 => "internal error",
+        1012 => "service restart",
+        1013 => "try again later",
+        1014 => "bad gateway",
+        1015 => "TLS handshake",
+        3000 => "unauthorized",
+        3003 => "forbidden",
+        3008 => "timeout",
+        _ => return None,
+    })
+}
+
+/// Lays out text in columns. Texts are given escaped.
+pub(crate) struct Page<'a> {
+    pub(crate) out: &'a mut dyn Write,
+    pub(crate) width: usize,
+}
+
+impl Page<'_> {
+    pub(crate) fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+
+    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{BOLD}{text}{BOLD:#}")
+    }
+
+    pub(crate) fn paragraph(&mut self, style: Style, text: &str) -> io::Result<()> {
+        for line in wrapped(text, self.width) {
+            writeln!(self.out, "{style}{line}{style:#}")?;
+        }
+        Ok(())
+    }
+
+    /// A label in a column of `column` characters, and text beside it.
+    pub(crate) fn labelled(&mut self, style: Style, label: &str, column: usize, text: &str) -> io::Result<()> {
+        self.labelled_styled(style, label, column, Style::new(), text)
+    }
+
+    fn labelled_styled(
+        &mut self,
+        style: Style,
+        label: &str,
+        column: usize,
+        text_style: Style,
+        text: &str,
+    ) -> io::Result<()> {
+        for (index, line) in wrapped(text, self.width.saturating_sub(column)).iter().enumerate() {
+            let label = if index == 0 { label } else { "" };
+            let pad = column.saturating_sub(label.chars().count());
+            writeln!(self.out, "{style}{label}{style:#}{:pad$}{text_style}{line}{text_style:#}", "")?;
+        }
+        Ok(())
+    }
+
+    /// An indented label and text beside it.
+    pub(crate) fn fact(&mut self, label: &str, text: &str) -> io::Result<()> {
+        self.hanging(label, "", text)
+    }
+
+    /// A fact whose text has a head of its own, under which nothing is wrapped.
+    fn hanging(&mut self, label: &str, head: &str, text: &str) -> io::Result<()> {
+        const ROOM: usize = 30;
+        let indent = head.chars().count();
+        if indent > 0 && self.width < LABEL + 2 + indent + ROOM {
+            self.hanging(label, "", head.trim_end())?;
+            return self.hanging("", "  ", text);
+        }
+        let lines = wrapped(text, self.width.saturating_sub(LABEL + 2 + indent));
+        let mut lines = lines.iter();
+        let first = lines.next().map_or("", String::as_str);
+        let line = format!("{head}{first}");
+        writeln!(self.out, "  {DIM}{label:<LABEL$}{DIM:#}{}", line.trim_end())?;
+        for line in lines {
+            writeln!(self.out, "{:1$}{line}", "", 2 + LABEL + indent)?;
+        }
+        Ok(())
+    }
+
+    /// A fact that is not wrapped, because somebody will copy it.
+    fn verbatim(&mut self, label: &str, text: &str) -> io::Result<()> {
+        writeln!(self.out, "  {DIM}{label:<LABEL$}{DIM:#}{text}")
+    }
+
+    /// A text of paragraphs and of lines of code, which begin with four spaces.
+    pub(crate) fn texts(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let mut label = label;
+        for line in text.trim().lines() {
+            if line.trim().is_empty() {
+                self.blank()?;
+            } else if line.starts_with("    ") {
+                self.verbatim(label, &one(line))?;
+                label = "";
+            } else {
+                self.fact(label, &one(line))?;
+                label = "";
+            }
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, id: &str, text: &str) -> io::Result<()> {
+        self.labelled(DIM, &format!("  {id}"), 6, text)
+    }
+}
+
+/// Breaks text at spaces into lines of at most `width` characters; longer words stand alone.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(20);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut length = 0;
+    for word in text.split(' ') {
+        let word_length = word.chars().count();
+        if length > 0 && length + 1 + word_length > width {
+            lines.push(std::mem::take(&mut line));
+            length = 0;
+        } else if length > 0 {
+            line.push(' ');
+            length += 1;
+        }
+        line.push_str(word);
+        length += word_length;
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::redact::Redactor;
+    use super::super::sample;
+    use super::*;
+
+    fn plain(document: &Document, detail: Detail, width: usize) -> String {
+        let mut out = anstream::StripStream::new(Vec::new());
+        write_document(&mut out, document, Options { detail, width }).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    fn redacted() -> Document {
+        let mut document = sample::document();
+        Redactor::new([1; 32]).document(&mut document);
+        document
+    }
+
+    #[test]
+    fn a_report() {
+        insta::assert_snapshot!(plain(&redacted(), Detail::Normal, 100));
+    }
+
+    #[test]
+    fn a_quiet_report() {
+        insta::assert_snapshot!(plain(&redacted(), Detail::Quiet, 100));
+    }
+
+    #[test]
+    fn a_verbose_report_on_a_narrow_terminal() {
+        insta::assert_snapshot!(plain(&redacted(), Detail::Verbose, 72));
+    }
+
+    #[test]
+    fn nothing_found() {
+        let document =
+            Document::new(Capture { packets: 7, ..Capture::default() }, Summary::default(), vec![], vec![], vec![]);
+        insta::assert_snapshot!(plain(&document, Detail::Normal, 80), @r"
+        No WebSocket was found in 7 packets and 0 TCP connections.
+        Encrypted WebSockets can only be recognised by their looks without keys: -k FILE
+        gives the keys. A filter that is too narrow hides the opening handshake.
+
+        7 packets, 0 TCP connections, 0 WebSockets or attempts; 0 errors, 0 warnings, 0
+        notes.
+        ");
+    }
+
+    #[test]
+    fn healthy_connections_are_counted_after_ten() {
+        let mut document = sample::document();
+        document.connections = (1..=25).map(|id| sample::healthy(id, id)).collect();
+        document.findings.clear();
+        document.relations.clear();
+        document.summary = Summary {
+            connections: 25,
+            websockets: 25,
+            outcomes: [(Outcome::ClosedClean, 25)].into(),
+            ..Summary::default()
+        };
+        let text = plain(&document, Detail::Normal, 100);
+        assert!(text.starts_with("All 25 connections are healthy.\n"), "{text}");
+        assert_eq!(text.matches("closed by the client with 1000").count(), MAX_HEALTHY);
+        assert!(text.contains("and 15 more"));
+    }
+
+    #[test]
+    fn the_same_cause_is_told_once() {
+        let mut document = sample::document();
+        document.connections = (1..=12).map(|id| sample::stripped(id, id, id - 1)).collect();
+        document.findings = (1..=12).map(sample::stripped_finding).collect();
+        document.summary = Summary { connections: 12, ..Summary::default() };
+        let text = plain(&document, Detail::Normal, 100);
+        assert!(text.contains("12 connections, the same cause"), "{text}");
+        assert_eq!(text.matches("Tell the proxy to pass the upgrade on").count(), 1);
+        assert!(text.contains("and 9 more: 4–12\n"), "{text}");
+        assert!(text.contains("tcp.stream in {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}"));
+    }
+
+    #[test]
+    fn an_end_without_a_cause_is_said_so() {
+        let mut document = sample::document();
+        let mut lost = sample::stripped(1, 1, 0);
+        (lost.root_cause, lost.findings, lost.outcome) = (None, vec![], Outcome::ClosedAbnormal);
+        document.connections = vec![lost];
+        document.findings.clear();
+        document.relations.clear();
+        document.summary = Summary { connections: 1, ..Summary::default() };
+        let text = plain(&document, Detail::Normal, 100);
+        assert!(
+            text.starts_with("The connection is in trouble, for a reason that the capture does not show.\n"),
+            "{text}"
+        );
+        assert!(text.contains("Without a known cause\n"));
+        let quiet = plain(&document, Detail::Quiet, 100).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(quiet.contains("cut off without a closing handshake after 12 ms"), "{quiet}");
+    }
+
+    #[test]
+    fn hostile_text_never_reaches_the_terminal() {
+        let evil = "\x1b]0;owned\x07 \u{202e}gpj \u{9b}2J\r\n";
+        let mut document = sample::document();
+        for connection in &mut document.connections {
+            if let Some(http) = &mut connection.http {
+                http.host = Some(evil.to_owned());
+                http.target = Some(evil.to_owned());
+                http.reason = Some(evil.to_owned());
+                http.body_excerpt = Some(evil.to_owned());
+                http.request_headers.push((evil.to_owned(), evil.to_owned()));
+                http.response_headers.push((evil.to_owned(), evil.to_owned()));
+            }
+            if let Some(tls) = &mut connection.tls {
+                tls.server_name = Some(evil.to_owned());
+                tls.alpn = Some(evil.to_owned());
+                tls.certificates[0].subject = evil.to_owned();
+            }
+            if let Some(close) = connection.websocket.as_mut().and_then(|ws| ws.close.client.as_mut()) {
+                close.reason = evil.to_owned();
+            }
+            if let Some(ws) = &mut connection.websocket {
+                ws.subprotocol = Some(evil.to_owned());
+                ws.extensions = Some(evil.to_owned());
+            }
+        }
+        for finding in &mut document.findings {
+            for text in [
+                &mut finding.summary,
+                &mut finding.explanation,
+                &mut finding.advice,
+                &mut finding.unless,
+                &mut finding.evidence[0].note,
+            ] {
+                text.push_str(evil);
+                text.push_str("    x\x1b");
+            }
+        }
+        for relation in &mut document.relations {
+            if let Relation::ProxyLeg { by, differences, .. } = relation {
+                by.push_str(evil);
+                differences[0].name.push_str(evil);
+                differences[0].front = Some(evil.to_owned());
+                differences[0].back = Some(evil.to_owned());
+            }
+        }
+        document.capture.files[1].path.push_str(evil);
+        document.capture.files[1].error = Some(evil.to_owned());
+        for detail in [Detail::Quiet, Detail::Normal, Detail::Verbose] {
+            let mut out = Vec::new();
+            write_document(&mut out, &document, Options { detail, width: 100 }).unwrap();
+            // What remains besides line ends are the styles of this module, which begin with ESC [ and end in m.
+            let text = String::from_utf8(out).unwrap();
+            for piece in text.split('\x1b').skip(1) {
+                let style = piece.strip_prefix('[').and_then(|rest| rest.split_once('m')).map(|(style, _)| style);
+                assert!(style.is_some_and(|s| s.bytes().all(|b| b.is_ascii_digit() || b == b';')), "{piece:?}");
+            }
+            assert!(!text.replace(['\n', '\x1b'], "").contains(super::super::terminal::is_hostile), "{detail:?}");
+        }
+    }
+
+    #[test]
+    fn lines_keep_to_the_width() {
+        let document = redacted();
+        for width in [60, 80, 100, 120] {
+            for text in plain(&document, Detail::Normal, width).lines() {
+                let copied = text.contains("proxy_set_header") || text.contains("wsscan ") || text.contains(" in {");
+                let one_word = text.split_whitespace().count() == 1;
+                assert!(copied || one_word || text.chars().count() <= width, "{width}: {text}");
+            }
+        }
+        assert_eq!(wrapped("a bb ccc", 20), ["a bb ccc"]);
+        assert_eq!(wrapped("aaaaaaaaaaaaaaaaaaaaaaaaa b", 20), ["aaaaaaaaaaaaaaaaaaaaaaaaa", "b"]);
+        assert_eq!(wrapped("", 20), [""]);
+    }
+
+    #[test]
+    fn number_lists() {
+        assert_eq!(ranges(&[3, 4, 7, 8, 9, 12], 6), "3, 4, 7–9, 12");
+        assert_eq!(ranges(&[1, 3], 9), "1, 3 …");
+        assert_eq!(display_filter("tcp.stream", &[3]).as_deref(), Some("tcp.stream eq 3"));
+        assert_eq!(display_filter("frame.number", &[12, 15, 20]).as_deref(), Some("frame.number in {12, 15, 20}"));
+        assert_eq!(quoted("a b.pcap"), "'a b.pcap'");
+    }
+}

@@ -1,0 +1,76 @@
+//! The TCP header (RFC 9293 §3.1) and the two options that matter (RFC 9293 §3.2, RFC 7323 §2.2).
+//!
+//! Shared by both tiers of the decoder, so they cannot disagree. Never verifies the checksum.
+
+use super::view::{View, be16};
+use super::{Endpoint, Segment, Stamp, TcpFlags, TcpOptions, Undecodable};
+use std::net::IpAddr;
+
+/// Length of the header without options, in bytes.
+pub(super) const BASE_LEN: usize = 20;
+
+/// RFC 7323 §2.3: a shift above 14 must be used as 14.
+const MAX_WINDOW_SCALE: u8 = 14;
+
+/// What the IP header contributes to a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IpContext {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) ttl: u8,
+    pub(super) id: u16,
+}
+
+/// Reads the segment that starts with `view`; its wire length is the IP payload length.
+#[inline(always)]
+pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Result<Segment<'a>, Undecodable> {
+    let header: &[u8; BASE_LEN] = view.head()?;
+    let header_len = usize::from(header[12] >> 4) * 4;
+    // RFC 9293 §3.1: the data offset counts the header, so it is at least 5 words and lies inside the packet.
+    if header_len < BASE_LEN || header_len > view.wire {
+        return Err(Undecodable::BadHeader);
+    }
+    let flags = TcpFlags(header[13]);
+    let options = if flags.has(TcpFlags::SYN) {
+        options(&view.bytes[BASE_LEN..header_len.min(view.bytes.len())])
+    } else {
+        TcpOptions::default()
+    };
+    Ok(Segment {
+        stamp,
+        source: Endpoint { ip: ip.source, port: be16(header[0], header[1]) },
+        destination: Endpoint { ip: ip.destination, port: be16(header[2], header[3]) },
+        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        window: be16(header[14], header[15]),
+        flags,
+        ttl: ip.ttl,
+        ip_id: ip.id,
+        options,
+        payload_len: u32::try_from(view.wire - header_len).unwrap_or(u32::MAX),
+        payload: view.bytes.get(header_len..).unwrap_or_default(),
+    })
+}
+
+/// Reads options up to the first one that makes no sense; a malformed list costs the rest of the list only.
+#[inline(never)]
+fn options(mut rest: &[u8]) -> TcpOptions {
+    let mut found = TcpOptions::default();
+    loop {
+        match *rest {
+            [1, ref after @ ..] => rest = after,
+            [] | [0, ..] | [_] => return found,
+            [kind, len, ..] => {
+                let Some((option, after)) = rest.split_at_checked(usize::from(len)).filter(|_| len >= 2) else {
+                    return found;
+                };
+                match (kind, option) {
+                    (2, &[_, _, high, low]) => found.mss = be16(high, low),
+                    (3, &[_, _, shift]) => found.window_scale = Some(shift.min(MAX_WINDOW_SCALE)),
+                    _ => {}
+                }
+                rest = after;
+            }
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! One direction of a connection: segments in any order become bytes in order, or a gap.
+//!
+//! ```text
+//!   delivered            hole            pending pieces (sorted, disjoint)
+//! ──────────────┤ . . . . . . . . . ├██████┤ . . ├███┤
+//!          next_offset                                   highest_offset
+//! ```
+//!
+//! In-order bytes pass through without a copy. Bytes that come early are copied and wait for the hole to be
+//! filled. A hole becomes a [`StreamEvent::Gap`] only when it is certain that its bytes will not come: the
+//! peer acknowledged them (then the capture lost them), or a bound was reached (then we did). Bytes behind a
+//! hole that the network itself never repaired are not delivered: the receiving program never saw them.
+
+use crate::packet::Stamp;
+use crate::stream::{Direction, GapCause, StreamEvent};
+
+/// Most bytes held back behind a hole, per direction.
+pub const PENDING_BYTES: usize = 4 << 20;
+/// Most pieces held back behind a hole, per direction.
+pub const PENDING_PIECES: usize = 4096;
+/// An acknowledged hole is given this long, in nanoseconds of capture time, in case the capture is out of order.
+pub const REORDER_TIME: i64 = 100_000_000;
+/// … or this many further packets of the connection.
+pub const REORDER_PACKETS: u32 = 64;
+/// With only one side captured nobody acknowledges: a hole is a loss of the capture after this time without a retransmission.
+pub const ONE_WAY_TIME: i64 = 3_000_000_000;
+/// Late segments within this time are out of order; later ones were sent again (Wireshark's threshold).
+pub const OUT_OF_ORDER_TIME: i64 = 3_000_000;
+/// Farthest jump ahead that is taken for data of this connection.
+const LARGEST_JUMP: i32 = 1 << 30;
+
+/// First and last bytes of a delivered segment: enough to notice a retransmission with other contents.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    offset: u64,
+    len: u32,
+    head: [u8; 8],
+    tail: [u8; 8],
+}
+
+#[derive(Debug)]
+struct Piece {
+    offset: u64,
+    /// Length on the wire; more than `bytes.len()` when the snap length cut it.
+    len: u32,
+    bytes: Box<[u8]>,
+    stamp: Stamp,
+}
+
+impl Piece {
+    fn end(&self) -> u64 {
+        self.offset + u64::from(self.len)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    pieces: Vec<Piece>,
+    bytes: usize,
+    /// When the hole in front of the first piece was noticed.
+    since: Stamp,
+    /// When the other side was seen to have the bytes in the hole.
+    acknowledged: Option<Stamp>,
+    /// Packets of the connection since then.
+    packets_since: u32,
+}
+
+/// What [`Half::accept`] made of a segment's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// New bytes in order.
+    InOrder,
+    /// New bytes that fill a hole soon after it opened.
+    OutOfOrder,
+    /// New bytes that fill a hole late: they were sent again.
+    FillsHole,
+    /// New bytes behind a hole.
+    Early,
+    /// Nothing new.
+    Duplicate,
+    /// Nothing new but one byte or none before the next expected (RFC 9293 §3.8.4).
+    KeepAlive,
+    /// Sequence number far outside anything this connection could send.
+    Implausible,
+}
+
+/// What else happened on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) new_bytes: u64,
+    pub(super) cut_bytes: u64,
+    pub(super) lost_bytes: u64,
+    pub(super) dropped_bytes: u64,
+    pub(super) undelivered_bytes: u64,
+    pub(super) gaps: u32,
+    pub(super) conflict: bool,
+}
+
+/// Reassembly state of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// First sequence number, as Wireshark counts: the SYN's, or one before the first seen.
+    base: Option<u32>,
+    next_sequence: u32,
+    next_offset: u64,
+    highest_offset: u64,
+    /// How far the other side acknowledged.
+    acknowledged: u64,
+    /// Where the FIN stands.
+    fin_at: Option<u64>,
+    ended: bool,
+    /// Acknowledged beyond everything captured.
+    beyond: bool,
+    samples: [Sample; 2],
+    pending: Option<Box<Pending>>,
+}
+
+impl Half {
+    pub(super) fn base(&self) -> Option<u32> {
+        self.base
+    }
+
+    /// Fixes where the stream starts, once.
+    pub(super) fn start(&mut self, base: u32, first: u32) {
+        if self.base.is_none() {
+            self.base = Some(base);
+            self.next_sequence = first;
+        }
+    }
+
+    pub(super) fn next_sequence(&self) -> u32 {
+        self.next_sequence
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether a segment with this sequence number may come from the sender: at or after what was
+    /// acknowledged, and not further ahead than `slack` bytes.
+    pub(super) fn plausible(&self, sequence: u32, slack: i64) -> bool {
+        let offset = self.offset_of(sequence);
+        offset + 1 >= self.acknowledged as i64 && offset <= self.highest_offset as i64 + slack
+    }
+
+    /// Whether bytes were sent that the other side has not acknowledged.
+    pub(super) fn in_flight(&self) -> bool {
+        self.highest_offset > self.acknowledged
+    }
+
+    fn offset_of(&self, sequence: u32) -> i64 {
+        self.next_offset as i64 + i64::from(sequence.wrapping_sub(self.next_sequence) as i32)
+    }
+
+    /// The in-order, uncut, nothing-pending case: true when the payload may be delivered as it lies.
+    #[inline]
+    pub(super) fn advance_in_order(&mut self, sequence: u32, payload: &[u8], payload_len: u32) -> Option<u64> {
+        if sequence != self.next_sequence || self.pending.is_some() || payload.len() != payload_len as usize {
+            return None;
+        }
+        let offset = self.next_offset;
+        self.sample(offset, payload);
+        self.step(payload_len);
+        Some(offset)
+    }
+
+    #[inline]
+    fn step(&mut self, len: u32) {
+        self.next_sequence = self.next_sequence.wrapping_add(len);
+        self.next_offset += u64::from(len);
+        self.highest_offset = self.highest_offset.max(self.next_offset);
+    }
+
+    #[inline]
+    fn sample(&mut self, offset: u64, payload: &[u8]) {
+        self.samples[1] = self.samples[0];
+        let mut sample = Sample { offset, len: payload.len() as u32, ..Sample::default() };
+        if let (Some(head), Some(tail)) = (payload.first_chunk::<8>(), payload.last_chunk::<8>()) {
+            sample.head = *head;
+            sample.tail = *tail;
+        } else {
+            sample.len = 0;
+        }
+        self.samples[0] = sample;
+    }
+
+    /// Whether `payload` at `offset` contradicts what is remembered of delivered bytes.
+    fn contradicts(&self, offset: u64, payload: &[u8]) -> bool {
+        let differs = |at: u64, known: &[u8; 8]| {
+            at.checked_sub(offset)
+                .and_then(|skip| payload.get(skip as usize..)?.first_chunk::<8>())
+                .is_some_and(|again| again != known)
+        };
+        self.samples.iter().filter(|sample| sample.len >= 8).any(|sample| {
+            differs(sample.offset, &sample.head) || differs(sample.offset + u64::from(sample.len) - 8, &sample.tail)
+        })
+    }
+
+    /// Takes one segment's payload. `emit` gets bytes in order, and gaps left by the snap length.
+    pub(super) fn accept(
+        &mut self,
+        stamp: Stamp,
+        sequence: u32,
+        payload: &[u8],
+        payload_len: u32,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) -> Accepted {
+        let offset = self.offset_of(sequence);
+        let ahead = offset - self.next_offset as i64;
+        if ahead.abs() > i64::from(LARGEST_JUMP) {
+            return Accepted::Implausible;
+        }
+        let (mut payload, mut len) = (payload, payload_len);
+        let mut at = offset;
+        if ahead < 0 {
+            let known = ahead.unsigned_abs();
+            if offset >= 0 && self.contradicts(offset as u64, payload) {
+                tally.conflict = true;
+            }
+            if known >= u64::from(len) {
+                return if known == 1 && len <= 1 { Accepted::KeepAlive } else { Accepted::Duplicate };
+            }
+            payload = payload.get(known as usize..).unwrap_or(&[]);
+            len -= known as u32;
+            at = self.next_offset as i64;
+        }
+        let at = at as u64;
+        if at > self.next_offset {
+            return self.hold(stamp, at, payload, len, tally);
+        }
+        let Some(pending) = self.pending.as_deref() else {
+            self.deliver(stamp, payload, len, direction, tally, emit);
+            return Accepted::InOrder;
+        };
+        let late = stamp.at - pending.since.at > OUT_OF_ORDER_TIME;
+        // What came first stands: the new segment yields to pieces that were captured before it.
+        if let Some(first) = pending.pieces.first()
+            && first.offset < at + u64::from(len)
+        {
+            let keep = (first.offset - at) as usize;
+            if let Some(again) = payload.get(keep..) {
+                tally.conflict |= differ(again, &first.bytes);
+            }
+            let end = at + u64::from(len);
+            let beyond = first.end();
+            let behind = (end > beyond)
+                .then(|| (beyond, payload.get((beyond - at) as usize..).unwrap_or(&[]), (end - beyond) as u32));
+            payload = &payload[..payload.len().min(keep)];
+            len = keep as u32;
+            if let Some((offset, bytes, len)) = behind {
+                self.hold(stamp, offset, bytes, len, tally);
+            }
+        }
+        self.deliver(stamp, payload, len, direction, tally, emit);
+        self.drain(direction, tally, emit);
+        if late { Accepted::FillsHole } else { Accepted::OutOfOrder }
+    }
+
+    fn deliver(
+        &mut self,
+        stamp: Stamp,
+        payload: &[u8],
+        len: u32,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        if len == 0 {
+            return;
+        }
+        let offset = self.next_offset;
+        self.sample(offset, payload);
+        self.step(len);
+        tally.new_bytes += u64::from(len);
+        if !payload.is_empty() {
+            emit(stamp, direction, StreamEvent::Data { offset, bytes: payload });
+        }
+        let cut = u64::from(len) - payload.len() as u64;
+        if cut > 0 {
+            tally.cut_bytes += cut;
+            let offset = offset + payload.len() as u64;
+            emit(stamp, direction, StreamEvent::Gap { offset, len: cut, cause: GapCause::SnapLength });
+        }
+    }
+
+    /// Keeps bytes that came before their time.
+    fn hold(&mut self, stamp: Stamp, offset: u64, payload: &[u8], len: u32, tally: &mut Tally) -> Accepted {
+        self.highest_offset = self.highest_offset.max(offset + u64::from(len));
+        let pending = self.pending.get_or_insert_with(|| Box::new(Pending { since: stamp, ..Pending::default() }));
+        if pending.acknowledged.is_none() && self.acknowledged > self.next_offset {
+            pending.acknowledged = Some(stamp);
+        }
+        let (mut at, mut payload, mut len) = (offset, payload, len);
+        let mut index = pending.pieces.partition_point(|piece| piece.end() <= at);
+        let mut kept = false;
+        // Walk the pieces that overlap and keep only what lies between them.
+        while len > 0 {
+            let free = match pending.pieces.get(index) {
+                Some(piece) if piece.offset <= at => {
+                    let inside = (at - piece.offset) as usize;
+                    if let Some(known) = piece.bytes.get(inside..) {
+                        tally.conflict |= differ(payload, known);
+                    }
+                    let skip = (piece.end() - at).min(u64::from(len)) as u32;
+                    payload = payload.get(skip as usize..).unwrap_or(&[]);
+                    at += u64::from(skip);
+                    len -= skip;
+                    index += 1;
+                    continue;
+                }
+                Some(piece) => (piece.offset - at).min(u64::from(len)) as u32,
+                None => len,
+            };
+            let bytes: Box<[u8]> = payload[..payload.len().min(free as usize)].into();
+            pending.bytes += bytes.len();
+            pending.pieces.insert(index, Piece { offset: at, len: free, bytes, stamp });
+            kept = true;
+            payload = payload.get(free as usize..).unwrap_or(&[]);
+            at += u64::from(free);
+            len -= free;
+            index += 1;
+        }
+        if kept { Accepted::Early } else { Accepted::Duplicate }
+    }
+
+    /// Hands on the pieces that are next in line.
+    fn drain(
+        &mut self,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let Some(mut pending) = self.pending.take() else { return };
+        let ready = pending
+            .pieces
+            .iter()
+            .scan(self.next_offset, |next, piece| (piece.offset == *next).then(|| *next = piece.end()))
+            .count();
+        for piece in pending.pieces.drain(..ready) {
+            pending.bytes -= piece.bytes.len();
+            self.deliver(piece.stamp, &piece.bytes, piece.len, direction, tally, emit);
+            pending.since = piece.stamp;
+        }
+        if !pending.pieces.is_empty() {
+            pending.acknowledged = None;
+            pending.packets_since = 0;
+            self.pending = Some(pending);
+        }
+    }
+
+    /// The other side acknowledges up to `acknowledgment`. Returns whether that moved forward.
+    #[inline]
+    pub(super) fn acknowledge(&mut self, acknowledgment: u32, stamp: Stamp) -> bool {
+        let offset = self.offset_of(acknowledgment);
+        if offset <= self.acknowledged as i64 || offset - self.next_offset as i64 > i64::from(LARGEST_JUMP) {
+            return false;
+        }
+        self.acknowledged = offset as u64;
+        if self.acknowledged > self.next_offset {
+            match self.pending.as_deref_mut() {
+                Some(pending) => {
+                    pending.acknowledged.get_or_insert(stamp);
+                }
+                None => self.beyond = true,
+            }
+        }
+        true
+    }
+
+    /// Declares the hole a gap once nothing can fill it any more. Called for every packet while one is open.
+    pub(super) fn settle(
+        &mut self,
+        stamp: Stamp,
+        one_way: bool,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let Some(pending) = self.pending.as_deref_mut() else { return };
+        let cause = if pending.bytes > PENDING_BYTES || pending.pieces.len() > PENDING_PIECES {
+            if pending.acknowledged.is_some() { GapCause::NotCaptured } else { GapCause::BufferLimit }
+        } else if let Some(acknowledged) = pending.acknowledged {
+            pending.packets_since += 1;
+            if pending.packets_since <= REORDER_PACKETS && stamp.at - acknowledged.at < REORDER_TIME {
+                return;
+            }
+            GapCause::NotCaptured
+        } else if one_way && stamp.at - pending.since.at > ONE_WAY_TIME {
+            GapCause::NotCaptured
+        } else {
+            return;
+        };
+        self.give_up(stamp, cause, direction, tally, emit);
+    }
+
+    fn give_up(
+        &mut self,
+        stamp: Stamp,
+        cause: GapCause,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let Some(first) = self.pending.as_deref().and_then(|pending| pending.pieces.first()) else { return };
+        let (stamp, len) = (first.stamp.min(stamp), first.offset - self.next_offset);
+        self.gap(stamp, len, cause, direction, tally, emit);
+        self.drain(direction, tally, emit);
+    }
+
+    fn gap(
+        &mut self,
+        stamp: Stamp,
+        len: u64,
+        cause: GapCause,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) {
+        let offset = self.next_offset;
+        self.next_offset += len;
+        self.next_sequence = self.next_sequence.wrapping_add(len as u32);
+        self.highest_offset = self.highest_offset.max(self.next_offset);
+        tally.gaps += 1;
+        match cause {
+            GapCause::NotCaptured => tally.lost_bytes += len,
+            GapCause::BufferLimit => tally.dropped_bytes += len,
+            GapCause::SnapLength => {}
+        }
+        emit(stamp, direction, StreamEvent::Gap { offset, len, cause });
+    }
+
+    /// Notes where the stream ends. `sequence` is the FIN's own sequence number.
+    pub(super) fn finish_at(&mut self, sequence: u32) {
+        let at = self.offset_of(sequence);
+        if self.fin_at.is_none() && at >= 0 && at - self.next_offset as i64 <= i64::from(LARGEST_JUMP) {
+            self.fin_at = Some(at as u64);
+            self.highest_offset = self.highest_offset.max(at as u64 + 1);
+        }
+    }
+
+    /// Whether everything up to the FIN was handed on.
+    pub(super) fn reached_fin(&self) -> bool {
+        !self.ended && self.fin_at.is_some_and(|fin| self.next_offset >= fin)
+    }
+
+    /// Hands on what can still be handed on when nothing more will come. Returns whether the other side
+    /// acknowledged one byte beyond everything: most likely a FIN that was not captured.
+    pub(super) fn flush(
+        &mut self,
+        stamp: Stamp,
+        one_way: bool,
+        direction: Direction,
+        tally: &mut Tally,
+        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+    ) -> bool {
+        while let Some(pending) = self.pending.as_deref() {
+            if self.acknowledged > self.next_offset || one_way {
+                self.give_up(stamp, GapCause::NotCaptured, direction, tally, emit);
+            } else {
+                tally.undelivered_bytes += pending.pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
+                self.pending = None;
+            }
+        }
+        if !self.beyond || self.acknowledged <= self.next_offset {
+            return false;
+        }
+        let missing = self.acknowledged - self.next_offset;
+        match self.fin_at {
+            Some(fin) if self.acknowledged == fin + 1 && missing == 1 => false,
+            Some(fin) if self.acknowledged > fin => {
+                self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, direction, tally, emit);
+                false
+            }
+            _ if missing == 1 => true,
+            _ => {
+                self.gap(stamp, missing, GapCause::NotCaptured, direction, tally, emit);
+                false
+            }
+        }
+    }
+}
+
+/// Whether two views of the same bytes differ where both are known.
+fn differ(a: &[u8], b: &[u8]) -> bool {
+    let common = a.len().min(b.len());
+    a[..common] != b[..common]
+}

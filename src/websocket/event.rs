@@ -1,0 +1,127 @@
+//! What the decoder says as it happens: whole frames and whole messages.
+
+use super::Direction;
+use crate::stream::Stamp;
+
+/// The opcodes of RFC 6455 §5.2, as numbers, because a peer may send any of the sixteen.
+pub mod opcode {
+    /// A further fragment of the message that is open.
+    pub const CONTINUATION: u8 = 0x0;
+    /// The first (or only) frame of a text message.
+    pub const TEXT: u8 = 0x1;
+    /// The first (or only) frame of a binary message.
+    pub const BINARY: u8 = 0x2;
+    /// The end of what its sender has to say.
+    pub const CLOSE: u8 = 0x8;
+    /// "Are you there?"
+    pub const PING: u8 = 0x9;
+    /// The answer to a Ping, or an unasked sign of life.
+    pub const PONG: u8 = 0xA;
+
+    /// The name of an opcode, `unknown` for the reserved ones.
+    #[must_use]
+    pub const fn name(opcode: u8) -> &'static str {
+        match opcode {
+            CONTINUATION => "continuation",
+            TEXT => "text",
+            BINARY => "binary",
+            CLOSE => "close",
+            PING => "ping",
+            PONG => "pong",
+            _ => "unknown",
+        }
+    }
+}
+
+/// One frame, told when its last byte has passed (or is known to have passed inside a gap).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Who sent it.
+    pub direction: Direction,
+    /// The packet with its first header byte.
+    pub first: Stamp,
+    /// The packet with its last byte. When that byte is missing: the packet that revealed the gap.
+    pub last: Stamp,
+    /// FIN: the last fragment of its message.
+    pub fin: bool,
+    /// The three reserved bits, RSV1 = 4, RSV2 = 2, RSV3 = 1.
+    pub rsv: u8,
+    /// 0 to 15, see [`opcode`].
+    pub opcode: u8,
+    /// The masking key, when the frame is masked, in wire order.
+    pub mask: Option<[u8; 4]>,
+    /// Bytes of header: 2 to 14.
+    pub header_length: u8,
+    /// Payload bytes as declared, all 64 bits of them.
+    pub length: u64,
+    /// The status code of a Close frame, when it has one that was captured.
+    pub close_code: Option<u16>,
+}
+
+impl Frame {
+    /// Whether the frame is masked.
+    #[must_use]
+    pub const fn masked(&self) -> bool {
+        self.mask.is_some()
+    }
+}
+
+/// Text or binary (RFC 6455 §5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Anything.
+    Binary,
+}
+
+impl MessageKind {
+    /// `text` or `binary`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            MessageKind::Text => "text",
+            MessageKind::Binary => "binary",
+        }
+    }
+}
+
+/// One data message, told at its final frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Who sent it.
+    pub direction: Direction,
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// RSV1 was set on its first frame: compressed by permessage-deflate (RFC 7692 §6).
+    pub compressed: bool,
+    /// How many frames carried it.
+    pub fragments: u64,
+    /// Payload bytes on the wire, compressed if it was.
+    pub wire_length: u64,
+    /// Bytes of the message itself. `None` when it was compressed and could not be inflated with certainty.
+    pub length: Option<u64>,
+    /// The message itself, unmasked and inflated, at most [`Interest::payload_limit`](super::Interest::payload_limit)
+    /// bytes of it. `None` when nobody asked, when bytes of it are missing, or when it could not be inflated with
+    /// certainty. Text is not promised to be valid UTF-8: peers err.
+    pub payload: Option<&'a [u8]>,
+    /// `payload` is only the beginning, because of the limit.
+    pub truncated: bool,
+    /// The packet with its first byte.
+    pub first: Stamp,
+    /// The packet with its last byte.
+    pub last: Stamp,
+    /// Every byte of it was seen. False: part of it lies in a gap, or a new message broke into it.
+    pub complete: bool,
+}
+
+/// Receives what [`Interest`](super::Interest) asks for.
+pub trait Sink {
+    /// A frame has passed.
+    fn frame(&mut self, _frame: &Frame) {}
+    /// A message has passed.
+    fn message(&mut self, _message: &Message<'_>) {}
+}
+
+/// Receives nothing: for those who want the facts alone.
+impl Sink for () {}

@@ -1,0 +1,302 @@
+//! What is known of one WebSocket so far: bounded, with the packets that prove it, and without opinion.
+
+use super::event::MessageKind;
+use super::keepalive::KeepaliveFacts;
+use super::violation::Violations;
+use super::{Deflate, Direction};
+use crate::stream::{End, Stamp};
+use std::ops::{Index, IndexMut};
+
+/// How many later Close frames are kept by stamp; the rest are counted.
+pub const LATER_CLOSES_KEPT: usize = 4;
+/// How much of foreign text is kept, in bytes.
+pub const FOREIGN_TEXT_KEPT: usize = 256;
+
+/// Everything known of one WebSocket. Index it by [`Direction`] for what that direction's sender did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WebSocketFacts {
+    /// What was agreed on compression, as told at the start.
+    pub deflate: Option<Deflate>,
+    /// No opening handshake was seen: extensions and history are unknown.
+    pub mid_stream: bool,
+    pub(super) sent: [DirectionFacts; 2],
+}
+
+impl WebSocketFacts {
+    /// Whether the closing handshake took place: a Close frame was seen in each direction.
+    #[must_use]
+    pub fn both_closed(&self) -> bool {
+        self.sent.iter().all(|sent| sent.close.is_some())
+    }
+
+    /// Frames in both directions.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.sent.iter().map(|sent| sent.frames).sum()
+    }
+
+    pub(super) fn split(&mut self, direction: Direction) -> (&mut DirectionFacts, &mut DirectionFacts) {
+        let [client, server] = &mut self.sent;
+        match direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
+        }
+    }
+}
+
+impl Index<Direction> for WebSocketFacts {
+    type Output = DirectionFacts;
+    fn index(&self, direction: Direction) -> &DirectionFacts {
+        &self.sent[direction.index()]
+    }
+}
+
+impl IndexMut<Direction> for WebSocketFacts {
+    fn index_mut(&mut self, direction: Direction) -> &mut DirectionFacts {
+        &mut self.sent[direction.index()]
+    }
+}
+
+/// What one side sent. Counts are of frames whose last byte has passed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DirectionFacts {
+    /// Frames.
+    pub frames: u64,
+    /// Payload bytes on the wire, of those frames.
+    pub payload_bytes: u64,
+    /// Data messages seen from their first frame to their last, those with missing bytes included.
+    pub messages: u64,
+    /// Of these, messages with bytes missing in a gap, or broken into by another message.
+    pub incomplete_messages: u64,
+    /// Frames with opcode 1.
+    pub text: u64,
+    /// Frames with opcode 2.
+    pub binary: u64,
+    /// Frames with opcode 0.
+    pub continuation: u64,
+    /// Ping frames.
+    pub ping: u64,
+    /// Pong frames.
+    pub pong: u64,
+    /// Close frames, the first included.
+    pub closes: u64,
+    /// Frames with a reserved opcode.
+    pub unknown: u64,
+    /// First packet of the first frame.
+    pub first_frame: Option<Stamp>,
+    /// Last packet of the last frame.
+    pub last_frame: Option<Stamp>,
+    /// Last packet of the last data frame.
+    pub last_data: Option<Stamp>,
+    /// The last packet with bytes of this direction that the WebSocket got.
+    pub last_bytes: Option<Stamp>,
+    /// Largest message, in payload bytes on the wire.
+    pub largest_message: u64,
+    /// The last data message that ended.
+    pub last_message: Option<LastMessage>,
+    /// The message that is open: it began and has not ended.
+    pub open_message: Option<OpenMessage>,
+    /// The frame in the middle of which the direction ended (WSF419). Set when it ends.
+    pub cut_frame: Option<CutFrame>,
+    /// The first Close frame.
+    pub close: Option<Box<CloseFacts>>,
+    /// Deeds against the RFCs.
+    pub violations: Violations,
+    /// Missing bytes and what became of them.
+    pub gaps: GapFacts,
+    /// Pings sent by this side with the answers they got, and pongs sent by this side.
+    pub keepalive: Option<Box<KeepaliveFacts>>,
+    /// The masking keys of this side.
+    pub masks: MaskFacts,
+    /// Text that is not WebSocket, where a frame was due (WSF415, WSH332). The direction is not decoded from there on.
+    pub foreign_text: Option<Box<ForeignText>>,
+    /// Compression as it was used.
+    pub compression: CompressionFacts,
+    /// How the direction ended, if it has.
+    pub end: Option<(End, Stamp)>,
+}
+
+impl DirectionFacts {
+    /// Whether everything this side sent was seen: no header was lost, and decoding never stopped.
+    #[must_use]
+    pub fn whole(&self) -> bool {
+        self.gaps.count == 0 && self.gaps.times_lost == 0 && self.foreign_text.is_none()
+    }
+}
+
+/// The last data message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastMessage {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// Payload bytes on the wire.
+    pub wire_length: u64,
+    /// The packet with its last byte.
+    pub stamp: Stamp,
+}
+
+/// A fragmented message that has not ended, or the message of a frame that was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenMessage {
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// Frames of it that have passed whole.
+    pub fragments: u64,
+    /// Payload bytes of it on the wire so far.
+    pub wire_length: u64,
+    /// The packet with its first byte.
+    pub first: Stamp,
+}
+
+/// A frame of which the end never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutFrame {
+    /// Opcode; `None` when not even the header is whole.
+    pub opcode: Option<u8>,
+    /// Payload bytes declared; `None` when not even the header is whole.
+    pub declared: Option<u64>,
+    /// Payload bytes that came, missing ones inside a gap included; header bytes when the header is not whole.
+    pub received: u64,
+    /// The packet with its first byte.
+    pub first: Stamp,
+    /// The packet with the last byte that came.
+    pub last: Stamp,
+}
+
+/// The first Close frame in full, and how many followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloseFacts {
+    /// The packet with its last byte.
+    pub stamp: Stamp,
+    /// Status code on the wire. `None`: the body is empty, is one byte, or was not captured (see `captured`).
+    pub code: Option<u16>,
+    /// The reason; what was not UTF-8 is replaced by U+FFFD. At most 123 bytes of it.
+    pub reason: String,
+    /// The reason was UTF-8.
+    pub reason_valid: bool,
+    /// Body length as declared.
+    pub length: u64,
+    /// All of the body was captured. False: absence of a code means nothing.
+    pub captured: bool,
+    /// The body is as RFC 6455 §5.5.1 and §7.4 want it.
+    pub valid: bool,
+    /// Nothing before it is hidden by a gap: it is the first Close of its sender for certain.
+    pub first_for_certain: bool,
+    /// Stamps of the next Close frames, at most [`LATER_CLOSES_KEPT`].
+    pub later: Vec<Stamp>,
+    /// How many more Close frames followed.
+    pub later_count: u64,
+}
+
+/// Missing bytes, and how the decoder fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GapFacts {
+    /// How many gaps.
+    pub count: u64,
+    /// Bytes missing.
+    pub bytes: u64,
+    /// The packet that revealed the first one.
+    pub first: Option<Stamp>,
+    /// The packet that revealed the last one.
+    pub last: Option<Stamp>,
+    /// How often the place of the next header became unknown (the start of a mid-stream pick-up included).
+    pub times_lost: u64,
+    /// How often the direction was provably in step again.
+    pub resynchronised: u64,
+    /// Bytes seen but not decoded, because their place in a frame was not known.
+    pub undecoded_bytes: u64,
+    /// Now it is not known where the next header is.
+    pub lost: bool,
+    /// The strength of the weakest proof of being in step again, in bits: the chance that other bytes look so by
+    /// accident is about 2 to the minus that.
+    pub weakest_proof: Option<u16>,
+    /// When it was first in step again.
+    pub first_resynchronised: Option<Stamp>,
+}
+
+/// Masking keys of one side (RFC 6455 §5.3: they must be unpredictable; WSF417).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaskFacts {
+    /// Masked frames with a payload.
+    pub masked: u64,
+    /// Of these, with the key 00000000.
+    pub zero: u64,
+    /// The longest run of such frames with the same key.
+    pub longest_run: u32,
+    pub(super) run: u32,
+    pub(super) last: [u8; 4],
+}
+
+impl MaskFacts {
+    #[inline]
+    pub(super) fn note(&mut self, key: [u8; 4]) {
+        self.masked += 1;
+        self.zero += u64::from(key == [0; 4]);
+        self.run = if key == self.last { self.run.saturating_add(1) } else { 1 };
+        self.last = key;
+        self.longest_run = self.longest_run.max(self.run);
+    }
+}
+
+/// What the foreign text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForeignKind {
+    /// A status line, `HTTP/1.…`: a whole response was written into the upgraded stream.
+    HttpResponse,
+    /// A request line.
+    HttpRequest,
+    /// Markup: `<!DOCTYPE`, `<html` and the like.
+    Html,
+    /// `{"` or `[{`: a bare JSON text.
+    Json,
+    /// A chunk size in hexadecimal and CRLF: the chunked coding goes on after the upgrade (RFC 9112 §7.1).
+    ChunkSize,
+}
+
+impl ForeignKind {
+    /// `http-response`, `http-request`, `html`, `json` or `chunk-size`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ForeignKind::HttpResponse => "http-response",
+            ForeignKind::HttpRequest => "http-request",
+            ForeignKind::Html => "html",
+            ForeignKind::Json => "json",
+            ForeignKind::ChunkSize => "chunk-size",
+        }
+    }
+}
+
+/// Text where a frame header was due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignText {
+    /// What it is.
+    pub kind: ForeignKind,
+    /// The packet with its first byte.
+    pub stamp: Stamp,
+    /// Its first bytes, at most [`FOREIGN_TEXT_KEPT`]. They may hold secrets.
+    pub first: Vec<u8>,
+    /// Bytes from there to the end of the direction.
+    pub length: u64,
+    /// Its sender had sent Close before.
+    pub after_close: bool,
+}
+
+/// permessage-deflate as one side used it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompressionFacts {
+    /// Messages with RSV1 set that ended, whether decoded or not.
+    pub messages: u64,
+    /// Of these, messages that were not inflated: missing bytes, missing history, or failure.
+    pub undecoded: u64,
+    /// Payload bytes on the wire of the messages that were inflated.
+    pub wire_bytes: u64,
+    /// Bytes that came out of them.
+    pub inflated_bytes: u64,
+    /// Since when the history that messages refer to is incomplete, and has stayed so: nothing is shown from there on.
+    pub poisoned: Option<Stamp>,
+    /// Messages that did not inflate although their history was whole.
+    pub failures: u64,
+    /// Messages given up because they grew beyond the bounds on inflated bytes.
+    pub limit_hits: u64,
+}

@@ -1,0 +1,266 @@
+//! Live capture on the loopback interface, with real peers that talk through it.
+//!
+//! Needs `CAP_NET_RAW` (root, or `setcap cap_net_raw+ep` on the binary). Where that is missing the tests say so and do
+//! nothing; in continuous integration that is a failure.
+#![cfg(all(feature = "live", target_os = "linux"))]
+
+mod support;
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+use support::run::command;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, WebSocket, accept, client};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why live capture cannot be tested here, if so.
+fn missing_permission() -> Option<String> {
+    let mut probe = command();
+    probe.args(["-i", "lo", "--duration", "0.2", "--ndjson"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = probe.output().expect("the binary runs");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lower = message.to_lowercase();
+    (!output.status.success() && ["permission", "cap_net_raw", "not permitted"].iter().any(|word| lower.contains(word)))
+        .then_some(message)
+}
+
+/// The binary, listening on loopback.
+struct Watcher {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Watcher {
+    fn start(port: u16, more: &[&str]) -> Self {
+        let mut command = command();
+        command.args(["-i", "lo"]).args(more).args(["port", &port.to_string()]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let (send, lines) = channel();
+        let stdout: ChildStdout = child.stdout.take().expect("stdout is piped");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// Reads lines until one satisfies `wanted`; `None` when the output ended or nothing came in time.
+    fn wait_for(&mut self, patience: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if wanted(&line) {
+                        return Some(line);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "kill -{name} failed");
+    }
+
+    /// Waits for the end; gives the exit status, everything it said and its messages.
+    fn finish(mut self) -> (Option<i32>, Vec<String>, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().expect("a child can be killed");
+                panic!("still running after {PATIENCE:?}; said: {:?}", self.seen);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        self.seen.extend(self.lines.iter());
+        let mut messages = String::new();
+        self.child.stderr.take().expect("stderr is piped").read_to_string(&mut messages).expect("stderr can be read");
+        (status.code(), self.seen, messages)
+    }
+}
+
+fn echo_server() -> (u16, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
+    (listener.local_addr().expect("an address").port(), listener)
+}
+
+fn connect(port: u16) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+    client(format!("ws://127.0.0.1:{port}/live"), stream).expect("the upgrade succeeds").0
+}
+
+fn drain(socket: &mut WebSocket<TcpStream>) {
+    while socket.read().is_ok() {}
+}
+
+/// One conversation over loopback: a text each way, then Close 4007 by the server.
+fn converse(listener: &TcpListener, port: u16) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (stream, _) = listener.accept().expect("a client comes");
+            let mut server = accept(stream).expect("the upgrade succeeds");
+            let question = server.read().expect("the client speaks");
+            server.send(Message::text(format!("echo {question}"))).expect("the client listens");
+            let frame = CloseFrame { code: CloseCode::from(4007), reason: "enough".into() };
+            server.close(Some(frame)).expect("a close can be sent");
+            drain(&mut server);
+        });
+        let mut client = connect(port);
+        client.send(Message::text("is this live?")).expect("the server listens");
+        drain(&mut client);
+    });
+}
+
+/// Talks until the watcher, which may still be opening the interface, has told of one conversation.
+fn talk_until_seen(
+    watcher: &mut Watcher,
+    listener: &TcpListener,
+    port: u16,
+    seen: impl Fn(&str) -> bool,
+) -> Option<String> {
+    for _ in 0..20 {
+        converse(listener, port);
+        if let Some(line) = watcher.wait_for(Duration::from_secs(2), &seen) {
+            return Some(line);
+        }
+    }
+    None
+}
+
+#[test]
+fn what_happens_on_loopback_is_told_as_it_happens() {
+    if let Some(why) = missing_permission() {
+        return support::skip("what_happens_on_loopback_is_told_as_it_happens", &why);
+    }
+    let (port, listener) = echo_server();
+    let mut watcher = Watcher::start(
+        port,
+        &["--ndjson", "--events", "connection,handshake,message,frame,finding,stats", "--show-payload"],
+    );
+    let closed = talk_until_seen(&mut watcher, &listener, port, |line| line.contains("connection.closed"));
+    let closed = closed.unwrap_or_else(|| panic!("no connection.closed within time; said {:?}", watcher.seen));
+    let closed: Value = serde_json::from_str(&closed).expect("one JSON object per line");
+    assert!(closed.to_string().contains("4007"), "the code of the Close is missing: {closed}");
+    let stats = watcher.wait_for(Duration::from_secs(5), |line| line.contains("\"stats\""));
+    assert!(stats.is_some(), "no stats within five seconds");
+    watcher.signal("INT");
+    let (status, lines, messages) = watcher.finish();
+    assert_eq!(status, Some(0), "{messages}");
+    let events: Vec<Value> =
+        lines.iter().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+    let of = |name: &str| events.iter().filter(|e| e["event"] == name).collect::<Vec<_>>();
+    assert_eq!(of("handshake").first().map(|e| e.to_string().contains("/live")), Some(true), "no handshake of /live");
+    let ours = &of("connection.closed")[0]["connection"];
+    let frames: Vec<(String, u64)> = of("frame")
+        .iter()
+        .filter(|f| f["connection"] == *ours)
+        .map(|f| (f["from"].as_str().unwrap_or_default().to_owned(), f["opcode"].as_u64().unwrap_or(99)))
+        .collect();
+    let expected =
+        [("client", 1), ("server", 1), ("server", 8), ("client", 8)].map(|(from, opcode)| (from.to_owned(), opcode));
+    assert_eq!(frames, expected);
+    assert!(of("message").iter().any(|m| m["text"] == "is this live?"), "the text is missing");
+    assert_eq!(events.last().map(|e| &e["event"]), Some(&Value::from("capture.end")));
+}
+
+#[test]
+fn an_interrupt_ends_with_a_full_report() {
+    if let Some(why) = missing_permission() {
+        return support::skip("an_interrupt_ends_with_a_full_report", &why);
+    }
+    let (port, listener) = echo_server();
+    let mut watcher = Watcher::start(port, &["--json"]);
+    // A document comes only at the end, so nothing tells when the interface is open: talk for a while.
+    for _ in 0..10 {
+        converse(&listener, port);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    // One connection is still open when the signal comes.
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client comes");
+        let mut server = accept(stream).expect("the upgrade succeeds");
+        drain(&mut server);
+    });
+    let mut open = connect(port);
+    open.send(Message::text("still here")).expect("the server listens");
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(watcher.child.try_wait().expect("a child can be waited for").is_none(), "it ended by itself");
+    watcher.signal("INT");
+    let (status, lines, messages) = watcher.finish();
+    drop(open);
+    server.join().expect("the server ends");
+    assert_eq!(status, Some(0), "{messages}");
+    let document: Value = serde_json::from_str(&lines.join("\n")).expect("one JSON document");
+    assert!(document["summary"]["websockets"].as_u64().is_some_and(|n| n >= 2), "{}", document["summary"]);
+    assert!(
+        document["summary"]["outcomes"]["closed_clean"].as_u64().is_some_and(|n| n >= 1),
+        "{}",
+        document["summary"]
+    );
+    assert_eq!(document["summary"]["outcomes"]["open"], 1, "{}", document["summary"]);
+    assert_eq!(document["summary"]["findings"]["error"], 0, "{}", document["findings"]);
+}
+
+#[test]
+fn a_count_or_a_duration_ends_the_capture() {
+    if let Some(why) = missing_permission() {
+        return support::skip("a_count_or_a_duration_ends_the_capture", &why);
+    }
+    let (port, listener) = echo_server();
+    let started = Instant::now();
+    let watcher = Watcher::start(port, &["--json", "--duration", "1"]);
+    let (status, lines, messages) = watcher.finish();
+    assert_eq!(status, Some(0), "{messages}");
+    assert!(started.elapsed() >= Duration::from_millis(900), "a second is longer than {:?}", started.elapsed());
+    let document: Value = serde_json::from_str(&lines.join("\n")).expect("one JSON document");
+    assert_eq!(document["capture"]["packets"], 0);
+
+    let mut watcher = Watcher::start(port, &["--json", "-c", "5"]);
+    for _ in 0..20 {
+        converse(&listener, port);
+        if watcher.child.try_wait().expect("a child can be waited for").is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (status, lines, messages) = watcher.finish();
+    assert_eq!(status, Some(0), "{messages}");
+    let document: Value = serde_json::from_str(&lines.join("\n")).expect("one JSON document");
+    assert_eq!(document["capture"]["packets"], 5);
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_named() {
+    let mut command = command();
+    command.args(["-i", "no-such-if0", "--ndjson"]);
+    let run = support::run::finish(command);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("no-such-if0"), "{}", run.stderr);
+    assert!(run.stdout.is_empty());
+}
+
+#[test]
+fn interfaces_can_be_listed_by_anybody() {
+    let run = support::run::wsscan(&["interfaces"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.text().lines().any(|line| line.split_whitespace().any(|word| word == "lo")), "{}", run.text());
+}

@@ -1,0 +1,94 @@
+//! Where tshark can be trusted, every frame must be the one that tshark sees.
+
+mod support;
+
+use std::ffi::OsString;
+use support::captures::{self, Case};
+use support::run::{Run, wsscan};
+use support::tshark::{self, Frame};
+use support::{expectation, in_parallel, skip};
+
+/// Captures about which tshark 4.0 is wrong, or about which there is nothing to compare, with the reason.
+const NOT_COMPARABLE: &[(&str, &str)] = &[];
+
+fn ours(case: &Case) -> Result<Vec<Frame>, String> {
+    let mut arguments: Vec<OsString> = vec!["-r".into(), case.capture.clone().into()];
+    if let Some(keylog) = &case.keylog {
+        arguments.extend(["-k".into(), keylog.clone().into()]);
+    }
+    arguments.extend(["--ndjson", "--events", "connection,frame"].iter().map(OsString::from));
+    let run: Run = wsscan(&arguments);
+    if let Some(trouble) = run.trouble() {
+        return Err(trouble);
+    }
+    let lines = run.lines()?;
+    let streams = expectation::streams_of_ids(&lines);
+    lines
+        .iter()
+        .filter(|line| line["event"] == "frame")
+        .map(|line| {
+            let number = |key: &str| line[key].as_u64().ok_or_else(|| format!("{key} is no number: {line}"));
+            let truth = |key: &str| line[key].as_bool().ok_or_else(|| format!("{key} is no boolean: {line}"));
+            let stream = streams.get(&line["connection"].to_string()).and_then(|s| s.parse().ok());
+            Ok(Frame {
+                stream: stream.ok_or_else(|| format!("no connection event tells the stream of {line}"))?,
+                packet: number("packet")?,
+                opcode: number("opcode")?,
+                fin: truth("fin")?,
+                rsv: number("rsv")?,
+                masked: truth("masked")?,
+                length: number("length")?,
+                close_code: line["close_code"].as_u64(),
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn frames_are_those_that_tshark_sees() {
+    if !tshark::is_there() {
+        return skip("frames_are_those_that_tshark_sees", "tshark is not installed");
+    }
+    let cases: Vec<Case> = captures::all()
+        .into_iter()
+        .filter(|c| !NOT_COMPARABLE.iter().any(|(name, _)| *name == c.name))
+        .filter(|c| c.capture.extension().is_some_and(|e| e != "zst" && e != "lz4"))
+        .collect();
+    assert!(cases.len() > 60, "only {} captures are compared", cases.len());
+    let results = in_parallel(&cases, |case| {
+        let (mut theirs, mut mine) = match (tshark::frames(&case.capture, case.keylog.as_deref()), ours(case)) {
+            (Ok(theirs), Ok(mine)) => (theirs, mine),
+            (Err(e), _) | (_, Err(e)) => return (0, vec![format!("{}: {e}", case.name)]),
+        };
+        theirs.sort();
+        mine.sort();
+        let only = |a: &[Frame], b: &[Frame], who: &str| -> Vec<String> {
+            let mut rest = b.to_vec();
+            let mut list = Vec::new();
+            for frame in a {
+                match rest.iter().position(|f| f == frame) {
+                    Some(at) => drop(rest.remove(at)),
+                    None => list.push(format!("{}: only {who} sees {frame:?}", case.name)),
+                }
+            }
+            list
+        };
+        let mut list = only(&theirs, &mine, "tshark");
+        list.extend(only(&mine, &theirs, "wsscan"));
+        (theirs.len(), list)
+    });
+    let compared: usize = results.iter().map(|(n, _)| n).sum();
+    let deviations: Vec<String> = results.into_iter().flat_map(|(_, list)| list).collect();
+    assert!(deviations.is_empty(), "{} deviations:\n{}", deviations.len(), deviations.join("\n"));
+    assert!(compared > 500, "only {compared} frames were compared");
+}
+
+/// The exceptions above must exist, each with a reason, or they hide something.
+#[test]
+fn exceptions_name_captures_and_reasons() {
+    let names: Vec<String> = captures::all().into_iter().map(|c| c.name).collect();
+    for (name, reason) in NOT_COMPARABLE {
+        assert!(names.iter().any(|n| n == name), "no capture is called {name}");
+        assert!(reason.len() > 20, "{name} needs a reason");
+    }
+}
