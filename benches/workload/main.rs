@@ -8,6 +8,8 @@
 
 #[allow(dead_code, reason = "the component benchmarks use what is left")]
 mod generate;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -503,7 +503,7 @@ impl Conversation {
         let (talkative, target) = match self.role {
             Role::Visit => (Talkative::Program, "/chat"),
             Role::Screen => (Talkative::Browser, "/websockify"),
-            Role::Upload => (Talkative::Browser, "/upload?session=7f3a"),
+            Role::Upload => (Talkative::Browser, "/upload?part=1"),
             _ => (Talkative::Browser, "/ws/v1/stream"),
         };
         let head = heads::upgrade_request(talkative, "bench.example", target, &key);

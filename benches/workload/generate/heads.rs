@@ -90,12 +90,3 @@ pub(crate) fn download_response(length: u64) -> String {
          Content-Length: {length}\r\nAccept-Ranges: bytes\r\n\r\n"
     )
 }
-
-#[cfg(test)]
-mod tests {
-    /// The example of RFC 6455 §1.3.
-    #[test]
-    fn accept_of_the_rfc() {
-        assert_eq!(super::accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
-}

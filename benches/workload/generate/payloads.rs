@@ -9,7 +9,7 @@ const NOISE: usize = 4 << 20;
 /// Different text messages.
 const TEXTS: usize = 8192;
 /// Messages in one story.
-const STORY: usize = 400;
+pub(crate) const STORY: usize = 400;
 
 /// Consecutive compressed messages of one direction (RFC 7692 §7.2.1). The compressor began the story with an
 /// empty window, so a story can follow any other: it never refers to bytes before its own first one.
@@ -150,30 +150,4 @@ fn command(random: &mut Random, number: usize, out: &mut Vec<u8>) {
         random.bits(),
     )
     .expect("memory takes every write");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Decompress, FlushDecompress};
-
-    /// Stories inflate in any order with the window kept from one to the next.
-    #[test]
-    fn stories_follow_one_another() {
-        let payloads = Payloads::new(3, 2);
-        let mut inflate = Decompress::new(false);
-        for which in [1, 0, 0, 1] {
-            let story = &payloads.stories[1][which];
-            for index in 0..STORY {
-                let (packed, plain) = story.message(index).unwrap();
-                let mut wire = packed.to_vec();
-                wire.extend([0, 0, 0xff, 0xff]);
-                let mut out = Vec::with_capacity(plain as usize + 64);
-                inflate.decompress_vec(&wire, &mut out, FlushDecompress::Sync).unwrap();
-                assert_eq!(out.len(), plain as usize);
-                assert!(out.starts_with(b"{\"channel\"") && out.ends_with(b"]}"));
-            }
-            assert!(story.message(STORY).is_none());
-        }
-    }
 }
