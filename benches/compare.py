@@ -391,29 +391,40 @@ def correctness(bench):
           "than were sent.\n")
 
 
-def frames(bench):
-    """What a line per frame costs."""
+def outputs(bench):
+    """What it costs to write what was found: the report, the document, a line per frame or message."""
     rows = []
-    for shape in [s for s in ("ticks", "binary") if s in bench.options.shapes]:
-        path = bench.capture(shape, bench.options.scale_bytes)
-        programs = {"document": bench.command(path, "--json", threads=1),
-                    "frames": bench.command(path, "--ndjson", "--events", "frame", threads=1),
-                    "messages": bench.command(path, "--ndjson", "--events", "message", threads=1),
-                    "frames, all": bench.command(path, "--ndjson", "--events", "frame")}
-        taken = in_turn(bench.options.runs, programs, lambda text, shape=shape: bench.say(f"{shape} events: {text}"))
+    for shape in [s for s in ("ticks", "binary", "churn") if s in bench.options.shapes]:
+        path = bench.capture(shape, bench.options.scale_bytes // (4 if shape == "churn" else 1))
+        kinds = {"report": [], "document": ["--json"], "frames": ["--ndjson", "--events", "frame"],
+                 "messages": ["--ndjson", "--events", "message"]}
+        programs = {name: bench.command(path, *flags, threads=1) for name, flags in kinds.items()}
+        programs["frames, all"] = bench.command(path, *kinds["frames"])
+        taken = in_turn(bench.options.runs, programs, lambda text, shape=shape: bench.say(f"{shape} outputs: {text}"))
         count = sum(bench.truth(path)[side]["frames"] for side in ("client", "server"))
         base = taken["document"]["seconds"]
         ratio = taken["frames"]["seconds"] / base
-        rows.append([shape, figure(speed(path, base)), figure(speed(path, taken["frames"]["seconds"])),
-                     f"{ratio:.2f}x", figure((taken["frames"]["seconds"] - base) * 1e9 / count),
-                     figure(speed(path, taken["messages"]["seconds"])),
-                     figure(speed(path, taken["frames, all"]["seconds"])), figure(taken["frames"]["rss"])])
-        bench.goal(f"{shape}: a line per frame takes at most {NDJSON_TIMES:.1f} times the time of the document "
-                   f"({ratio:.2f}x)", ratio <= NDJSON_TIMES)
+        written = [apart(written_bytes, programs[name]) / os.path.getsize(path) for name in ("document", "frames")]
+        rows.append([shape, *(figure(speed(path, taken[name]["seconds"])) for name in programs), f"{ratio:.2f}x",
+                     figure((taken["frames"]["seconds"] - base) * 1e9 / count), *(f"{share:.3f}" for share in written),
+                     " / ".join(figure(taken[name]["rss"]) for name in kinds)])
+        if shape != "churn":
+            bench.goal(f"{shape}: a line per frame takes at most {NDJSON_TIMES:.1f} times the time of the document "
+                       f"({ratio:.2f}x)", ratio <= NDJSON_TIMES)
         bench.forget(path)
-    bench.sections.append("## A line per frame (`--ndjson --events frame`), one thread\n\n" + table(
-        ["shape", "document MB/s", "frames MB/s", "time", "ns per frame", "messages MB/s",
-         f"frames MB/s, {bench.cores} thr.", "peak MiB"], rows))
+    bench.sections.append("## What is written, and what it costs (MB/s of capture, one thread unless said)\n\n" + table(
+        ["shape", "report", "document", "line per frame", "line per message", f"line per frame, {bench.cores} thr.",
+         "frames / document, time", "ns per frame", "document bytes per capture byte", "frame lines likewise",
+         "peak MiB (report / document / frames / messages)"], rows))
+
+
+def written_bytes(command):
+    """How much a program writes to stdout."""
+    total = 0
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        while chunk := process.stdout.read(MIB):
+            total += len(chunk)
+    return total
 
 
 def scale(bench):
@@ -571,7 +582,7 @@ def arguments():
     parser.add_argument("--tshark-runs", type=int, help="rounds of tshark (2; quick: 1)")
     parser.add_argument("--shapes", type=lambda text: text.split(","), default=SHAPES, help="comma-separated")
     parser.add_argument("--only", type=lambda text: text.split(","), default=None,
-                        help="parts: peers,correctness,frames,scale,components")
+                        help="parts: peers,correctness,outputs,scale,components")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", default=os.path.join(ROOT, "bench-data"), help="where captures go (bench-data)")
     parser.add_argument("--output", help="the report (benches/RESULTS.md; quick: bench-data/RESULTS.md)")
@@ -591,7 +602,7 @@ def main():
     bench = Bench(options)
     bench.load = os.getloadavg()
     os.makedirs(options.data, exist_ok=True)
-    parts = {"correctness": correctness, "peers": peers, "frames": frames, "scale": scale, "components": components}
+    parts = {"correctness": correctness, "peers": peers, "outputs": outputs, "scale": scale, "components": components}
     # Compiling the component benchmarks takes longer than everything else in quick mode.
     wanted = options.only or [name for name in parts if not (options.quick and name == "components")]
     try:
