@@ -13,6 +13,7 @@ use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
+use crate::tls::TlsFacts;
 
 /// A proxy that ends both legs on its own does so within this time, in nanoseconds.
 const SAME_MOMENT: i64 = 5_000_000;
@@ -98,7 +99,7 @@ pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -
     let case = subject.case();
     let failed = matches!(case.tcp().opening, Opening::Refused | Opening::Unanswered);
     let encrypted = subject.record.layers == Layers::Tls;
-    if encrypted && wst::looks_like_websocket(&case) {
+    if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
         return true;
     }
     let failed = failed || (encrypted && wst::failed(&case));
@@ -117,12 +118,16 @@ pub struct Surroundings {
 impl Surroundings {
     /// Takes note of a WebSocket or attempt and how it ended.
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
-        if !subject.is_websocket() {
+        let case = subject.case();
+        let encrypted = subject.record.layers == Layers::Tls;
+        if !subject.is_websocket() && !(encrypted && wst::looks_like_websocket(&case)) {
             return;
         }
         self.any = true;
-        let case = subject.case();
         self.servers.insert(case.tcp().server, ());
+        if let Some(name) = case.tls().and_then(TlsFacts::server_name) {
+            self.names.insert(name.to_ascii_lowercase(), ());
+        }
         let host = case.exchange().and_then(|exchange| exchange.request.as_ref()).and_then(|request| request.host());
         if let Some(host) = host {
             let name = host.rsplit_once(':').map_or(host, |(name, _)| name);

@@ -51,8 +51,9 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     }
     if let Some(tls) = case.tls()
         && !tls.decrypted()
+        && !tls.decryption.handshake
         && case.entry.is_none()
-        && tls.flows.iter().all(|flow| flow.application_records > 0)
+        && tls.flows.iter().any(|flow| flow.application_records > 0)
     {
         let finding = Finding::new(
             &ENCRYPTED_WITHOUT_KEYS,
