@@ -4,11 +4,12 @@ use super::case::{Case, Deed, duration, the};
 use super::catalogue::Rule;
 use super::catalogue::wsh::{
     ACCEPT_MISMATCH, BAD_KEY, BAD_VERSION, CLIENT_ABANDONED, CLOSED_BEFORE_RESPONSE, EARLY_CLIENT_DATA,
-    EXTENSION_UNREQUESTED, HANDSHAKE_TIMEOUT, HARDCODED_LOCALHOST, HOST_HEADER_MISSING, HOST_ORIGIN_MISMATCH,
-    HTTP_1_0_REQUEST, HTTP_101_INCOMPLETE, HTTP_101_THEN_DEAD, HTTP_101_WITH_BODY_FRAMING, HTTP_AFTER_101,
-    INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER, PLAIN_GET_ON_WS_PATH, REDIRECT,
-    REQUEST_TARGET_ANOMALY, STATUS_200, STATUS_400, STATUS_401, STATUS_403, STATUS_404, STATUS_405_426_501_505,
-    STATUS_429_503, STATUS_500, STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED, SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
+    EXTENSION_UNREQUESTED, H2_NO_EXTENDED_CONNECT, H2_STREAM_REFUSED, HANDSHAKE_TIMEOUT, HARDCODED_LOCALHOST,
+    HOST_HEADER_MISSING, HOST_ORIGIN_MISMATCH, HTTP_1_0_REQUEST, HTTP_101_INCOMPLETE, HTTP_101_THEN_DEAD,
+    HTTP_101_WITH_BODY_FRAMING, HTTP_AFTER_101, INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER,
+    PLAIN_GET_ON_WS_PATH, REDIRECT, REQUEST_TARGET_ANOMALY, STATUS_200, STATUS_400, STATUS_401, STATUS_403, STATUS_404,
+    STATUS_405_426_501_505, STATUS_429_503, STATUS_500, STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED,
+    SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
 };
 use super::catalogue::wst::WS_TO_TLS_PORT;
 use super::finding::{Confidence, Finding, Severity};
@@ -16,7 +17,9 @@ use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
 use super::wst;
 use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
-use crate::http::{Answer, Deed as DeflateDeed, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
+use crate::http::{
+    Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version,
+};
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
 use crate::websocket;
@@ -28,6 +31,7 @@ const PATIENCE: i64 = 2_000_000_000;
 
 pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     after_the_upgrade(case, judged);
+    over_http2(case, outcome, judged);
     let Some(exchange) = case.exchange() else { return };
     let failed = outcome == Outcome::UpgradeFailed;
     if let Some(request) = &exchange.request {
@@ -38,6 +42,7 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         target(request, exchange, failed, judged);
     }
     match &exchange.answer {
+        Answer::Response(_) if cut_in_head(exchange) => unanswered(case, exchange, judged),
         Answer::Response(response) if response.status == 101 => {
             accepted(case, exchange, response, outcome, judged);
         }
@@ -461,6 +466,11 @@ fn foreign_answer(exchange: &Exchange, foreign: &crate::http::Foreign, judged: &
     judged.cause(Explains::Deed, finding);
 }
 
+/// The server's stream ended before the head of its answer was whole.
+fn cut_in_head(exchange: &Exchange) -> bool {
+    matches!(exchange.ended, Ended::Cut { at: CutAt::InHead, .. })
+}
+
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
@@ -469,7 +479,7 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     }
     let asked = request.head.last;
     let (client, server) = (case.left(Side::Client), case.left(Side::Server));
-    let part = matches!(exchange.answer, Answer::Fragment(_));
+    let part = matches!(exchange.answer, Answer::Fragment(_)) || cut_in_head(exchange);
     let client_first = match (client, server) {
         (Some((client, _)), Some((server, _))) => client < server,
         (Some(_), None) => true,
@@ -505,6 +515,48 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
         .evidence(left, Some(Side::Server), if deed == Deed::Rst { "RST" } else { "FIN" });
         judged.cause(Explains::Statement, finding);
     }
+}
+
+/// Extended CONNECT (RFC 8441) that did not become a WebSocket.
+fn over_http2(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
+    let Some(stream) = case.entry.and_then(|entry| entry.http2.as_deref()) else { return };
+    if stream.permitted == Some(false) {
+        let finding = Finding::new(
+            &H2_NO_EXTENDED_CONNECT,
+            Confidence::Proven,
+            "The client asked for a WebSocket over HTTP/2 although the server had not announced that it can do that.",
+        )
+        .evidence(
+            stream.request.stamp,
+            Some(Side::Client),
+            "extended CONNECT without SETTINGS_ENABLE_CONNECT_PROTOCOL",
+        );
+        judged.cause(Explains::Deed, finding);
+        return;
+    }
+    if outcome != Outcome::UpgradeFailed {
+        return;
+    }
+    let finding = match (&stream.response, stream.reset) {
+        (Some(response), _) => {
+            let status = response.status.map_or_else(String::new, |status| format!(" ({status})"));
+            Finding::new(
+                &H2_STREAM_REFUSED,
+                Confidence::Proven,
+                format!("The HTTP/2 server refused the WebSocket stream{status}."),
+            )
+            .evidence(response.stamp, Some(Side::Server), format!("answer{status}"))
+        }
+        (None, Some((stamp, by, code))) => Finding::new(
+            &H2_STREAM_REFUSED,
+            Confidence::Proven,
+            format!("The {} reset the WebSocket stream before it was accepted (error code {}).", by.name(), code.0),
+        )
+        .evidence(stamp, Some(by), "RST_STREAM"),
+        (None, None) => return,
+    };
+    let finding = finding.evidence(stream.request.stamp, Some(Side::Client), "extended CONNECT");
+    judged.cause(Explains::Answer, finding);
 }
 
 /// HTTP inside the WebSocket, and pages that send remote browsers to themselves.

@@ -1,5 +1,7 @@
 //! From records and verdicts to the output model. The only place that knows both.
 
+use std::collections::BTreeMap;
+
 use super::community_id::community_id;
 use super::model;
 use super::time::{Millis, Seconds, Time};
@@ -10,6 +12,7 @@ use crate::diagnosis::{ApplicationView, Confidence, Outcome, Severity, View, cat
 use crate::engine::Judgement;
 use crate::http::handshake::Accept;
 use crate::http::{Answer, Exchange, Version};
+use crate::http2::WebSocketStream;
 use crate::packet::Endpoint;
 use crate::stream::{Direction, Side};
 use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
@@ -52,7 +55,10 @@ pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &Appli
         outcome: self::outcome(outcome),
         tcp: tcp_object(tcp),
         tls: record.tls.as_deref().map(tls_object),
-        http: entry.and_then(|entry| entry.handshake.as_deref()).map(http),
+        http: entry.and_then(|entry| match &entry.http2 {
+            Some(stream) => Some(http2(stream)),
+            None => entry.handshake.as_deref().map(http),
+        }),
         websocket: entry.map(|entry| websocket(entry, record)),
         application_view: model::ApplicationView { client: self::view(view.client), server: self::view(view.server) },
         root_cause: None,
@@ -187,6 +193,23 @@ pub fn http(exchange: &Exchange) -> model::Http {
     }
 }
 
+/// The opening handshake of a WebSocket over HTTP/2 (RFC 8441).
+fn http2(stream: &WebSocketStream) -> model::Http {
+    let response = stream.response.as_ref();
+    let excerpt = &stream.refusal_body[..stream.refusal_body.len().min(BODY_SHOWN)];
+    model::Http {
+        version: Some("2".to_owned()),
+        method: stream.request.method.clone(),
+        target: stream.request.path.clone(),
+        host: stream.request.authority.clone(),
+        status: response.and_then(|response| response.status),
+        reason: None,
+        request_headers: stream.request.fields.clone(),
+        response_headers: response.map_or_else(Vec::new, |response| response.fields.clone()),
+        body_excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(excerpt).into_owned()),
+    }
+}
+
 fn body_excerpt(exchange: &Exchange) -> Option<String> {
     let bytes = match &exchange.answer {
         Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
@@ -203,7 +226,9 @@ fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
     let response = exchange.and_then(Exchange::response);
     let header = |name: &str| {
         let values: Vec<&str> = response.map(|response| response.head.headers(name).collect()).unwrap_or_default();
-        (!values.is_empty()).then(|| values.join(", "))
+        let stream = entry.http2.as_ref().and_then(|stream| stream.response.as_ref());
+        let over_http2 = stream.and_then(|head| head.field(&name.to_ascii_lowercase())).map(str::to_owned);
+        (!values.is_empty()).then(|| values.join(", ")).or(over_http2)
     };
     model::WebSocket {
         upgrade: upgrade(exchange, entry, record),
@@ -229,6 +254,14 @@ fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
 }
 
 fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord) -> model::Upgrade {
+    if let Some(stream) = &entry.http2 {
+        return match stream.accepted() {
+            Some(true) => model::Upgrade::Accepted,
+            Some(false) => model::Upgrade::Refused,
+            None if stream.reset.is_some() => model::Upgrade::Refused,
+            None => model::Upgrade::Unanswered,
+        };
+    }
     let Some(exchange) = exchange else { return model::Upgrade::MidStream };
     let asked = exchange.handshake.as_ref().and_then(|checks| checks.request.as_ref());
     let stripped =
@@ -331,6 +364,8 @@ pub struct Judged<'j> {
     findings: Vec<Place>,
     /// First finding of each subject in `findings`.
     first: Vec<usize>,
+    /// Positions in `findings` of what is shared, by subject.
+    shared: BTreeMap<usize, Vec<u64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -354,9 +389,17 @@ impl<'j> Judged<'j> {
         }
         let shared = judgement.shared.iter().enumerate().filter(|(_, shared)| is_wanted(&shared.finding));
         findings.extend(shared.map(|(index, _)| Place::Shared(index)));
+        let mut of_subject: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for (position, place) in findings.iter().enumerate() {
+            if let Place::Shared(index) = place {
+                for subject in &judgement.shared[*index].subjects {
+                    of_subject.entry(*subject).or_default().push(position as u64);
+                }
+            }
+        }
         let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
         findings.extend(aside.map(|(index, _)| Place::Aside(index)));
-        Self { capture, judgement, findings, first }
+        Self { capture, judgement, findings, first, shared: of_subject }
     }
 
     fn at(&self, place: Place) -> (&Finding, Vec<u64>) {
@@ -370,7 +413,7 @@ impl<'j> Judged<'j> {
         }
     }
 
-    fn connection(&self, index: usize) -> model::Connection {
+    fn object(&self, index: usize) -> model::Connection {
         let verdict = &self.judgement.verdicts[index];
         let mut connection =
             connection(index as u64 + 1, &self.judgement.subjects[index], verdict.outcome, &verdict.view);
@@ -380,22 +423,12 @@ impl<'j> Judged<'j> {
             .take_while(|(_, place)| matches!(place, Place::Own(subject, _) if *subject == index))
             .map(|(offset, _)| (self.first[index] + offset) as u64)
             .collect();
-        for (position, place) in self.findings.iter().enumerate().skip(self.own_findings()) {
-            if let Place::Shared(shared) = place
-                && self.judgement.shared[*shared].subjects.contains(&index)
-            {
-                connection.findings.push(position as u64);
-            }
-        }
+        connection.findings.extend(self.shared.get(&index).into_iter().flatten());
         connection.root_cause = self
             .judgement
             .root_cause(index)
             .map(|cause| model::RootCause { rule: cause.rule.id.to_owned(), confidence: confidence(cause.confidence) });
         connection
-    }
-
-    fn own_findings(&self) -> usize {
-        self.findings.partition_point(|place| matches!(place, Place::Own(..)))
     }
 }
 
@@ -419,8 +452,12 @@ impl super::publish::Source for Judged<'_> {
         summary
     }
 
-    fn connections(&self) -> Box<dyn Iterator<Item = model::Connection> + '_> {
-        Box::new((0..self.judgement.subjects.len()).map(|index| self.connection(index)))
+    fn connections(&self) -> usize {
+        self.judgement.subjects.len()
+    }
+
+    fn connection(&self, index: usize) -> model::Connection {
+        self.object(index)
     }
 
     fn relations(&self) -> Box<dyn Iterator<Item = model::Relation> + '_> {
@@ -439,10 +476,12 @@ impl super::publish::Source for Judged<'_> {
         }))
     }
 
-    fn findings(&self) -> Box<dyn Iterator<Item = model::Finding> + '_> {
-        Box::new(self.findings.iter().map(|place| {
-            let (one, connections) = self.at(*place);
-            finding(one, connections)
-        }))
+    fn findings(&self) -> usize {
+        self.findings.len()
+    }
+
+    fn finding(&self, index: usize) -> model::Finding {
+        let (one, connections) = self.at(self.findings[index]);
+        finding(one, connections)
     }
 }
