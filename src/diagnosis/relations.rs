@@ -1,7 +1,8 @@
 //! What several connections say together: which of them belong in the report, which are two legs of one
 //! proxied connection, and who keeps coming back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use super::case::{Case, Deed, duration};
 use super::catalogue::{wsh, wsk, wsl, wso, wsr};
@@ -102,7 +103,7 @@ pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -
     if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
         return true;
     }
-    let failed = failed || (encrypted && wst::failed(&case));
+    let failed = failed || (encrypted && wst::failed(&case) && !(wst::merely_left(&case) && websockets.trusts(&case)));
     failed && (chosen || websockets.near(&case))
 }
 
@@ -113,6 +114,7 @@ pub struct Surroundings {
     servers: BTreeMap<Endpoint, ()>,
     names: BTreeMap<String, ()>,
     troubles: Vec<(i64, i64)>,
+    trusting: BTreeSet<(IpAddr, Endpoint)>,
 }
 
 impl Surroundings {
@@ -125,6 +127,9 @@ impl Surroundings {
         }
         self.any = true;
         self.servers.insert(case.tcp().server, ());
+        if case.tls().is_some() {
+            self.trusting.insert((case.tcp().client.ip, case.tcp().server));
+        }
         if let Some(name) = case.tls().and_then(TlsFacts::server_name) {
             self.names.insert(name.to_ascii_lowercase(), ());
         }
@@ -138,6 +143,12 @@ impl Surroundings {
         {
             self.troubles.push((entry.first.at, entry.last.at.max(case.tcp().last.at)));
         }
+    }
+
+    /// The same client got through to the same server: it has nothing against that certificate, so that a
+    /// connection on which it only shook hands was a probe or a spare one.
+    fn trusts(&self, case: &Case<'_>) -> bool {
+        self.trusting.contains(&(case.tcp().client.ip, case.tcp().server))
     }
 
     fn near(&self, case: &Case<'_>) -> bool {

@@ -474,7 +474,7 @@ fn cut_in_head(exchange: &Exchange) -> bool {
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
-    if !case.owns_the_end() {
+    if !case.owns_the_end() || wst::refused_client(judged) {
         return;
     }
     let asked = request.head.last;

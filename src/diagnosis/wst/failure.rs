@@ -5,6 +5,8 @@
 
 use smallvec::SmallVec;
 
+use super::certificate::Shown;
+use super::likeness;
 use crate::diagnosis::case::{Case, Deed};
 use crate::stream::{End, Side, Stamp};
 use crate::tcp::Unacknowledged;
@@ -45,6 +47,8 @@ pub(super) enum Failure<'a> {
     Left { at: Stamp, finished: bool, grounds: SmallVec<[Ground; 4]> },
     /// The server wants a certificate of the client's.
     ClientCertificate { alert: Option<Alert>, grounds: SmallVec<[Ground; 4]> },
+    /// The same, but the server told the client so inside TLS: the handshake was complete.
+    ClientCertificateInside(SmallVec<[Ground; 4]>),
     /// It ended in the middle of the handshake, and more is not known.
     Unfinished,
 }
@@ -77,7 +81,10 @@ impl<'a> Failure<'a> {
         if tls.decrypted() {
             return None;
         }
-        read(case, tls).unwrap_or_else(|| unread(case, tls)).or_else(|| warned(tls))
+        read(case, tls)
+            .unwrap_or_else(|| unread(case, tls))
+            .or_else(|| warned(tls))
+            .or_else(|| likeness::refused_inside(case, tls).map(Failure::ClientCertificateInside))
     }
 }
 
@@ -151,6 +158,7 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
         (Meaning::ClientRefusedCertificate(_), _) => Some(Failure::Refused { alert: None, grounds }),
         (Meaning::ClientLeftWhenAskedForCertificate, _) => Some(Failure::ClientCertificate { alert: None, grounds }),
         (Meaning::ClientLeftAfterServerFlight, _) if asked => Some(Failure::ClientCertificate { alert: None, grounds }),
+        (Meaning::ClientLeftAfterServerFlight, _) if is_spare(case, tls) => None,
         (Meaning::ClientLeftAfterServerFlight, _) => Some(Failure::Left { at, finished: false, grounds }),
         (Meaning::ClientLeftAfterFinished, _) => Some(Failure::Left { at, finished: true, grounds }),
         // Without a client Certificate message there was no request for one (RFC 8446 §4.4.2): whatever ended it,
@@ -159,6 +167,13 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
         (Meaning::ServerRefusedClient(_), _) => Some(Failure::ClientCertificate { alert: None, grounds }),
         (Meaning::EndedAboveTls | Meaning::CleanWebSocketClose | Meaning::LooksLikeWebSocket, _) => None,
     })
+}
+
+/// Browsers open connections for pages that they then do not need, and offer h2 on them; when a browser refuses a
+/// certificate, it sends an alert.
+fn is_spare(case: &Case<'_>, tls: &TlsFacts) -> bool {
+    tls.client_hello.as_ref().is_some_and(|hello| hello.offers_alpn("h2"))
+        && Shown::of(case, tls).is_none_or(|shown| shown.worst().is_none())
 }
 
 /// Nothing could be read: who left, and when.
@@ -199,7 +214,7 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
             Some(Version::TLS13) => client.application_records > 2,
             _ => client.application_records > 0,
         };
-        if finished && (spoke || hello.offers_alpn("h2") || at.at - flight.at > AT_ONCE) {
+        if finished && (spoke || hello.offers_alpn("h2") || at.at - flight.at > AT_ONCE) || is_spare(case, tls) {
             return None;
         }
         let what = if deed == Deed::Rst { "the client resets the connection" } else { "the client closes" };

@@ -43,18 +43,23 @@ const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// How a TLS connection without a visible WebSocket ended.
 pub(super) fn outcome(case: &Case<'_>) -> Outcome {
-    if Failure::of(case).is_some() {
-        Outcome::TlsFailed
-    } else if likeness::closed_cleanly(case) {
-        Outcome::ClosedClean
-    } else {
-        Outcome::Unknown
+    match Failure::of(case) {
+        Some(Failure::ClientCertificateInside(_)) => Outcome::UpgradeFailed,
+        Some(_) => Outcome::TlsFailed,
+        None if likeness::closed_cleanly(case) => Outcome::ClosedClean,
+        None => Outcome::Unknown,
     }
 }
 
 /// Whether TLS itself failed.
 pub(super) fn failed(case: &Case<'_>) -> bool {
     Failure::of(case).is_some()
+}
+
+/// Whether all that is known is that the client left, for reasons of its own perhaps.
+pub(super) fn merely_left(case: &Case<'_>) -> bool {
+    let visible = || case.tls().and_then(|tls| Shown::of(case, tls)).is_some_and(|shown| shown.worst().is_some());
+    matches!(Failure::of(case), Some(Failure::Left { .. })) && !visible()
 }
 
 /// Whether an encrypted connection is most likely a WebSocket.
@@ -162,6 +167,14 @@ fn explain(case: &Case<'_>, tls: &TlsFacts, failure: &Failure<'_>) -> (Explains,
         Failure::ClientCertificate { alert, grounds } => {
             let finding = client_certificate_wanted(tls, alert.as_ref());
             refusal::with_grounds(finding, grounds)
+        }
+        Failure::ClientCertificateInside(grounds) => {
+            let finding = Finding::new(
+                &CLIENT_CERT_REQUIRED,
+                Confidence::Possible,
+                "The server asked for a certificate, the client had none, and the server ended the connection after its first answer.",
+            );
+            refusal::with_grounds(asked_and_shown(finding, tls), grounds)
         }
         Failure::Unfinished => return (Explains::Symptom, None),
     };
@@ -397,6 +410,11 @@ fn client_certificate(case: &Case<'_>, tls: &TlsFacts, outcome: Outcome, judged:
         refused.description().unwrap_or("alert"),
     );
     judged.cause(Explains::Deed, finding);
+}
+
+/// Whether it is known that the server ended the connection for want of a client certificate.
+pub(super) fn refused_client(judged: &Judged) -> bool {
+    judged.findings.iter().any(|finding| finding.rule.id == CLIENT_CERT_REQUIRED.id)
 }
 
 /// The server's answer inside TLS says that it wants a certificate (nginx does so with a 400).

@@ -218,7 +218,13 @@ fn mismatch(shown: &Shown<'_>, refusal: Refusal) -> Finding {
         "The client named no server, as one does that connects to an address, and {did}: the certificate is for {names}, \
          not for {wanted}."
     );
-    Finding::new(&CERT_NAME_MISMATCH, Confidence::Likely, summary)
+    let finding = Finding::new(&CERT_NAME_MISMATCH, Confidence::Likely, summary);
+    let explanation = format!(
+        "{} The name may also be missing because the client does not send it: then the server could not pick the right \
+         certificate (WST109).",
+        finding.explanation
+    );
+    finding.explanation(explanation)
 }
 
 fn hidden(refusal: Refusal, shown: Option<&Shown<'_>>) -> Finding {
