@@ -1,7 +1,8 @@
 //! What several connections say together: which of them belong in the report, which are two legs of one
 //! proxied connection, and who keeps coming back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
@@ -15,6 +16,7 @@ use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
+use crate::tls::TlsFacts;
 
 /// A proxy that ends both legs on its own does so within this time, in nanoseconds.
 const SAME_MOMENT: i64 = 5_000_000;
@@ -100,10 +102,10 @@ pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -
     let case = subject.case();
     let failed = matches!(case.tcp().opening, Opening::Refused | Opening::Unanswered);
     let encrypted = subject.record.layers == Layers::Tls;
-    if encrypted && wst::looks_like_websocket(&case) {
+    if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
         return true;
     }
-    let failed = failed || (encrypted && wst::failed(&case));
+    let failed = failed || (encrypted && wst::failed(&case) && !(wst::merely_left(&case) && websockets.trusts(&case)));
     failed && (chosen || websockets.near(&case))
 }
 
@@ -114,17 +116,25 @@ pub struct Surroundings {
     servers: BTreeMap<Endpoint, ()>,
     names: BTreeMap<String, ()>,
     troubles: Vec<(i64, i64)>,
+    trusting: BTreeSet<(IpAddr, Endpoint)>,
 }
 
 impl Surroundings {
     /// Takes note of a WebSocket or attempt and how it ended.
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
-        if !subject.is_websocket() {
+        let case = subject.case();
+        let encrypted = subject.record.layers == Layers::Tls;
+        if !subject.is_websocket() && !(encrypted && wst::looks_like_websocket(&case)) {
             return;
         }
         self.any = true;
-        let case = subject.case();
         self.servers.insert(case.tcp().server, ());
+        if case.tls().is_some() {
+            self.trusting.insert((case.tcp().client.ip, case.tcp().server));
+        }
+        if let Some(name) = case.tls().and_then(TlsFacts::server_name) {
+            self.names.insert(name.to_ascii_lowercase(), ());
+        }
         let host = case.exchange().and_then(|exchange| exchange.request.as_ref()).and_then(|request| request.host());
         if let Some(host) = host {
             let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -135,6 +145,12 @@ impl Surroundings {
         {
             self.troubles.push((entry.first.at, entry.last.at.max(case.tcp().last.at)));
         }
+    }
+
+    /// The same client got through to the same server: it has nothing against that certificate, so that a
+    /// connection on which it only shook hands was a probe or a spare one.
+    fn trusts(&self, case: &Case<'_>) -> bool {
+        self.trusting.contains(&(case.tcp().client.ip, case.tcp().server))
     }
 
     fn near(&self, case: &Case<'_>) -> bool {
