@@ -33,6 +33,12 @@ pub trait Feed: Sync {
 
     /// Finds the packets in the chunk; called in order of `index`, by one thread at a time.
     fn walk(&self, index: u64, batch: &mut Batch) -> Walked;
+
+    /// The time it is after the chunk that was walked last, in nanoseconds since the epoch, where a clock tells it (an
+    /// interface on which nothing may happen for long). `None`: the time of its latest packet.
+    fn now(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// What the walk over a chunk found.
@@ -98,6 +104,7 @@ struct Chunk {
     batch: Batch,
     routed: Routed,
     keys: Arc<Keys>,
+    now: Option<i64>,
 }
 
 struct Published<J> {
@@ -269,6 +276,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             None => end = Some(index),
         }
         let keys = Arc::clone(&turn.keys);
+        let now = self.feed.now();
         if let Some(end) = end {
             let mut ledger = hold(&self.ledger);
             ledger.end = Some(ledger.end.map_or(end, |known| known.min(end)));
@@ -282,7 +290,8 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let mut ledger = hold(&self.ledger);
         ledger.readers -= 1;
         if walked.is_some() {
-            ledger.routed.insert(index, Chunk { index, batch, routed, keys });
+            let now = now.or(routed.counts().last);
+            ledger.routed.insert(index, Chunk { index, batch, routed, keys, now });
             ledger.publish_ready();
         } else {
             ledger.spare.push((batch, routed));
@@ -292,13 +301,11 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
 
     fn shard(&self, index: usize, chunk: &Chunk) {
         let mut journal = O::Journal::default();
-        let mut began = Vec::new();
-        if !chunk.routed.is_empty(index) {
-            let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
-            let mut shard = hold(&self.shards[index]);
-            shard.chunk(&chunk.batch, &chunk.routed, &context, self.observer, &mut journal);
-            began = shard.take_began();
-        }
+        let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
+        let mut shard = hold(&self.shards[index]);
+        shard.chunk(&chunk.batch, &chunk.routed, chunk.now, &context, self.observer, &mut journal);
+        let began = shard.take_began();
+        drop(shard);
         let mut ledger = hold(&self.ledger);
         ledger.shards[index] = (chunk.index + 1, false);
         let at = (chunk.index - ledger.merge) as usize;
