@@ -16,6 +16,8 @@ use crate::websocket::CloseFacts;
 
 /// Chromium waits so long, in nanoseconds, for the server to end TCP after the closing handshake.
 const SERVER_KEPT_OPEN: i64 = 1_500_000_000;
+/// A peer that had less than this, in nanoseconds, to answer a Close before TCP ended did not refuse to.
+const NOT_WAITED: i64 = 500_000_000;
 /// A side that goes on sending this long after the other's FIN, in nanoseconds.
 const HALF_CLOSED: i64 = 1_000_000_000;
 
@@ -81,6 +83,7 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
     let who = the(side);
     let (rule, summary) = match code {
         1000 => return,
+        1001 if case.close(side.other()).is_none() && case.tcp_ended() => return,
         1001 => {
             let why = if side == Side::Client { "the page was left or the program ended" } else { "it is stopping" };
             judged.note(say(
@@ -309,8 +312,12 @@ fn one_sided(case: &Case<'_>, side: Side, close: &CloseFacts, outcome: Outcome, 
     if hidden || outcome != Outcome::ClosedAbnormal || judged.explained(Explains::Deed) {
         return;
     }
-    let end = case.left(side).or(case.left(peer)).map_or(case.tcp().last, |(stamp, _)| stamp);
+    let end = case.left(peer).or(case.left(side)).map_or(case.tcp().last, |(stamp, _)| stamp);
     let waited = end.at - close.stamp.at;
+    if waited < NOT_WAITED.max(2 * case.rtt_ns()) && case.left(side).is_some_and(|(own, _)| own <= end) {
+        hung_up_at_once(case, side, close, end, judged);
+        return;
+    }
     let alive = case.side(peer).last_ack.is_some_and(|ack| ack.packet > close.stamp.packet);
     let more = if alive { "; its kernel took it, its program did not react" } else { "" };
     let finding = Finding::new(
@@ -329,6 +336,28 @@ fn one_sided(case: &Case<'_>, side: Side, close: &CloseFacts, outcome: Outcome, 
     if let Some((stamp, Deed::Rst)) = case.left(peer).or(case.left(side)).filter(|(stamp, _)| *stamp > close.stamp) {
         reset_after(side, close.stamp, stamp, judged);
     }
+}
+
+/// Whoever said goodbye ended TCP right away: nobody had the time to answer.
+fn hung_up_at_once(case: &Case<'_>, side: Side, close: &CloseFacts, end: Stamp, judged: &mut Judged) {
+    if judged.explained(Explains::Statement) {
+        return;
+    }
+    let code = close.code.map_or_else(String::new, |code| format!(" {code}"));
+    let (rule, explains) = match close.code {
+        Some(1001) => (&GOING_AWAY, Explains::Statement),
+        _ => (&CLOSE_TIMEOUT, Explains::Ending),
+    };
+    let summary = format!(
+        "{} sent Close{code} and ended TCP at once ({} later), without waiting for an answer.",
+        the(side),
+        duration(case.left(side).map_or(end, |(own, _)| own).at - close.stamp.at)
+    );
+    let finding = Finding::new(rule, Confidence::Proven, summary)
+        .severity(Severity::Info)
+        .evidence(close.stamp, Some(side), "Close")
+        .evidence(end, None, "end of TCP");
+    judged.cause(explains, finding);
 }
 
 fn reset_after(side: Side, close: Stamp, reset: Stamp, judged: &mut Judged) {

@@ -15,7 +15,7 @@ use super::finding::{Confidence, Finding, Severity};
 use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
 use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
-use crate::http::{Answer, Deed as DeflateDeed, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
+use crate::http::{Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
 use crate::websocket;
@@ -37,6 +37,7 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         target(request, exchange, failed, judged);
     }
     match &exchange.answer {
+        Answer::Response(_) if cut_in_head(exchange) => unanswered(case, exchange, judged),
         Answer::Response(response) if response.status == 101 => {
             accepted(case, exchange, response, outcome, judged);
         }
@@ -453,6 +454,11 @@ fn foreign_answer(exchange: &Exchange, foreign: &crate::http::Foreign, judged: &
     judged.cause(Explains::Deed, finding);
 }
 
+/// The server's stream ended before the head of its answer was whole.
+fn cut_in_head(exchange: &Exchange) -> bool {
+    matches!(exchange.ended, Ended::Cut { at: CutAt::InHead, .. })
+}
+
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
@@ -461,7 +467,7 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     }
     let asked = request.head.last;
     let (client, server) = (case.left(Side::Client), case.left(Side::Server));
-    let part = matches!(exchange.answer, Answer::Fragment(_));
+    let part = matches!(exchange.answer, Answer::Fragment(_)) || cut_in_head(exchange);
     let client_first = match (client, server) {
         (Some((client, _)), Some((server, _))) => client < server,
         (Some(_), None) => true,

@@ -122,11 +122,12 @@ impl Half {
                     return Got::TooLarge;
                 }
                 if !self.decided {
-                    match sniff::start(&self.buffer) {
-                        Sniff::Maybe => self.decided = self.buffer.len() > MAX_SNIFF,
-                        verdict if verdict == want => self.decided = true,
-                        _ => return Got::NotHttp,
+                    // A verdict before the end of the line may still be refuted by it.
+                    let verdict = sniff::start(&self.buffer);
+                    if verdict != want && verdict != Sniff::Maybe {
+                        return Got::NotHttp;
                     }
+                    self.decided = self.buffer.len() > MAX_SNIFF || memchr::memchr(b'\n', &self.buffer).is_some();
                 }
                 Got::More
             }

@@ -210,6 +210,21 @@ pub enum Presence {
     Several,
 }
 
+/// The form of a request target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetForm {
+    /// `/path?query`, what a WebSocket client sends to a server.
+    Origin,
+    /// `http://host/path`, what a client sends to a proxy.
+    Absolute,
+    /// `host:port`, of `CONNECT`.
+    Authority,
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+    /// None of these: a path without its leading slash, for instance.
+    Other,
+}
+
 /// A request's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
@@ -244,6 +259,22 @@ impl RequestHead {
     pub fn path(&self) -> &str {
         let target = self.target();
         target.find(['?', '#']).map_or(target, |end| &target[..end])
+    }
+
+    /// The form of the target (RFC 9112 §3.2).
+    #[must_use]
+    pub fn target_form(&self) -> TargetForm {
+        let target = self.target();
+        let scheme = |rest: &str| {
+            rest.find("://").is_some_and(|at| at > 0 && rest.as_bytes()[..at].iter().all(u8::is_ascii_alphanumeric))
+        };
+        match target {
+            "*" => TargetForm::Asterisk,
+            _ if target.starts_with('/') => TargetForm::Origin,
+            _ if scheme(target) => TargetForm::Absolute,
+            _ if self.method() == "CONNECT" => TargetForm::Authority,
+            _ => TargetForm::Other,
+        }
     }
 
     /// `Host` of the first such field.
@@ -347,7 +378,7 @@ impl RequestLine {
         let rest_at = line.len() - line[method_end..].trim_start_matches(blank).len();
         let rest = line[rest_at..].trim_end_matches(blank);
         let (target, version) = match rest.rfind(blank) {
-            Some(at) => match parse_version(rest[at + 1..].as_bytes()) {
+            Some(at) => match parse_version(&rest.as_bytes()[at + 1..]) {
                 Some((version, len)) if len == rest.len() - at - 1 => {
                     (rest[..at].trim_end_matches(blank), Some(version))
                 }

@@ -21,6 +21,11 @@ use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
 /// How much of the head of the request waited for is kept in case its answer proves interesting.
 const MAX_PLAIN_HEAD: usize = 512;
 
+/// How much of a request head is kept when its purpose is unknown, or when [`MAX_WHOLE_HEADS`] others wait already.
+const MAX_LESSER_HEAD: usize = 2048;
+/// How many waiting requests keep their heads whole.
+const MAX_WHOLE_HEADS: usize = 4;
+
 /// The observer of one connection. About 450 bytes when idle, plus up to 512 for the last ordinary request's head;
 /// an ordinary exchange whose heads each lie in one event allocates nothing more.
 #[derive(Debug)]
@@ -370,6 +375,12 @@ impl Http {
         self.counts.requests = self.counts.requests.saturating_add(1);
         let kind = survey.kind;
         let kept = (kind != ExchangeKind::Plain).then(|| {
+            let others = self.pending.iter().filter(|pending| pending.kept.is_some()).count();
+            let lesser = (kind == ExchangeKind::Unknown || others >= MAX_WHOLE_HEADS) && raw.len() > MAX_LESSER_HEAD;
+            let (raw, completeness) = match &raw[..raw.len().min(MAX_LESSER_HEAD)] {
+                part if lesser => (part, cut(part)),
+                _ => (raw, completeness),
+            };
             let head = RequestHead::new(Head::store(raw, completeness, place, survey.refused));
             Box::new(Kept { head, interim: Vec::new() })
         });
@@ -427,8 +438,7 @@ impl Http {
     /// Takes what was seen of a request head that is cut. Returns the body that follows it, when it is a request at all.
     fn cut_request(&mut self, events: &mut Vec<HttpEvent>) -> Option<BodyState> {
         let raw = std::mem::take(&mut self.client.buffer);
-        let is_request = sniff::start(&raw) == Sniff::Request;
-        let survey = survey::request(&raw, false).filter(|_| is_request)?;
+        let survey = survey::request(&raw, false)?;
         let place = self.client.place();
         self.client.forget();
         self.request(&raw, place, survey, cut(&raw), events);

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use super::event::ExchangeKind;
 use super::head::{Deviations, RequestLine, StatusLine, split_field, trim, unfold};
+use super::sniff::{self, Sniff};
 
 /// More fields than this and a head is read leniently.
 const MAX_PARSED_FIELDS: usize = 96;
@@ -113,6 +114,10 @@ pub(super) struct ResponseSurvey {
 
 /// `None` when there is no request line. `whole` when the head ends with its blank line.
 pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
+    // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection and is no request either.
+    if sniff::start(raw) != Sniff::Request {
+        return None;
+    }
     let mut fields = Fields::default();
     let mut refused = false;
     if whole {
@@ -133,12 +138,8 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
     let text = readable(raw);
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = RequestLine::split(line.trim_end_matches('\r'));
-    // HTTP/0.9's simple request has no version; it carries no fields and is not spoken any more.
-    if parts.version.is_none() && (whole || text.contains('\n')) {
-        return None;
-    }
-    survey_lines(block, whole, &mut fields);
     let method = &line[parts.method.start as usize..parts.method.end as usize];
+    survey_lines(block, whole, &mut fields);
     Some(sum_up_request(method, fields, whole, refused))
 }
 

@@ -97,11 +97,10 @@ impl Talk {
     }
 
     fn exchanges(&self) -> Vec<&Exchange> {
-        let exchange = |event| match event {
-            &HttpEvent::Exchange(ref exchange) => Some(&**exchange),
-            _ => None,
-        };
-        self.events.iter().filter_map(exchange).collect()
+        self.events
+            .iter()
+            .filter_map(|event| if let HttpEvent::Exchange(it) = event { Some(&**it) } else { None })
+            .collect()
     }
 
     fn only(&self) -> &Exchange {
@@ -111,11 +110,7 @@ impl Talk {
     }
 
     fn facts(&self) -> Vec<&HttpFact> {
-        let fact = |event| match event {
-            &HttpEvent::Fact(ref fact) => Some(fact),
-            _ => None,
-        };
-        self.events.iter().filter_map(fact).collect()
+        self.events.iter().filter_map(|event| if let HttpEvent::Fact(it) = event { Some(it) } else { None }).collect()
     }
 
     fn switched(&self) -> &After {
@@ -834,6 +829,47 @@ fn refused_one_after_another_while_held() {
 }
 
 #[test]
+fn target_forms() {
+    use super::head::TargetForm;
+    for (line, form) in [
+        ("GET /a", TargetForm::Origin),
+        ("GET //a", TargetForm::Origin),
+        ("GET ptsWebSocket", TargetForm::Other),
+        ("GET ws://a/b", TargetForm::Absolute),
+        ("OPTIONS *", TargetForm::Asterisk),
+        ("CONNECT a:1", TargetForm::Authority),
+        ("GET ://", TargetForm::Other),
+    ] {
+        let mut talk = Talk::new();
+        talk.send(ToServer, format!("{line} HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")).end(ToClient, End::Fin);
+        assert_eq!(talk.only().request.as_ref().unwrap().target_form(), form, "{line}");
+    }
+}
+
+#[test]
+fn http2_is_not_taken_for_http() {
+    for step in [1, 7, usize::MAX] {
+        let mut talk = Talk::in_steps(step);
+        talk.send(ToServer, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(ToClient, b"\0\0\0\x04\0\0\0\0\0");
+        assert_eq!((talk.not_http, talk.http.counts().requests), (2, 0));
+    }
+}
+
+#[test]
+fn waiting_heads_stay_within_bounds() {
+    // Every request is cut by a gap and followed by another: all wait, and what is kept of them is bounded.
+    let mut talk = Talk::new();
+    for _ in 0..MAX_PENDING {
+        talk.send(ToServer, format!("GET / HTTP/1.1\r\nUpgrade: websocket\r\nX: {}\r\nY", "x".repeat(20_000)));
+        talk.gap(ToServer, 10);
+    }
+    talk.end(ToServer, End::Fin).end(ToClient, End::Fin);
+    let lens: Vec<usize> = talk.exchanges().iter().map(|it| it.request.as_ref().unwrap().head.text().len()).collect();
+    assert_eq!(lens.len(), MAX_PENDING);
+    assert!(lens[..4].iter().all(|&len| len > 20_000) && lens[4..].iter().all(|&len| len <= 2048), "{lens:?}");
+}
+
+#[test]
 fn it_is_small() {
     assert!(size_of::<Http>() <= 512, "{}", size_of::<Http>());
     assert!(size_of::<HttpEvent>() <= 56, "{}", size_of::<HttpEvent>());
@@ -975,10 +1011,17 @@ mod hostile {
                 let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 let place = head::Place { offset: 0, first: Stamp::default(), last: Stamp::default(), leading_blank_lines: false };
                 let head = RequestHead::new(Head::store(&bytes[skip..end], Completeness::Complete, place, false));
+                let text = |bytes: &[u8]| -> String {
+                    if head.head.deviations.not_utf8 {
+                        bytes.iter().map(|&byte| char::from(byte)).collect()
+                    } else {
+                        String::from_utf8(bytes.to_vec()).unwrap()
+                    }
+                };
                 prop_assert_eq!(Some(head.method()), parsed.method);
-                prop_assert_eq!(Some(head.target()), parsed.path);
-                let ours: Vec<(String, Vec<u8>)> = head.head.fields().map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).collect();
-                let theirs: Vec<(String, Vec<u8>)> = parsed.headers.iter().map(|h| (h.name.to_owned(), h.value.to_vec())).collect();
+                prop_assert_eq!(head.target(), text(parsed.path.unwrap().as_bytes()));
+                let ours: Vec<_> = head.head.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                let theirs: Vec<_> = parsed.headers.iter().map(|it| (it.name.to_owned(), text(it.value))).collect();
                 prop_assert_eq!(ours, theirs);
             }
         }

@@ -324,7 +324,7 @@ impl Channel {
                 }
                 body.copy_from_slice(sealed);
                 if let Some(opened) = next.opener.open(number, header, body) {
-                    self.candidates[0] = Box::new(next);
+                    *self.candidates[0] = next;
                     self.settle(0, number);
                     return Some((opened, Loss::Unknown));
                 }
@@ -385,7 +385,7 @@ impl Channel {
     /// TLS 1.3: the sender's KeyUpdate was read.
     pub(super) fn update(&mut self) {
         if let Some(next) = self.candidates.first().and_then(|current| current.updated()) {
-            self.candidates[0] = Box::new(next);
+            *self.candidates[0] = next;
             self.begin();
         }
     }

@@ -190,7 +190,7 @@ fn handshake13(facts: &TlsFacts, sizes: Sizes, client: &Flow, server: &Flow) -> 
     let flight = server
         .first
         .iter()
-        .take_while(|record| !client.first.first().is_some_and(|own| own.stamp.packet < record.stamp.packet));
+        .take_while(|record| client.first.first().is_none_or(|own| record.stamp.packet <= own.stamp.packet));
     let flight = flight.last().filter(|record| record.kind == APPLICATION_DATA)?;
     let shown = Ground { stamp: flight.stamp, from: Side::Server, what: "the server's handshake flight ends" };
     let records: SmallVec<[&RecordMark; 4]> = client.first.iter().collect();
@@ -244,7 +244,7 @@ fn after_request(sizes: Sizes, client: &Flow, server: &Flow) -> Option<Reading> 
         return None;
     }
     let mut answers = server.first.iter().filter(|record| record.stamp.packet > finished.stamp.packet);
-    let (answer, more) = (answers.next()?, answers.clone().last());
+    let (answer, more) = (answers.next()?, answers.clone().next_back());
     let last = more.unwrap_or(answer);
     if !sizes.is_alert(last) || stamp.at - last.stamp.at > AT_ONCE {
         return None;

@@ -217,7 +217,7 @@ impl fmt::Debug for KeyLog {
 
 /// Decodes hexadecimal into the front of `into`; `None` for anything else or for too much of it.
 fn unhex<'a>(text: &[u8], into: &'a mut [u8]) -> Option<&'a [u8]> {
-    if text.is_empty() || text.len() % 2 != 0 || text.len() / 2 > into.len() {
+    if text.is_empty() || !text.len().is_multiple_of(2) || text.len() / 2 > into.len() {
         return None;
     }
     for (pair, byte) in text.chunks_exact(2).zip(into.iter_mut()) {

@@ -38,3 +38,6 @@ pub const MAX_HANDSHAKE: usize = 128 * 1024;
 /// Length of a gap in the plaintext whose true length cannot be derived, in bytes: more than any message
 /// could have, so that a reader above must find its place anew instead of counting through.
 pub const UNKNOWN_GAP: u64 = 1 << 40;
+
+#[cfg(test)]
+mod tests;

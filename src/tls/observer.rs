@@ -431,7 +431,10 @@ impl Tls {
             return;
         }
         let reader = &mut self.readers[direction.index()];
-        reader.opened_until = reader.position;
+        if reader.opened_records == 0 {
+            // Once records are protected, one that claims not to be is damaged, and counts as lost.
+            reader.opened_until = reader.position;
+        }
         match header.kind {
             CHANGE_CIPHER_SPEC => self.change_cipher_spec(stamp, direction),
             HANDSHAKE => match body {

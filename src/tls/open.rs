@@ -267,7 +267,7 @@ fn open_cbc(
         }
     }
     let iv = *body.first_chunk::<BLOCK>()?;
-    if end < 2 * BLOCK || end % BLOCK != 0 {
+    if end < 2 * BLOCK || !end.is_multiple_of(BLOCK) {
         return None;
     }
     cipher.decrypt(&iv, &mut body[BLOCK..end]);
@@ -314,5 +314,181 @@ impl Mac {
             Mac::Sha256 => hmac::HMAC_SHA256,
             Mac::Sha384 => hmac::HMAC_SHA384,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aes::cipher::{BlockModeEncrypt, KeyIvInit};
+
+    use super::super::suite::CipherSuite;
+    use super::*;
+
+    const BLOCK_OF_KEYS: KeyBlock<'_> = KeyBlock {
+        master: &[7; 48],
+        client_random: &[1; 32],
+        server_random: &[2; 32],
+        version: Version::TLS12,
+        encrypt_then_mac: false,
+    };
+
+    /// MAC key and cipher key of the client, taken from the key block as RFC 5246 §6.3 lays it out.
+    fn client_keys(parameters: Parameters, mac_len: usize, key_len: usize) -> (Vec<u8>, Vec<u8>) {
+        let mut block = vec![0; 2 * (mac_len + key_len)];
+        prf(parameters.hash, &[7; 48], b"key expansion", [&[2; 32], &[1; 32]], &mut block);
+        (block[..mac_len].to_vec(), block[2 * mac_len..][..key_len].to_vec())
+    }
+
+    /// What a sender of a CBC record does, written down independently of how it is opened.
+    fn seal_cbc(
+        key: &[u8],
+        mac: &hmac::Key,
+        encrypt_then_mac: bool,
+        sequence: u64,
+        content: &[u8],
+        padding_blocks: usize,
+    ) -> Vec<u8> {
+        let signed = |text: &[u8]| {
+            let mut bytes = sequence.to_be_bytes().to_vec();
+            bytes.extend_from_slice(&[23, 3, 3]);
+            bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+            bytes.extend_from_slice(text);
+            hmac::sign(mac, &bytes).as_ref().to_vec()
+        };
+        let mut text = content.to_vec();
+        if !encrypt_then_mac {
+            text.extend(signed(content));
+        }
+        let padding = BLOCK - text.len() % BLOCK + padding_blocks * BLOCK;
+        text.extend(std::iter::repeat_n(padding as u8 - 1, padding));
+        let iv = [sequence as u8 ^ 0x5c; BLOCK];
+        let (blocks, _) = Block::slice_as_chunks_mut(&mut text);
+        match key.len() {
+            16 => cbc::Encryptor::<Aes128>::new_from_slices(key, &iv).unwrap().encrypt_blocks(blocks),
+            _ => cbc::Encryptor::<Aes256>::new_from_slices(key, &iv).unwrap().encrypt_blocks(blocks),
+        }
+        let mut record = [&iv[..], &text].concat();
+        if encrypt_then_mac {
+            record.extend(signed(&record));
+        }
+        record
+    }
+
+    #[test]
+    fn block_ciphers_open_with_either_order_of_mac_and_encryption() {
+        // SHA-1, SHA-256 and SHA-384 MACs; AES-128 and AES-256.
+        for (suite, mac_len, key_len) in
+            [(0x002f, 20, 16), (0x0035, 20, 32), (0x003c, 32, 16), (0xc028, 48, 32), (0xc027, 32, 16)]
+        {
+            let parameters = Parameters::of(CipherSuite(suite)).unwrap();
+            let Protection::Cbc { mac, .. } = parameters.protection else { panic!("a CBC suite") };
+            let (mac_key, key) = client_keys(parameters, mac_len, key_len);
+            let mac_key = hmac::Key::new(mac.algorithm(), &mac_key);
+            for encrypt_then_mac in [false, true] {
+                let block = KeyBlock { encrypt_then_mac, ..BLOCK_OF_KEYS };
+                let opener = Opener::tls12(parameters, &block, true).unwrap();
+                let other = Opener::tls12(parameters, &block, false).unwrap();
+                for len in [0, 1, 15, 16, 17, 300, 16_384] {
+                    let content: Vec<u8> = (0..len).map(|at| at as u8).collect();
+                    let record = seal_cbc(&key, &mac_key, encrypt_then_mac, 5, &content, len % 4);
+                    let header = Header { kind: 23, version: Version::TLS12, length: record.len() as u16 };
+                    let mut body = record.clone();
+                    let opened = opener.open(5, header, &mut body).expect("it opens");
+                    assert_eq!(&body[opened.start..][..opened.len], content);
+                    // Neither another number, nor the other side's keys, nor a changed byte is believed.
+                    assert_eq!(opener.open(6, header, &mut record.clone()), None);
+                    assert_eq!(other.open(5, header, &mut record.clone()), None);
+                    for at in [0, BLOCK, record.len() / 2, record.len() - 1] {
+                        let mut changed = record.clone();
+                        changed[at] ^= 1;
+                        assert_eq!(opener.open(5, header, &mut changed), None, "byte {at}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn counter_with_cbc_mac_opens_in_both_versions() {
+        fn seal<C: AeadInOut + KeyInit>(key: &[u8], nonce: &[u8; 12], aad: &[u8], content: &[u8]) -> Vec<u8> {
+            let mut text = content.to_vec();
+            let nonce = nonce.as_slice().try_into().unwrap();
+            let tag =
+                C::new_from_slice(key).unwrap().encrypt_inout_detached(nonce, aad, text.as_mut_slice().into()).unwrap();
+            text.extend_from_slice(&tag);
+            text
+        }
+        // TLS 1.3: content type inside, nonce from the sequence number.
+        for (suite, tag) in [(0x1304, 16), (0x1305, 8)] {
+            let parameters = Parameters::of(CipherSuite(suite)).unwrap();
+            let opener = Opener::tls13(parameters, &[9; 32]).unwrap();
+            let (mut key, mut nonce) = ([0; 16], [0; 12]);
+            expand_label(parameters.hash, &[9; 32], b"key", &mut key).unwrap();
+            expand_label(parameters.hash, &[9; 32], b"iv", &mut nonce).unwrap();
+            nonce[11] ^= 3;
+            let header = Header { kind: 23, version: Version::TLS12, length: (5 + 1 + 2 + tag) as u16 };
+            let inner = b"hello\x17\0\0";
+            let mut body = match tag {
+                16 => seal::<Ccm<Aes128, U16, U12>>(&key, &nonce, &header.to_bytes(), inner),
+                _ => seal::<Ccm<Aes128, U8, U12>>(&key, &nonce, &header.to_bytes(), inner),
+            };
+            let mut wrong = body.clone();
+            assert_eq!(opener.open(3, header, &mut body), Some(Opened { kind: 23, start: 0, len: 5 }));
+            assert_eq!(&body[..5], b"hello");
+            assert_eq!(opener.open(2, header, &mut wrong), None);
+        }
+        // TLS 1.2: salt from the key block, the rest of the nonce with the record.
+        for (suite, tag, key_len) in [(0xc09c, 16, 16), (0xc09d, 16, 32), (0xc0a0, 8, 16), (0xc0af, 8, 32)] {
+            let parameters = Parameters::of(CipherSuite(suite)).unwrap();
+            let opener = Opener::tls12(parameters, &BLOCK_OF_KEYS, true).unwrap();
+            let mut block = vec![0; 2 * (key_len + 4)];
+            prf(parameters.hash, &[7; 48], b"key expansion", [&[2; 32], &[1; 32]], &mut block);
+            let mut nonce = [0x33; 12];
+            nonce[..4].copy_from_slice(&block[2 * key_len..][..4]);
+            let header = Header { kind: 22, version: Version::TLS12, length: (8 + 5 + tag) as u16 };
+            let aad = pseudo_header(77, header, 5).unwrap();
+            let key = &block[..key_len];
+            let sealed = match (tag, key_len) {
+                (16, 16) => seal::<Ccm<Aes128, U16, U12>>(key, &nonce, &aad, b"hello"),
+                (16, _) => seal::<Ccm<Aes256, U16, U12>>(key, &nonce, &aad, b"hello"),
+                (_, 16) => seal::<Ccm<Aes128, U8, U12>>(key, &nonce, &aad, b"hello"),
+                _ => seal::<Ccm<Aes256, U8, U12>>(key, &nonce, &aad, b"hello"),
+            };
+            let mut body = [&nonce[4..], &sealed].concat();
+            assert_eq!(opener.open(77, header, &mut body), Some(Opened { kind: 22, start: 8, len: 5 }));
+            assert_eq!(&body[8..13], b"hello");
+        }
+    }
+
+    #[test]
+    fn records_too_short_to_be_any_are_closed() {
+        let suites = [0x1301, 0x1303, 0x1305, 0xc02f, 0xcca8, 0xc0ae, 0x002f, 0xc028];
+        for suite in suites {
+            let parameters = Parameters::of(CipherSuite(suite)).unwrap();
+            let openers = if parameters.tls13 {
+                vec![Opener::tls13(parameters, &vec![3; parameters.hash.len()]).unwrap()]
+            } else {
+                [false, true]
+                    .map(|encrypt_then_mac| {
+                        Opener::tls12(parameters, &KeyBlock { encrypt_then_mac, ..BLOCK_OF_KEYS }, true).unwrap()
+                    })
+                    .into()
+            };
+            for opener in openers {
+                for len in 0..200 {
+                    let header = Header { kind: 23, version: Version::TLS12, length: len };
+                    assert_eq!(opener.open(0, header, &mut vec![0; usize::from(len)]), None, "{suite:x} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_another_length_makes_no_keys() {
+        let parameters = Parameters::of(CipherSuite(0x1301)).unwrap();
+        assert!(Opener::tls13(parameters, &[1; 48]).is_none());
+        assert!(Opener::tls12(parameters, &BLOCK_OF_KEYS, true).is_none());
+        let old = KeyBlock { version: Version::TLS10, ..BLOCK_OF_KEYS };
+        assert!(Opener::tls12(Parameters::of(CipherSuite(0x002f)).unwrap(), &old, true).is_none());
     }
 }

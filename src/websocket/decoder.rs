@@ -96,6 +96,8 @@ struct MessageState {
     coding: Coding,
     /// Text that has been UTF-8 so far.
     check_text: bool,
+    /// It was decoded with earlier messages, which its sender had promised not to refer to.
+    promise_broken: bool,
     /// The message is to be handed over.
     collect: bool,
     truncated: bool,
@@ -157,6 +159,7 @@ impl Half {
                 compressed: false,
                 coding: Coding::Plain,
                 check_text: false,
+                promise_broken: false,
                 collect: false,
                 truncated: false,
                 missing: false,
@@ -171,6 +174,14 @@ impl Half {
             inflation: None,
             resync: None,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.capacity()
+            + self.control.as_ref().map_or(0, |control| control.bytes.capacity())
+            + self.inflation.as_ref().map_or(0, |inflation| inflation.memory())
+            + self.resync.as_ref().map_or(0, |resync| resync.memory())
     }
 
     /// Lets go of what an idle direction can do without.
@@ -661,6 +672,7 @@ impl<S: Sink> Step<'_, S> {
             compressed,
             coding,
             check_text: kind == MessageKind::Text && coding != Coding::Opaque,
+            promise_broken: false,
             collect: interest.messages && interest.payload_limit > 0 && coding != Coding::Opaque,
             truncated: false,
             missing: false,
@@ -745,8 +757,8 @@ impl<S: Sink> Step<'_, S> {
         let wire = self.half.message.wire_length;
         if fault == Fault::Corrupt && inflation.can_retry() {
             let message = &mut self.half.message;
+            message.promise_broken = true;
             message.utf8 = Utf8::default();
-            message.check_text = message.kind == MessageKind::Text;
             message.length = 0;
             message.truncated = false;
             self.half.buffer.clear();
@@ -755,9 +767,6 @@ impl<S: Sink> Step<'_, S> {
                 None => inflation.finish(&mut |out| self.plain(out)),
             });
             if again.is_ok() {
-                // RFC 7692 §7.1.1: who agreed to no_context_takeover must not refer to earlier messages.
-                self.violation(ViolationKind::ContextTakeoverViolated, wire);
-                self.half.takeover = true;
                 self.half.inflation = Some(inflation);
                 return;
             }
@@ -865,6 +874,12 @@ impl<S: Sink> Step<'_, S> {
         if self.half.message.open == Open::Yes {
             if self.half.message.coding == Coding::Deflate {
                 self.inflate(None);
+            }
+            if self.half.message.promise_broken && self.half.message.coding == Coding::Deflate {
+                // RFC 7692 §7.1.1: who agreed to no_context_takeover must not refer to earlier messages. It made sense
+                // to the end that way, so this sender does, and what follows is decoded accordingly.
+                self.violation(ViolationKind::ContextTakeoverViolated, self.half.message.wire_length);
+                self.half.takeover = true;
             }
             let message = &mut self.half.message;
             if message.check_text
@@ -1017,8 +1032,8 @@ impl<S: Sink> Step<'_, S> {
             }
             Phase::Payload => self.payload_gap(len),
             Phase::Lost => {
-                if let Some(resync) = &mut self.half.resync {
-                    resync.gap(self.stamp, offset, len, cause);
+                if let Some(proof) = self.half.resync.as_mut().and_then(|r| r.gap(self.stamp, offset, len, cause)) {
+                    self.resynchronise(proof);
                 }
             }
             Phase::Foreign => {
@@ -1109,8 +1124,9 @@ impl<S: Sink> Step<'_, S> {
                     Phase::Payload => self.payload_gap(piece.len),
                     Phase::Header => self.lose(),
                     _ => {
-                        if let Some(resync) = &mut self.half.resync {
-                            resync.gap(piece.stamp, piece.offset, piece.len, cause);
+                        let lost = self.half.resync.as_mut();
+                        if let Some(proof) = lost.and_then(|r| r.gap(piece.stamp, piece.offset, piece.len, cause)) {
+                            self.resynchronise(proof);
                         }
                     }
                 },

@@ -119,6 +119,7 @@ impl Inflation {
     /// the window begins anew, so that nothing is ever decoded against a history with holes.
     pub(super) fn abandon(&mut self) {
         self.in_message = false;
+        self.takeover = false;
         self.filled = 0;
         self.message_at = 0;
     }
@@ -135,8 +136,8 @@ impl Inflation {
         self.ended = false;
         self.prime();
         let retained = std::mem::take(&mut self.retained);
-        self.takeover = true;
         self.retained_whole = false;
+        self.takeover = true;
         self.run(&retained, out)
     }
 

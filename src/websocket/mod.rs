@@ -157,6 +157,12 @@ impl WebSocket {
         self.halves.iter_mut().for_each(Half::shrink);
     }
 
+    /// Bytes on the heap, estimated: for the tests of the bounds.
+    #[cfg(test)]
+    fn memory(&self) -> usize {
+        self.halves.iter().map(Half::memory).sum()
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn facts(&self) -> &WebSocketFacts {

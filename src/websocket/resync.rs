@@ -13,15 +13,19 @@
 //! | first byte among the 9 legal ones of 256 (13 with compression) | 4.8 (4.3) |
 //! | mask bit right | 1 |
 //! | 16-bit length form · 64-bit length form | 5 · 21 |
-//! | the frame ends where a packet ends | 7, or 16 with a longer length form |
+//! | the frame ends where the *n*th packet since its beginning ends | 7 (16 with a longer length form) less log2 *n* |
 //! | legal Close code · one of those in the registry | 5 · 12.4 |
 //!
 //! A frame without a payload inside a packet, and a frame that repeats one of the last two (images and tables repeat
 //! themselves), counts nothing, unless it fills a packet alone.
 //!
 //! A direction is in step again with 40 bits of which two frame ends coincide with packet ends, or 48 bits in four or
-//! more frames, or, when the direction ends exactly with the last frame, 24 bits. Until then nothing is told; then the
-//! packets since the candidate's beginning are decoded as ever, as far as they were kept ([`KEPT_BYTES`]).
+//! more frames, or, when the direction ends exactly with the last frame, 24 bits.
+//!
+//! **What it proves.** That the chain is right *now*. Its beginning may still be wrong: a few false frames can run into
+//! the true ones by chance. But false frames all come before the true ones, so a frame is as good as the chain up to and
+//! including it. The packets are decoded from the first frame that is good for 30 bits (24 at the end), as far as they
+//! were kept ([`KEPT_BYTES`]); what comes before is never told.
 
 use super::close;
 use super::header::{HEADER_MAX, Header};
@@ -39,6 +43,8 @@ const CANDIDATES: usize = 8;
 const PROOF: u32 = 400;
 const PROOF_WITHOUT_ENDS: u32 = 480;
 const PROOF_AT_END: u32 = 240;
+/// What a frame must be good for to be told.
+const TOLD: u32 = 300;
 /// No frame is longer, for the purpose of a proof.
 const LENGTH_MAX: u64 = 1 << 40;
 /// How much of a text is looked at.
@@ -94,8 +100,10 @@ fn header_bits(header: &Header, rules: Rules) -> u32 {
     first + 10 + form
 }
 
-fn end_bits(header: &Header) -> u32 {
-    if header.form < 126 { 70 } else { 160 }
+/// What it is worth that a frame ends where the `nth` packet since its beginning ends.
+fn end_bits(header: &Header, nth: usize) -> u32 {
+    let exact: u32 = if header.form < 126 { 70 } else { 160 };
+    exact.saturating_sub(10 * nth.max(1).next_power_of_two().ilog2())
 }
 
 /// Looks into a whole payload. `None`: it is not legal; else what it proves.
@@ -127,8 +135,9 @@ fn payload_bits(header: &Header, payload: &[u8]) -> Option<u32> {
 /// A chain of frames that may be real.
 #[derive(Clone, Debug)]
 struct Candidate {
-    /// Where decoding would begin.
-    start: u64,
+    /// The first frame that is good enough to be told, and to be told if the direction ends with the chain.
+    start: Option<u64>,
+    start_at_end: Option<u64>,
     /// The next header, or the header of `frame`.
     at: u64,
     /// The frame at `at`, once its header is whole, and where it ends.
@@ -185,6 +194,13 @@ impl Resync {
         Resync { rules, bytes: Vec::new(), pieces: Vec::new(), candidates: Vec::new() }
     }
 
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+            + self.pieces.capacity() * size_of::<Piece>()
+            + self.candidates.capacity() * size_of::<Candidate>()
+    }
+
     /// A packet came.
     pub(super) fn data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8]) -> Option<Proof> {
         if bytes.is_empty() {
@@ -194,25 +210,31 @@ impl Resync {
         self.bytes.extend_from_slice(bytes);
         self.begin(offset);
         self.advance(offset + bytes.len() as u64);
-        let proof = self
-            .candidates
-            .iter()
-            .filter(|c| (c.bits >= PROOF && c.ends >= 2) || (c.bits >= PROOF_WITHOUT_ENDS && c.frames >= 4))
-            .max_by_key(|c| c.bits)
-            .map(Candidate::proof);
-        if proof.is_none() {
-            self.trim();
-        }
-        proof
+        self.proof()
     }
 
     /// Bytes are missing.
-    pub(super) fn gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) {
+    pub(super) fn gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) -> Option<Proof> {
         self.pieces.push(Piece { stamp, offset, len, what: PieceKind::Gap(cause) });
         self.advance(offset + len);
         // A header that is missing, in whole or in part, cannot be followed.
         self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= offset + len);
-        self.trim();
+        self.proof()
+    }
+
+    fn proof(&mut self) -> Option<Proof> {
+        let proof = self
+            .candidates
+            .iter()
+            // After a trim the first frame to be told may be the next one: then it must have begun.
+            .filter(|c| c.start.is_some_and(|start| start <= c.at))
+            .filter(|c| (c.bits >= PROOF && c.ends >= 2) || (c.bits >= PROOF_WITHOUT_ENDS && c.frames >= 4))
+            .max_by_key(|c| c.bits)
+            .and_then(|candidate| candidate.proof(candidate.start));
+        if proof.is_none() {
+            self.trim();
+        }
+        proof
     }
 
     /// The direction is over.
@@ -221,7 +243,7 @@ impl Resync {
             .iter()
             .filter(|candidate| candidate.frame.is_none() && candidate.at == position && candidate.bits >= PROOF_AT_END)
             .max_by_key(|candidate| candidate.bits)
-            .map(Candidate::proof)
+            .and_then(|candidate| candidate.proof(candidate.start_at_end))
     }
 
     /// What was kept, from `start` on, for decoding.
@@ -251,7 +273,8 @@ impl Resync {
             }
         }
         self.candidates.push(Candidate {
-            start: offset,
+            start: None,
+            start_at_end: None,
             at: offset,
             frame: None,
             open: Open::Unknown,
@@ -297,14 +320,25 @@ impl Resync {
                 }
             }
             let ends = self.piece_ends_at(end);
+            let nth = self.pieces.iter().filter(|piece| piece.end() > candidate.at && piece.end() <= end).count();
             let alone = ends && self.pieces.iter().any(|piece| piece.offset == candidate.at && piece.end() == end);
             let hash = fingerprint(&header, &payload[..got]);
             if alone || (header.length > 0 && !candidate.last.contains(&hash)) {
-                candidate.bits += bits + header_bits(&header, self.rules) + if ends { end_bits(&header) } else { 0 };
+                candidate.bits +=
+                    bits + header_bits(&header, self.rules) + if ends { end_bits(&header, nth) } else { 0 };
                 candidate.ends += u32::from(ends);
                 candidate.frames += 1;
             }
             candidate.last = [hash, candidate.last[0]];
+            // A frame whose beginning was let go cannot be decoded any more; the one after it can.
+            let kept = self.pieces.first().is_some_and(|piece| piece.offset <= candidate.at);
+            let from = if kept { candidate.at } else { end };
+            if candidate.bits >= TOLD {
+                candidate.start.get_or_insert(from);
+            }
+            if candidate.bits >= PROOF_AT_END {
+                candidate.start_at_end.get_or_insert(from);
+            }
             candidate.at = end;
             candidate.frame = None;
         }
@@ -337,12 +371,13 @@ impl Resync {
 
     /// Keeps the bounds; lets go of everything when there is no candidate.
     fn trim(&mut self) {
+        let position = self.pieces.last().map_or(0, Piece::end);
         if self.candidates.is_empty() {
             self.bytes.clear();
             self.pieces.clear();
             return;
         }
-        let needed = self.candidates.iter().map(|candidate| candidate.start).min().unwrap_or(0);
+        let needed = self.candidates.iter().map(|c| c.start_at_end.unwrap_or(c.at)).min().unwrap_or(0);
         let full = self.bytes.len() > KEPT_BYTES || self.pieces.len() >= KEPT_PIECES;
         if !full {
             return;
@@ -366,24 +401,27 @@ impl Resync {
                 *at -= cut;
             }
         }
-        let base = self.pieces.first().map_or(u64::MAX, |piece| piece.offset);
+        let base = self.pieces.first().map_or(position, |piece| piece.offset);
         for candidate in &mut self.candidates {
-            if candidate.start < base {
-                // The beginning is gone: decoding would begin with the first frame that is not.
-                candidate.start = match candidate.frame {
-                    Some((_, end)) if candidate.at < base => end,
-                    _ => candidate.at,
-                };
+            // Where the beginning is gone, decoding would begin with the first frame that is not.
+            let next = match candidate.frame {
+                Some((_, end)) if candidate.at < base => end,
+                _ => candidate.at,
+            };
+            for start in [&mut candidate.start, &mut candidate.start_at_end].into_iter().flatten() {
+                if *start < base {
+                    *start = next;
+                }
             }
         }
         // A header that has begun and is gone cannot be followed.
-        self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= base || base == u64::MAX);
+        self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= base);
     }
 }
 
 impl Candidate {
-    fn proof(&self) -> Proof {
-        Proof { start: self.start, bits: (self.bits / 10).min(u32::from(u16::MAX)) as u16 }
+    fn proof(&self, start: Option<u64>) -> Option<Proof> {
+        Some(Proof { start: start?, bits: (self.bits / 10).min(u32::from(u16::MAX)) as u16 })
     }
 }
 
@@ -457,7 +495,7 @@ pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
             None => return Likeness::NO,
         }
         if next.is_empty() {
-            bits += end_bits(&header);
+            bits += end_bits(&header, 1);
         }
         let hash = fingerprint(&header, &payload[..payload.len().min(TEXT_LOOKED_AT)]);
         let alone = !begun && next.is_empty() && header.control();

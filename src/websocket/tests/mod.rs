@@ -1,1 +1,8 @@
-//! The decoder as a whole.
+//! The decoder as a whole: dialogues, every chunking, loss, and what other tools get wrong.
+
+mod corners;
+mod dialogue;
+mod loss;
+mod pickup;
+mod speed;
+mod support;
