@@ -8,12 +8,14 @@
 pub mod community_id;
 pub mod convert;
 pub mod json;
+pub mod lines;
 pub mod model;
 pub mod ndjson;
 pub mod publish;
 pub mod redact;
 pub mod report;
 pub mod schema;
+pub mod stream;
 pub mod terminal;
 mod time;
 

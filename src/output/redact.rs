@@ -74,7 +74,7 @@ pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 }
 
 /// Takes secrets out of everything that is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Redactor {
     key: Option<hmac::Key>,
 }
