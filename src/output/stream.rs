@@ -99,6 +99,8 @@ pub struct Journal {
     /// Ready lines.
     text: Vec<u8>,
     notes: Vec<Note>,
+    /// Connections that are over, by number.
+    closed: Vec<(u32, Closing)>,
     frames: u64,
 }
 
@@ -122,7 +124,6 @@ enum What {
     Seen,
     Opened(Box<Opening>),
     Handshake(Box<Shaken>),
-    Closed(Box<Closing>),
     /// Moved out.
     Taken,
 }
@@ -362,7 +363,8 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
     fn note(&self, journal: &mut Journal, event: &Event<'_>) {
         let Event::Entry { stamp, connection, first, ends, entry, event } = event else { return };
         if journal.notes.capacity() == 0 {
-            *journal = hold(&self.spare).pop().unwrap_or_default();
+            let Journal { text, notes, .. } = hold(&self.spare).pop().unwrap_or_default();
+            (journal.text, journal.notes) = (text, notes);
         }
         journal.key = journal.key.max(stamp.packet);
         let opening = Opening { first: *first, ends: *ends };
@@ -410,10 +412,7 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
         }
         let subjects = Subject::of(0, &record).filter(|_| may_belong);
         let verdicts = subjects.map(|subject| diagnose(subject.record, subject.entry)).collect();
-        // At the end of the capture many are closed at once: then in order of first packet.
-        journal.key = journal.key.max(record.tcp.first.packet);
-        let what = What::Closed(Box::new(Closing { record, verdicts }));
-        journal.notes.push(Note { key: journal.key, number: connection.number, entry: 0, what });
+        journal.closed.push((connection.number, Closing { record, verdicts }));
         None
     }
 
@@ -542,7 +541,8 @@ impl<W: Write> Desk<W> {
         }
     }
 
-    /// Takes notes of all journals in order of packets.
+    /// Takes notes of all journals in order of packets, then the connections that are over, in order of last packet.
+    /// Whatever explains them is known by then.
     fn merge(&mut self, options: &Options<'_>, journals: &mut [Journal], numbering: &Numbering) {
         self.frames += journals.iter().map(|journal| journal.frames).sum::<u64>();
         let mut heap: BinaryHeap<Reverse<(u64, usize)>> = journals
@@ -565,12 +565,11 @@ impl<W: Write> Desk<W> {
                         start = end as usize;
                         self.line(local, note.entry, line, usize::from(head));
                     }
-                    What::Seen => self.seen(local, note.entry),
+                    What::Seen => self.passes(local, note.entry),
                     What::Opened(opening) => {
                         self.opened(options, local, note.entry, &opening, numbering);
                     }
                     What::Handshake(shaken) => self.handshake(options, local, note.entry, *shaken, numbering),
-                    What::Closed(closing) => self.closed(options, local, *closing, numbering),
                     What::Taken => {}
                 }
                 index += 1;
@@ -585,9 +584,16 @@ impl<W: Write> Desk<W> {
             }
             at[shard] = (index, start);
         }
+        let mut closed: Vec<(Local, Closing)> = Vec::new();
+        for (shard, journal) in journals.iter_mut().enumerate() {
+            let of_shard = journal.closed.drain(..);
+            closed.extend(of_shard.map(|(number, closing)| (Local { shard: shard as u16, number }, closing)));
+        }
+        closed.sort_by_key(|(local, closing)| (closing.record.tcp.last.packet, numbering.tcp_stream(*local)));
+        closed.into_iter().for_each(|(local, closing)| self.closed(options, local, closing, numbering));
     }
 
-    fn seen(&mut self, local: Local, entry: u32) {
+    fn passes(&mut self, local: Local, entry: u32) {
         let running = self.running.get_mut(&local);
         if let Some(Some(entry)) = running.and_then(|running| running.entries.get_mut(entry as usize))
             && !entry.running
