@@ -9,6 +9,7 @@ mod explain;
 mod feed;
 mod follow;
 mod interfaces;
+#[cfg(feature = "live")]
 mod live;
 mod progress;
 pub mod rules;

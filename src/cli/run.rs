@@ -33,7 +33,16 @@ const DEFAULT_WIDTH: usize = 100;
 pub fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
     match &analysis.input {
         Input::Files(files) => offline(analysis, files),
-        Input::Interface(live) => super::live::run(analysis, live),
+        #[cfg(feature = "live")]
+        Input::Interface(live) => super::live::capture(analysis, live),
+        #[cfg(not(feature = "live"))]
+        Input::Interface(live) => {
+            let interface = crate::output::terminal::escape(&live.interface);
+            Err(Failure::run(format!(
+                "-i {interface}: this wsscan was built without live capture (feature \"live\"); capture with: \
+                 sudo tcpdump -U -i {interface} -w - | wsscan -r -"
+            )))
+        }
     }
 }
 
