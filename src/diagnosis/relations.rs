@@ -120,6 +120,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// As if a WebSocket had been seen, but nowhere near: what belongs in a report even then surely belongs.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self { any: true, ..Self::default() }
+    }
+
     /// Takes note of a WebSocket or attempt and how it ended.
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
         let case = subject.case();

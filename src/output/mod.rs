@@ -8,6 +8,7 @@
 pub mod community_id;
 pub mod convert;
 pub mod json;
+pub mod lines;
 pub mod model;
 pub mod ndjson;
 mod parallel;
@@ -15,6 +16,7 @@ pub mod publish;
 pub mod redact;
 pub mod report;
 pub mod schema;
+pub mod stream;
 pub mod terminal;
 mod time;
 
