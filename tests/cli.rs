@@ -152,10 +152,11 @@ fn a_file_cut_anywhere_is_analysed_as_far_as_it_goes() {
     }
     let wrong: Vec<String> = in_parallel(&jobs, |(file, cut)| {
         let run = wsscan(&[OsString::from("-r"), file.into(), "--json".into()]);
+        let first_block = if file.extension().is_some_and(|e| e == "zst" || e == "lz4") { 1000 } else { 400 };
         let fine = match run.code {
             Some(0) => run.document().is_ok(),
-            // So little is left that it cannot be recognised.
-            Some(2) => *cut < 400 && run.stdout.is_empty(),
+            // So little is left that it cannot be recognised, or not even the first compressed block is whole.
+            Some(2) => *cut < first_block && run.stdout.is_empty(),
             _ => false,
         };
         (!fine || run.hung || run.stderr.contains("panicked"))
@@ -486,14 +487,17 @@ fn follow_tells_the_messages_of_one_connection_in_order() {
 
 #[test]
 fn every_output_obeys_the_published_schema() {
-    let run = run(&["schema"]);
-    assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let schema = run.document().expect("the schema is JSON");
-    let document_schema = schema.get("document").unwrap_or(&schema);
-    let event_schema = schema.get("event");
-    let documents = jsonschema::validator_for(document_schema).expect("a valid JSON Schema");
-    let events = event_schema.map(|s| jsonschema::validator_for(s).expect("a valid JSON Schema"));
-    assert!(!documents.is_valid(&serde_json::json!({})), "a schema that accepts everything says nothing");
+    let schema = |form: &str| {
+        let run = run(&["schema", form]);
+        assert_eq!(run.code, Some(0), "{form}: {}", run.stderr);
+        jsonschema::validator_for(&run.document().expect("the schema is JSON")).expect("a valid JSON Schema")
+    };
+    let (documents, events) = (schema("document"), schema("event"));
+    let nothing = serde_json::json!({});
+    assert!(
+        !documents.is_valid(&nothing) && !events.is_valid(&nothing),
+        "a schema that accepts everything says nothing"
+    );
     let cases = captures::all();
     let wrong: Vec<String> = in_parallel(&cases, |case| {
         let mut list = Vec::new();
@@ -503,27 +507,24 @@ fn every_output_obeys_the_published_schema() {
         }
         let json = wsscan(&[&arguments[..], &["--json".into()]].concat());
         match json.document() {
-            Ok(document) => list.extend(
-                documents.iter_errors(&document).map(|e| format!("{}: {e} at {}", case.name, e.instance_path())),
-            ),
+            Ok(document) => {
+                list.extend(
+                    documents.iter_errors(&document).map(|e| format!("{}: {e} at {}", case.name, e.instance_path())),
+                );
+            }
             Err(error) => list.push(format!("{}: {error}", case.name)),
         }
-        if let Some(events) = &events {
-            let everything =
-                ["--ndjson", "--events", "connection,handshake,message,frame,finding,stats", "--show-payload"];
-            let ndjson = wsscan(&[&arguments[..], &everything.map(OsString::from)].concat());
-            match ndjson.lines() {
-                Ok(lines) => {
-                    for line in &lines {
-                        list.extend(
-                            events
-                                .iter_errors(line)
-                                .map(|e| format!("{}: {e} at {} in {line}", case.name, e.instance_path())),
-                        );
-                    }
+        let everything = ["--ndjson", "--events", "connection,handshake,message,frame,finding,stats", "--show-payload"];
+        let ndjson = wsscan(&[&arguments[..], &everything.map(OsString::from)].concat());
+        match ndjson.lines() {
+            Ok(lines) if lines.is_empty() => list.push(format!("{}: --ndjson says nothing", case.name)),
+            Ok(lines) => {
+                for line in &lines {
+                    let errors = events.iter_errors(line);
+                    list.extend(errors.map(|e| format!("{}: {e} at {} in {line}", case.name, e.instance_path())));
                 }
-                Err(error) => list.push(format!("{}: {error}", case.name)),
             }
+            Err(error) => list.push(format!("{}: {error}", case.name)),
         }
         list
     })
@@ -531,7 +532,6 @@ fn every_output_obeys_the_published_schema() {
     .flatten()
     .collect();
     assert!(wrong.is_empty(), "{} violations:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(events.is_some(), "wsscan schema publishes no schema of NDJSON events");
 }
 
 #[test]

@@ -370,7 +370,7 @@ def only_client():
     return Capture("Only the packets of the client were captured. Its frames are masked and complete; the answer 101 was never seen, and that is "
                    "the capture's doing, not the server's.", packets,
                    connections={"0": {"outcome": ["closed_clean", "unknown", "closed_abnormal", "open"], "client_code": None, "server_code": [1000, None],
-                                      "close": {"client_code": 1000}, "frames": [{**f, "optional": True} for f in frames_of(packets)]}},
+                                      "close": {"client_code": [1000, "absent"]}, "frames": [{**f, "optional": True} for f in frames_of(packets)]}},
                    root_cause_any=None, must_find=["WSI003"],
                    must_not_find=["WSC602", "WSC604", "WSD*", "WSF*", "WSH327", "WSH328", "WSK*", "WSN001", "WSN003", "WSN004", "WSN005", "WSN007", "WSN008", "WSN012", "WSP*", "WST*", "WSR*"],
                    truth=["One text frame and Close 1000 each way; the server's are not in the file."])
@@ -380,7 +380,8 @@ def only_client():
 
 def deflated(parameters, client_takeover, server_takeover):
     c, client, server = conversation().open(), Peer(CLIENT), Peer(SERVER)
-    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover; client_max_window_bits"
+    # A server that accepts an offer of server_no_context_takeover must repeat it (RFC 7692 section 7.1.1.1).
+    offer = f"Sec-WebSocket-Extensions: permessage-deflate; {parameters}; client_max_window_bits"
     c.upgrade(request(extra=[offer]), switching(extra=["Sec-WebSocket-Extensions: permessage-deflate; " + parameters]))
     up, down, messages = Deflater(client_takeover), Deflater(server_takeover), []
     for n in range(3):
@@ -987,13 +988,13 @@ def truncated_file():
 @recipe("gen-control-characters")
 def control_characters():
     c, client, server = conversation().open(), Peer(CLIENT), Peer(SERVER)
-    c.upgrade(request(path="/feed?x=\x1b[31mred", extra=["User-Agent: \x1b]0;owned\x07 \xc2\x9b2J"]))
+    c.upgrade(request(path="/feed?x=\x9b31mred", extra=["User-Agent: \x9b2J \u202eover"]))
     c.send(server.text("\x1b[2Jcleared\x07\r\x08"))
     c.send(server.close(4001, "\x1b[1mbold\x1b[0m\x07 \u202eover".encode()))
     c.send(client.close(4001))
     c.fin()
-    return Capture("Escape sequences, a bell and a right-to-left override in the path, in a header, in a message and in the reason of the Close: none may reach the "
-                   "terminal as they are.", c.packets,
+    return Capture("Control characters of C1 (CSI is U+009B) and a right-to-left override in the path and in a header, escape sequences and a bell in a message and in "
+                   "the reason of the Close: none may reach the terminal as they are.", c.packets,
                    connections={"0": ends(4001)}, root_cause_any=None, must_find=[], must_not_find=["WSC603", "WSC604", "WSD*", "WSF*", "WSI*", "WSK*", "WSN*", "WST*"],
                    truth=["Close 4001 by the server; the peer chose these bytes."])
 

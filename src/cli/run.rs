@@ -162,7 +162,7 @@ pub fn finish(analysis: &Analysis, source: &dyn Source, key: [u8; 32]) -> Result
     let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
     if let Some(form) = form(analysis.format, terminal) {
         let redactor = redactor(analysis.show_secrets, key);
-        publish(source, &redactor, form, &mut out).map_err(Failure::output)?;
+        publish(source, &redactor, form, analysis.threads.get(), &mut out).map_err(Failure::output)?;
     }
     out.flush().map_err(Failure::output)?;
     Ok(if analysis.fails(&source.summary().findings) { Exit::Findings } else { Exit::Done })

@@ -15,7 +15,9 @@ use super::finding::{Confidence, Finding, Severity};
 use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
 use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
-use crate::http::{Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version};
+use crate::http::{
+    Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version,
+};
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
 use crate::websocket;

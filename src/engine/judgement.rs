@@ -1,6 +1,7 @@
 //! From finished connections to a judged report: who belongs in it, what is believed about each, and what
 //! they say together. Verdicts are formed on all cores; the result is the same for any number of them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -27,6 +28,8 @@ pub struct Judgement<'a> {
     pub shared: Vec<Shared>,
     /// Findings about no subject in particular.
     pub aside: Vec<Finding>,
+    /// Which shared finding explains a subject best.
+    explained: BTreeMap<usize, usize>,
 }
 
 impl<'a> Judgement<'a> {
@@ -42,7 +45,13 @@ impl<'a> Judgement<'a> {
             candidates.into_iter().zip(verdicts).filter(|(subject, _)| belongs(subject, &surroundings, chosen)).unzip();
         let (relations, shared) = relate(&subjects, &verdicts);
         let aside = connections.iter().flat_map(|known| diagnose_plain(&known.record)).collect();
-        let mut judgement = Self { subjects, verdicts, relations, shared, aside };
+        let mut explained = BTreeMap::new();
+        for (index, subject) in
+            shared.iter().enumerate().flat_map(|(index, s)| s.explains.iter().map(move |e| (index, *e)))
+        {
+            explained.entry(subject).or_insert(index);
+        }
+        let mut judgement = Self { subjects, verdicts, relations, shared, aside, explained };
         judgement.drop_what_is_better_explained();
         judgement
     }
@@ -62,10 +71,10 @@ impl<'a> Judgement<'a> {
     /// The finding that explains the outcome of a subject best.
     #[must_use]
     pub fn root_cause(&self, subject: usize) -> Option<&Finding> {
-        let shared = self.shared.iter().find(|shared| shared.explains.contains(&subject));
         let verdict = &self.verdicts[subject];
-        shared
-            .map(|shared| &shared.finding)
+        self.explained
+            .get(&subject)
+            .map(|shared| &self.shared[*shared].finding)
             .or_else(|| verdict.root_cause.and_then(|cause| verdict.findings.get(cause)))
     }
 }

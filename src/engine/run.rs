@@ -100,9 +100,12 @@ struct Chunk {
     keys: Arc<Keys>,
 }
 
+/// What one shard made of one chunk: its journal, and the first packets of the connections that began.
+type Share<J> = Option<(J, Vec<u64>)>;
+
 struct Published<J> {
     chunk: Arc<Chunk>,
-    results: Vec<Option<(J, Vec<u64>)>>,
+    shares: Vec<Share<J>>,
     remaining: usize,
 }
 
@@ -127,16 +130,22 @@ struct Ledger<J> {
     merging: bool,
     /// Next chunk of each shard, and whether a worker is on it.
     shards: Vec<(u64, bool)>,
+    /// Workers with nothing to do.
+    asleep: usize,
     spare: Vec<(Batch, Routed)>,
     analysis: Analysis,
 }
 
 enum Job<J> {
-    Read(u64, Batch, Routed),
-    Shard(usize, Arc<Chunk>),
-    Merge(Vec<Option<(J, Vec<u64>)>>, Arc<Chunk>),
+    Read(u64, Box<(Batch, Routed)>),
+    Shards(ShardSet, Arc<Chunk>),
+    Merge(Vec<Share<J>>, Arc<Chunk>),
     Done,
 }
+
+/// Shards by number, one bit each.
+type ShardSet = u32;
+const _: () = assert!(SHARDS <= ShardSet::BITS as usize);
 
 struct Workshop<'w, 'o, F, O: Observer> {
     feed: &'w F,
@@ -149,6 +158,8 @@ struct Workshop<'w, 'o, F, O: Observer> {
     shards: Vec<Mutex<Shard>>,
     numbering: Mutex<Numbering>,
     under_way: u64,
+    /// Shards that one worker takes at a time.
+    at_once: usize,
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -173,6 +184,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
             merge: 0,
             merging: false,
             shards: vec![(0, false); SHARDS],
+            asleep: 0,
             spare: Vec::new(),
             analysis: Analysis::default(),
         }),
@@ -182,6 +194,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
         shards: (0..SHARDS).map(|index| Mutex::new(Shard::new(index as u16))).collect(),
         numbering: Mutex::new(Numbering::new(SHARDS)),
         under_way: 8 + 4 * threads as u64,
+        at_once: SHARDS.div_ceil(threads),
     };
     if threads == 1 {
         workshop.work();
@@ -200,9 +213,9 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let mut wanted = self.options.wanted.map(|make| make());
         loop {
             match self.next_job() {
-                Job::Read(index, batch, routed) => self.read(index, batch, routed, wanted.as_deref_mut()),
-                Job::Shard(shard, chunk) => self.shard(shard, &chunk),
-                Job::Merge(results, chunk) => self.merge(results, chunk),
+                Job::Read(index, buffers) => self.read(index, buffers, wanted.as_deref_mut()),
+                Job::Shards(shards, chunk) => self.shards(shards, &chunk),
+                Job::Merge(shares, chunk) => self.merge(shares, chunk),
                 Job::Done => return,
             }
         }
@@ -213,37 +226,50 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         loop {
             if !ledger.merging && ledger.published.front().is_some_and(|front| front.remaining == 0) {
                 ledger.merging = true;
-                if let Some(Published { chunk, results, .. }) = ledger.published.pop_front() {
+                if let Some(Published { chunk, shares, .. }) = ledger.published.pop_front() {
                     ledger.merge += 1;
-                    return Job::Merge(results, chunk);
+                    return Job::Merge(shares, chunk);
                 }
             }
             let (merge, publish) = (ledger.merge, ledger.publish);
-            let ready = (0..SHARDS)
-                .filter(|shard| !ledger.shards[*shard].1 && ledger.shards[*shard].0 < publish)
-                .min_by_key(|shard| ledger.shards[*shard].0);
-            if let Some(shard) = ready {
-                let at = (ledger.shards[shard].0 - merge) as usize;
-                ledger.shards[shard].1 = true;
-                return Job::Shard(shard, Arc::clone(&ledger.published[at].chunk));
+            let ready =
+                ledger.shards.iter().filter(|(next, busy)| !busy && *next < publish).map(|(next, _)| *next).min();
+            if let Some(oldest) = ready {
+                let mut set: ShardSet = 0;
+                for (shard, (next, busy)) in ledger.shards.iter_mut().enumerate() {
+                    if !*busy && *next == oldest && (set.count_ones() as usize) < self.at_once {
+                        *busy = true;
+                        set |= 1 << shard;
+                    }
+                }
+                return Job::Shards(set, Arc::clone(&ledger.published[(oldest - merge) as usize].chunk));
             }
             let open = ledger.end.is_none_or(|end| ledger.claim < end);
             if open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial()) {
                 let index = ledger.claim;
                 ledger.claim += 1;
                 ledger.readers += 1;
-                let (batch, routed) = ledger.spare.pop().unwrap_or_default();
-                return Job::Read(index, batch, routed);
+                return Job::Read(index, Box::new(ledger.spare.pop().unwrap_or_default()));
             }
             if ledger.end.is_some_and(|end| ledger.merge >= end) && !ledger.merging {
                 self.changed.notify_all();
                 return Job::Done;
             }
+            ledger.asleep += 1;
             ledger = self.changed.wait(ledger).unwrap_or_else(PoisonError::into_inner);
+            ledger.asleep -= 1;
         }
     }
 
-    fn read(&self, index: u64, mut batch: Batch, mut routed: Routed, wanted: Option<&mut Wanted>) {
+    /// Wakes the others when there is something for them.
+    fn wake(&self, ledger: &Ledger<O::Journal>) {
+        if ledger.asleep > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    fn read(&self, index: u64, buffers: Box<(Batch, Routed)>, wanted: Option<&mut Wanted>) {
+        let (mut batch, mut routed) = *buffers;
         batch.packets.clear();
         let fetched = self.feed.fetch(index, &mut batch);
         let mut turn = hold(&self.turn);
@@ -287,41 +313,48 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         } else {
             ledger.spare.push((batch, routed));
         }
-        self.changed.notify_all();
+        self.wake(&ledger);
     }
 
-    fn shard(&self, index: usize, chunk: &Chunk) {
-        let mut journal = O::Journal::default();
-        let mut began = Vec::new();
-        if !chunk.routed.is_empty(index) {
-            let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
-            let mut shard = hold(&self.shards[index]);
-            shard.chunk(&chunk.batch, &chunk.routed, &context, self.observer, &mut journal);
-            began = shard.take_began();
-        }
+    fn shards(&self, set: ShardSet, chunk: &Chunk) {
+        let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
+        let members = || (0..SHARDS).filter(|shard| set & (1 << shard) != 0);
+        let shares: Vec<Share<O::Journal>> = members()
+            .map(|index| {
+                if chunk.routed.is_empty(index) {
+                    return None;
+                }
+                let mut journal = O::Journal::default();
+                let mut shard = hold(&self.shards[index]);
+                shard.chunk(&chunk.batch, &chunk.routed, &context, self.observer, &mut journal);
+                Some((journal, shard.take_began()))
+            })
+            .collect();
         let mut ledger = hold(&self.ledger);
-        ledger.shards[index] = (chunk.index + 1, false);
         let at = (chunk.index - ledger.merge) as usize;
-        let published = &mut ledger.published[at];
-        published.results[index] = Some((journal, began));
-        published.remaining -= 1;
-        self.changed.notify_all();
+        for (index, share) in members().zip(shares) {
+            ledger.shards[index] = (chunk.index + 1, false);
+            let published = &mut ledger.published[at];
+            published.shares[index] = share;
+            published.remaining -= 1;
+        }
+        self.wake(&ledger);
     }
 
-    fn merge(&self, results: Vec<Option<(O::Journal, Vec<u64>)>>, chunk: Arc<Chunk>) {
-        self.number_and_merge(results);
+    fn merge(&self, shares: Vec<Share<O::Journal>>, chunk: Arc<Chunk>) {
+        self.number_and_merge(shares);
         let spare = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
         let mut ledger = hold(&self.ledger);
         ledger.spare.extend(spare);
         ledger.merging = false;
-        self.changed.notify_all();
+        self.wake(&ledger);
     }
 
-    fn number_and_merge(&self, results: Vec<Option<(O::Journal, Vec<u64>)>>) {
+    fn number_and_merge(&self, shares: Vec<Share<O::Journal>>) {
         let mut began = Vec::new();
-        let mut journals = Vec::with_capacity(results.len());
-        for (shard, result) in results.into_iter().enumerate() {
-            let (journal, first_packets) = result.unwrap_or_default();
+        let mut journals = Vec::with_capacity(shares.len());
+        for (shard, share) in shares.into_iter().enumerate() {
+            let (journal, first_packets) = share.unwrap_or_default();
             began.extend(first_packets.into_iter().map(|packet| (packet, shard as u16)));
             journals.push(journal);
         }
@@ -335,7 +368,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let keys = Arc::clone(&hold(&self.turn).keys);
         let interest = self.observer.interest();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<(O::Journal, Vec<u64>)>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
+        let shares: Vec<Mutex<Share<O::Journal>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
         let close = || {
             loop {
                 let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -345,7 +378,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 let mut journal = O::Journal::default();
                 let context = Context { keys: &keys, interest };
                 hold(&self.shards[index]).finish(&context, self.observer, &mut journal);
-                *hold(&results[index]) = Some((journal, Vec::new()));
+                *hold(&shares[index]) = Some((journal, Vec::new()));
             }
         };
         if threads == 1 {
@@ -357,8 +390,8 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 }
             });
         }
-        let results = results.into_iter().map(|result| result.into_inner().unwrap_or_default()).collect();
-        self.number_and_merge(results);
+        let shares = shares.into_iter().map(|share| share.into_inner().unwrap_or_default()).collect();
+        self.number_and_merge(shares);
         let numbering = self.numbering.into_inner().unwrap_or_else(PoisonError::into_inner);
         let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut analysis = ledger.analysis;
@@ -393,7 +426,7 @@ impl<J> Ledger<J> {
             self.analysis.add(&chunk.routed.counts());
             self.published.push_back(Published {
                 chunk: Arc::new(chunk),
-                results: (0..SHARDS).map(|_| None).collect(),
+                shares: (0..SHARDS).map(|_| None).collect(),
                 remaining: SHARDS,
             });
             self.publish += 1;

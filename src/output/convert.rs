@@ -1,5 +1,7 @@
 //! From records and verdicts to the output model. The only place that knows both.
 
+use std::collections::BTreeMap;
+
 use super::community_id::community_id;
 use super::model;
 use super::time::{Millis, Seconds, Time};
@@ -331,6 +333,8 @@ pub struct Judged<'j> {
     findings: Vec<Place>,
     /// First finding of each subject in `findings`.
     first: Vec<usize>,
+    /// Positions in `findings` of what is shared, by subject.
+    shared: BTreeMap<usize, Vec<u64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -354,9 +358,17 @@ impl<'j> Judged<'j> {
         }
         let shared = judgement.shared.iter().enumerate().filter(|(_, shared)| is_wanted(&shared.finding));
         findings.extend(shared.map(|(index, _)| Place::Shared(index)));
+        let mut of_subject: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for (position, place) in findings.iter().enumerate() {
+            if let Place::Shared(index) = place {
+                for subject in &judgement.shared[*index].subjects {
+                    of_subject.entry(*subject).or_default().push(position as u64);
+                }
+            }
+        }
         let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
         findings.extend(aside.map(|(index, _)| Place::Aside(index)));
-        Self { capture, judgement, findings, first }
+        Self { capture, judgement, findings, first, shared: of_subject }
     }
 
     fn at(&self, place: Place) -> (&Finding, Vec<u64>) {
@@ -370,7 +382,7 @@ impl<'j> Judged<'j> {
         }
     }
 
-    fn connection(&self, index: usize) -> model::Connection {
+    fn object(&self, index: usize) -> model::Connection {
         let verdict = &self.judgement.verdicts[index];
         let mut connection =
             connection(index as u64 + 1, &self.judgement.subjects[index], verdict.outcome, &verdict.view);
@@ -380,22 +392,12 @@ impl<'j> Judged<'j> {
             .take_while(|(_, place)| matches!(place, Place::Own(subject, _) if *subject == index))
             .map(|(offset, _)| (self.first[index] + offset) as u64)
             .collect();
-        for (position, place) in self.findings.iter().enumerate().skip(self.own_findings()) {
-            if let Place::Shared(shared) = place
-                && self.judgement.shared[*shared].subjects.contains(&index)
-            {
-                connection.findings.push(position as u64);
-            }
-        }
+        connection.findings.extend(self.shared.get(&index).into_iter().flatten());
         connection.root_cause = self
             .judgement
             .root_cause(index)
             .map(|cause| model::RootCause { rule: cause.rule.id.to_owned(), confidence: confidence(cause.confidence) });
         connection
-    }
-
-    fn own_findings(&self) -> usize {
-        self.findings.partition_point(|place| matches!(place, Place::Own(..)))
     }
 }
 
@@ -419,8 +421,12 @@ impl super::publish::Source for Judged<'_> {
         summary
     }
 
-    fn connections(&self) -> Box<dyn Iterator<Item = model::Connection> + '_> {
-        Box::new((0..self.judgement.subjects.len()).map(|index| self.connection(index)))
+    fn connections(&self) -> usize {
+        self.judgement.subjects.len()
+    }
+
+    fn connection(&self, index: usize) -> model::Connection {
+        self.object(index)
     }
 
     fn relations(&self) -> Box<dyn Iterator<Item = model::Relation> + '_> {
@@ -439,10 +445,12 @@ impl super::publish::Source for Judged<'_> {
         }))
     }
 
-    fn findings(&self) -> Box<dyn Iterator<Item = model::Finding> + '_> {
-        Box::new(self.findings.iter().map(|place| {
-            let (one, connections) = self.at(*place);
-            finding(one, connections)
-        }))
+    fn findings(&self) -> usize {
+        self.findings.len()
+    }
+
+    fn finding(&self, index: usize) -> model::Finding {
+        let (one, connections) = self.at(self.findings[index]);
+        finding(one, connections)
     }
 }

@@ -64,6 +64,10 @@ impl Formatter for &mut SafeFormatter {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly everything is plain ASCII; serde_json has taken out the control characters already.
+        if fragment.bytes().all(|byte| byte < 0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(is_hostile) {
             let (before, from) = rest.split_at(at);
@@ -88,6 +92,20 @@ pub fn write_value<W: Write, T: Serialize + ?Sized>(writer: W, layout: Layout, v
     let mut formatter = SafeFormatter::new(layout);
     value.serialize(&mut Serializer::with_formatter(writer, &mut formatter))?;
     Ok(())
+}
+
+/// Values in compact form, separated by commas.
+pub(super) fn compact_list<T: Serialize>(values: impl Iterator<Item = T>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 << 16);
+    for value in values {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        // A vector takes every byte, and the model holds nothing that has no JSON form.
+        let written = write_value(&mut out, Layout::Compact, &value);
+        debug_assert!(written.is_ok());
+    }
+    out
 }
 
 /// Writes a whole document and a line end.
@@ -150,6 +168,22 @@ impl<W: Write> JsonWriter<W> {
     /// When the writer fails.
     pub fn connection(&mut self, connection: &Connection) -> io::Result<()> {
         self.element(List::Connections, connection)
+    }
+
+    /// Writes the next connections, already written by [`compact_list`].
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn compact_connections(&mut self, list: &[u8]) -> io::Result<()> {
+        self.elements(List::Connections, list)
+    }
+
+    /// Writes the next findings, already written by [`compact_list`].
+    ///
+    /// # Errors
+    /// When the writer fails.
+    pub fn compact_findings(&mut self, list: &[u8]) -> io::Result<()> {
+        self.elements(List::Findings, list)
     }
 
     /// Writes the next relation; all come before the first finding.
@@ -215,11 +249,27 @@ impl<W: Write> JsonWriter<W> {
         Ok(())
     }
 
-    fn element<T: Serialize>(&mut self, list: List, value: &T) -> io::Result<()> {
+    fn turn_to(&mut self, list: List) -> io::Result<()> {
         self.advance(list)?;
         if self.list != list {
             return Err(io::Error::other("connections come before relations, relations before findings"));
         }
+        Ok(())
+    }
+
+    fn elements(&mut self, list: List, written: &[u8]) -> io::Result<()> {
+        self.turn_to(list)?;
+        if written.is_empty() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.first, false) {
+            self.writer.write_all(b",")?;
+        }
+        self.writer.write_all(written)
+    }
+
+    fn element<T: Serialize>(&mut self, list: List, value: &T) -> io::Result<()> {
+        self.turn_to(list)?;
         let mut formatter = &mut self.formatter;
         formatter.begin_array_value(&mut self.writer, self.first)?;
         self.first = false;

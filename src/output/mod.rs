@@ -10,6 +10,7 @@ pub mod convert;
 pub mod json;
 pub mod model;
 pub mod ndjson;
+mod parallel;
 pub mod publish;
 pub mod redact;
 pub mod report;

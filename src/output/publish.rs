@@ -2,25 +2,31 @@
 //! every piece passes the redactor here.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
-use super::json::{JsonWriter, Layout};
+use super::json::{JsonWriter, Layout, compact_list};
 use super::model::{Capture, Connection, Document, Finding, Relation, Summary};
 use super::ndjson::{Event, FRAME_HEAD_LEN, write_event};
+use super::parallel::in_order;
 use super::redact::Redactor;
 use super::report::{Options, Report};
 
 /// A finished analysis. Pieces are made when they are asked for, so that not all of them need to be in memory.
-pub trait Source {
+pub trait Source: Sync {
     /// What was read.
     fn capture(&self) -> Capture;
     /// The whole in numbers.
     fn summary(&self) -> Summary;
-    /// The connections by id.
-    fn connections(&self) -> Box<dyn Iterator<Item = Connection> + '_>;
+    /// How many connections there are.
+    fn connections(&self) -> usize;
+    /// One of them, counted from 0 in order of id.
+    fn connection(&self, index: usize) -> Connection;
     /// How they belong together.
     fn relations(&self) -> Box<dyn Iterator<Item = Relation> + '_>;
-    /// The findings, by index.
-    fn findings(&self) -> Box<dyn Iterator<Item = Finding> + '_>;
+    /// How many findings there are.
+    fn findings(&self) -> usize;
+    /// One of them.
+    fn finding(&self, index: usize) -> Finding;
 }
 
 impl Source for Document {
@@ -30,14 +36,20 @@ impl Source for Document {
     fn summary(&self) -> Summary {
         self.summary.clone()
     }
-    fn connections(&self) -> Box<dyn Iterator<Item = Connection> + '_> {
-        Box::new(self.connections.iter().cloned())
+    fn connections(&self) -> usize {
+        self.connections.len()
+    }
+    fn connection(&self, index: usize) -> Connection {
+        self.connections[index].clone()
     }
     fn relations(&self) -> Box<dyn Iterator<Item = Relation> + '_> {
         Box::new(self.relations.iter().cloned())
     }
-    fn findings(&self) -> Box<dyn Iterator<Item = Finding> + '_> {
-        Box::new(self.findings.iter().cloned())
+    fn findings(&self) -> usize {
+        self.findings.len()
+    }
+    fn finding(&self, index: usize) -> Finding {
+        self.findings[index].clone()
     }
 }
 
@@ -50,16 +62,27 @@ pub enum Form {
     Json(Layout),
 }
 
-/// Writes the whole analysis.
+/// Writes the whole analysis. A compact document is made on `threads` threads; the bytes are the same for any
+/// number of them.
 ///
 /// # Errors
 /// When `out` fails.
-pub fn publish(source: &dyn Source, redactor: &Redactor, form: Form, out: &mut dyn Write) -> io::Result<()> {
-    let connections = || {
-        source.connections().map(|mut connection| {
-            redactor.connection(&mut connection);
-            connection
-        })
+pub fn publish(
+    source: &dyn Source,
+    redactor: &Redactor,
+    form: Form,
+    threads: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let connection = |index: usize| {
+        let mut connection = source.connection(index);
+        redactor.connection(&mut connection);
+        connection
+    };
+    let finding = |index: usize| {
+        let mut finding = source.finding(index);
+        redactor.finding(&mut finding);
+        finding
     };
     let relations = || {
         source.relations().map(|mut relation| {
@@ -67,30 +90,30 @@ pub fn publish(source: &dyn Source, redactor: &Redactor, form: Form, out: &mut d
             relation
         })
     };
-    let findings = || {
-        source.findings().map(|mut finding| {
-            redactor.finding(&mut finding);
-            finding
-        })
-    };
     match form {
         Form::Json(layout) => {
             let mut writer = JsonWriter::begin(out, layout, &source.capture(), &source.summary())?;
-            for connection in connections() {
-                writer.connection(&connection)?;
+            if layout == Layout::Compact {
+                let make = |range: Range<usize>| compact_list(range.map(connection));
+                in_order(threads, source.connections(), make, |list| writer.compact_connections(&list))?;
+            } else {
+                (0..source.connections()).try_for_each(|index| writer.connection(&connection(index)))?;
             }
             for relation in relations() {
                 writer.relation(&relation)?;
             }
-            for finding in findings() {
-                writer.finding(&finding)?;
+            if layout == Layout::Compact {
+                let make = |range: Range<usize>| compact_list(range.map(finding));
+                in_order(threads, source.findings(), make, |list| writer.compact_findings(&list))?;
+            } else {
+                (0..source.findings()).try_for_each(|index| writer.finding(&finding(index)))?;
             }
             writer.end().map(drop)
         }
         Form::Report(options) => {
             let mut report = Report::new(options);
-            findings().for_each(|finding| report.finding(&finding));
-            connections().for_each(|connection| report.connection(&connection));
+            (0..source.findings()).for_each(|index| report.finding(&finding(index)));
+            (0..source.connections()).for_each(|index| report.connection(&connection(index)));
             relations().for_each(|relation| report.relation(&relation));
             report.write(out, &source.capture(), &source.summary())?;
             out.flush()
@@ -201,7 +224,7 @@ mod tests {
             .iter()
             .map(|form| {
                 let mut out = Vec::new();
-                publish(&document, &redactor, *form, &mut out).unwrap();
+                publish(&document, &redactor, *form, 2, &mut out).unwrap();
                 String::from_utf8(out).unwrap()
             })
             .collect();
@@ -269,7 +292,7 @@ mod tests {
     #[test]
     fn secrets_are_shown_on_request() {
         let mut out = Vec::new();
-        publish(&sample::document(), &Redactor::off(), Form::Json(Layout::Compact), &mut out).unwrap();
+        publish(&sample::document(), &Redactor::off(), Form::Json(Layout::Compact), 2, &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("rocketskates:r0cketsk8ts"));
     }
 }
