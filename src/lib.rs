@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  capture ──► packet ──► tcp ──► connection: the stack of one connection's layers
-//!  files,      link, IP,  order,    [tls] ──► http ──► websocket
+//!  files,      link, IP,  order,    [tls] ──► http, http2 ──► websocket
 //!  stdin,      tunnels,   gaps,       every layer is fed stream events: Data, Gap, End
 //!  live        fragments  ends        │
 //!                                     ▼ facts, each with its packet
@@ -25,7 +25,7 @@
 //! | [`tcp`] | one connection's segments: order, gaps, ends, who acted first |
 //! | [`tls`] | records, handshakes, certificates, alerts; decryption with keys that were given |
 //! | [`http`] | HTTP/1.x up to the moment it becomes something else |
-//! | [`http2`] | HTTP/2 as far as WebSockets need it (RFC 8441); no connection is led there yet |
+//! | [`http2`] | HTTP/2 as far as WebSockets need it: extended CONNECT (RFC 8441) |
 //! | [`websocket`] | frames, messages, compression, the closing handshake, keepalive |
 //! | [`connection`] | the stack of layers of one connection, and the record of what they found |
 //! | [`diagnosis`] | rules over records: verdicts and findings; the catalogue of causes |
