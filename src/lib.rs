@@ -19,7 +19,7 @@
 //!
 //! | room | what happens there |
 //! |---|---|
-//! | [`capture`] | reads files, standard input and interfaces; the only input there is |
+//! | [`capture`] | files, standard input and interfaces; the only room that reads captures |
 //! | [`packet`] | one packet: link, IP, tunnels, fragments, to a TCP segment |
 //! | [`stream`] | the contract between layers: [`Stamp`](stream::Stamp), [`Direction`](stream::Direction), [`StreamEvent`](stream::StreamEvent) |
 //! | [`tcp`] | one connection's segments: order, gaps, ends, who acted first |
