@@ -349,7 +349,7 @@ fn evidence(evidence: &finding::Evidence) -> model::Evidence {
         packet: evidence.stamp.packet,
         time: Time(evidence.stamp.at),
         from: evidence.from.map(model::Side::from),
-        note: evidence.note.clone(),
+        note: evidence.note.to_string(),
     }
 }
 
