@@ -198,7 +198,7 @@ pub fn output<S: anstream::stream::RawStream + anstream::stream::AsLockedWrite>(
     anstream::AutoStream::new(stream, color.choice())
 }
 
-/// Columns of the terminal as the shell tells them (`COLUMNS`), or [`DEFAULT_WIDTH`].
+/// Columns of the terminal as the shell tells them (`COLUMNS`), or 100.
 #[must_use]
 pub fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());

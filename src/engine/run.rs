@@ -8,8 +8,9 @@
 //!
 //! Every worker does every kind of work. The walk over record headers is the only serial step on the way in:
 //! a chunk begins exactly where the walk over the one before ended, so no boundary is ever guessed. Chunks
-//! and shards do not depend on the number of threads, so neither does the result. Memory is bounded by the
-//! number of chunks under way, not by the length of the capture.
+//! and shards do not depend on the number of threads, so neither does the result. The packets in memory are
+//! bounded by the number of chunks under way, not by the length of the capture; what is kept grows with the
+//! number of connections.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

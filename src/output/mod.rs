@@ -3,7 +3,8 @@
 //!
 //! [`model`] is the document as plain data; every form is a pure function of it. [`redact`] takes secrets
 //! out of the model before any form is written, and [`terminal`] keeps captured bytes from reaching a
-//! terminal raw. Nothing in this room reads packets, knows an engine type or decides anything.
+//! terminal raw. Only [`convert`] knows the records and verdicts that the model is made from. Nothing in this room
+//! reads packets or decides anything.
 
 pub mod community_id;
 pub mod convert;

@@ -260,7 +260,7 @@ impl Redactor {
     }
 
     /// Names in Sec-WebSocket-Protocol. A name that is no known subprotocol and longer than
-    /// [`MIN_LENGTH`], that has a telling prefix, or that follows one such as `access_token`, is hidden.
+    /// 20 bytes, that has a telling prefix, or that follows one such as `access_token`, is hidden.
     #[must_use]
     pub fn subprotocols(&self, value: &str) -> String {
         if self.key.is_none() {
