@@ -9,7 +9,19 @@ use support::tshark::{self, Frame};
 use support::{expectation, in_parallel, skip};
 
 /// Captures about which tshark 4.0 is wrong, or about which there is nothing to compare, with the reason.
-const NOT_COMPARABLE: &[(&str, &str)] = &[];
+const NOT_COMPARABLE: &[(&str, &str)] = &[
+    ("gen-answer-101-not-captured", "without the 101 tshark dissects no WebSocket"),
+    ("gen-gap-inside-payload", "tshark goes on at the wrong place after a gap"),
+    ("gen-gap-over-header", "tshark goes on at the wrong place after a gap"),
+    ("gen-gap-poisons-deflate", "tshark loses the frames behind the gap"),
+    ("gen-length-above-32-bits", "tshark keeps 32 bits of a length and finds frames in the payload"),
+    ("gen-only-client-to-server", "without the other direction tshark dissects no WebSocket"),
+    ("gen-only-server-to-client", "without the other direction tshark dissects no WebSocket"),
+    ("gen-snap-length", "tshark stops where the snap length cut a payload"),
+    ("gen-starts-inside-frame", "without the handshake tshark dissects no WebSocket"),
+    ("gen-starts-mid-stream", "without the handshake tshark dissects no WebSocket"),
+    ("gen-through-connect-proxy", "tshark dissects nothing behind a CONNECT"),
+];
 
 fn ours(case: &Case) -> Result<Vec<Frame>, String> {
     let mut arguments: Vec<OsString> = vec!["-r".into(), case.capture.clone().into()];
