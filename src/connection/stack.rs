@@ -300,7 +300,7 @@ impl Stack {
                 }
                 Is::Http => {
                     self.parts.spoke_http = true;
-                    self.layer = Layer::Http(Box::new(Http::new()));
+                    self.layer = Layer::Http(Box::default());
                 }
                 Is::WebSocket => {
                     let first = held.first().map_or(tcp.facts().first, |held| held.stamp);

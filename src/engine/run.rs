@@ -132,7 +132,7 @@ struct Ledger<J> {
     shards: Vec<(u64, bool)>,
     /// Workers with nothing to do.
     asleep: usize,
-    spare: Vec<Box<(Batch, Routed)>>,
+    spare: Vec<(Batch, Routed)>,
     analysis: Analysis,
 }
 
@@ -249,7 +249,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 let index = ledger.claim;
                 ledger.claim += 1;
                 ledger.readers += 1;
-                return Job::Read(index, ledger.spare.pop().unwrap_or_default());
+                return Job::Read(index, Box::new(ledger.spare.pop().unwrap_or_default()));
             }
             if ledger.end.is_some_and(|end| ledger.merge >= end) && !ledger.merging {
                 self.changed.notify_all();
@@ -311,7 +311,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             ledger.routed.insert(index, Chunk { index, batch, routed, keys });
             ledger.publish_ready();
         } else {
-            ledger.spare.push(Box::new((batch, routed)));
+            ledger.spare.push((batch, routed));
         }
         self.wake(&ledger);
     }
@@ -343,7 +343,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
 
     fn merge(&self, shares: Vec<Share<O::Journal>>, chunk: Arc<Chunk>) {
         self.number_and_merge(shares);
-        let spare = Arc::try_unwrap(chunk).ok().map(|chunk| Box::new((chunk.batch, chunk.routed)));
+        let spare = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
         let mut ledger = hold(&self.ledger);
         ledger.spare.extend(spare);
         ledger.merging = false;

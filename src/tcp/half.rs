@@ -96,6 +96,23 @@ pub(super) struct Tally {
     pub(super) conflict: bool,
 }
 
+/// Takes what the streams of a connection do, in order.
+pub(super) trait Emit: FnMut(Stamp, Direction, StreamEvent<'_>) {}
+impl<F: FnMut(Stamp, Direction, StreamEvent<'_>)> Emit for F {}
+
+/// Where one direction's bytes and counts go.
+pub(super) struct Outlet<'o, E> {
+    pub(super) direction: Direction,
+    pub(super) tally: &'o mut Tally,
+    pub(super) emit: &'o mut E,
+}
+
+impl<E: Emit> Outlet<'_, E> {
+    fn emit(&mut self, stamp: Stamp, event: StreamEvent<'_>) {
+        (self.emit)(stamp, self.direction, event);
+    }
+}
+
 /// Reassembly state of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Half {
@@ -211,9 +228,7 @@ impl Half {
         sequence: u32,
         payload: &[u8],
         payload_len: u32,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
+        out: &mut Outlet<'_, impl Emit>,
     ) -> Accepted {
         let offset = self.offset_of(sequence);
         let ahead = offset - self.next_offset as i64;
@@ -225,7 +240,7 @@ impl Half {
         if ahead < 0 {
             let known = ahead.unsigned_abs();
             if offset >= 0 && self.contradicts(offset as u64, payload) {
-                tally.conflict = true;
+                out.tally.conflict = true;
             }
             if known >= u64::from(len) {
                 return if known == 1 && len <= 1 { Accepted::KeepAlive } else { Accepted::Duplicate };
@@ -236,10 +251,10 @@ impl Half {
         }
         let at = at as u64;
         if at > self.next_offset {
-            return self.hold(stamp, at, payload, len, tally);
+            return self.hold(stamp, at, payload, len, out.tally);
         }
         let Some(pending) = self.pending.as_deref() else {
-            self.deliver(stamp, payload, len, direction, tally, emit);
+            self.deliver(stamp, payload, len, out);
             return Accepted::InOrder;
         };
         let late = stamp.at - pending.since.at > OUT_OF_ORDER_TIME;
@@ -249,7 +264,7 @@ impl Half {
         {
             let keep = (first.offset - at) as usize;
             if let Some(again) = payload.get(keep..) {
-                tally.conflict |= differ(again, &first.bytes);
+                out.tally.conflict |= differ(again, &first.bytes);
             }
             let end = at + u64::from(len);
             let beyond = first.end();
@@ -258,38 +273,30 @@ impl Half {
             payload = &payload[..payload.len().min(keep)];
             len = keep as u32;
             if let Some((offset, bytes, len)) = behind {
-                self.hold(stamp, offset, bytes, len, tally);
+                self.hold(stamp, offset, bytes, len, out.tally);
             }
         }
-        self.deliver(stamp, payload, len, direction, tally, emit);
-        self.drain(direction, tally, emit);
+        self.deliver(stamp, payload, len, out);
+        self.drain(out);
         if late { Accepted::FillsHole } else { Accepted::OutOfOrder }
     }
 
-    fn deliver(
-        &mut self,
-        stamp: Stamp,
-        payload: &[u8],
-        len: u32,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    fn deliver(&mut self, stamp: Stamp, payload: &[u8], len: u32, out: &mut Outlet<'_, impl Emit>) {
         if len == 0 {
             return;
         }
         let offset = self.next_offset;
         self.sample(offset, payload);
         self.step(len);
-        tally.new_bytes += u64::from(len);
+        out.tally.new_bytes += u64::from(len);
         if !payload.is_empty() {
-            emit(stamp, direction, StreamEvent::Data { offset, bytes: payload });
+            out.emit(stamp, StreamEvent::Data { offset, bytes: payload });
         }
         let cut = u64::from(len) - payload.len() as u64;
         if cut > 0 {
-            tally.cut_bytes += cut;
+            out.tally.cut_bytes += cut;
             let offset = offset + payload.len() as u64;
-            emit(stamp, direction, StreamEvent::Gap { offset, len: cut, cause: GapCause::SnapLength });
+            out.emit(stamp, StreamEvent::Gap { offset, len: cut, cause: GapCause::SnapLength });
         }
     }
 
@@ -334,12 +341,7 @@ impl Half {
     }
 
     /// Hands on the pieces that are next in line.
-    fn drain(
-        &mut self,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    fn drain(&mut self, out: &mut Outlet<'_, impl Emit>) {
         let Some(mut pending) = self.pending.take() else { return };
         let ready = pending
             .pieces
@@ -348,7 +350,7 @@ impl Half {
             .count();
         for piece in pending.pieces.drain(..ready) {
             pending.bytes -= piece.bytes.len();
-            self.deliver(piece.stamp, &piece.bytes, piece.len, direction, tally, emit);
+            self.deliver(piece.stamp, &piece.bytes, piece.len, out);
             pending.since = piece.stamp;
         }
         if !pending.pieces.is_empty() {
@@ -378,14 +380,7 @@ impl Half {
     }
 
     /// Declares the hole a gap once nothing can fill it any more. Called for every packet while one is open.
-    pub(super) fn settle(
-        &mut self,
-        stamp: Stamp,
-        one_way: bool,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    pub(super) fn settle(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) {
         let Some(pending) = self.pending.as_deref_mut() else { return };
         let cause = if pending.bytes > PENDING_BYTES || pending.pieces.len() > PENDING_PIECES {
             if pending.acknowledged.is_some() { GapCause::NotCaptured } else { GapCause::BufferLimit }
@@ -400,43 +395,28 @@ impl Half {
         } else {
             return;
         };
-        self.give_up(stamp, cause, direction, tally, emit);
+        self.give_up(stamp, cause, out);
     }
 
-    fn give_up(
-        &mut self,
-        stamp: Stamp,
-        cause: GapCause,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    fn give_up(&mut self, stamp: Stamp, cause: GapCause, out: &mut Outlet<'_, impl Emit>) {
         let Some(first) = self.pending.as_deref().and_then(|pending| pending.pieces.first()) else { return };
         let (stamp, len) = (first.stamp.min(stamp), first.offset - self.next_offset);
-        self.gap(stamp, len, cause, direction, tally, emit);
-        self.drain(direction, tally, emit);
+        self.gap(stamp, len, cause, out);
+        self.drain(out);
     }
 
-    fn gap(
-        &mut self,
-        stamp: Stamp,
-        len: u64,
-        cause: GapCause,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) {
+    fn gap(&mut self, stamp: Stamp, len: u64, cause: GapCause, out: &mut Outlet<'_, impl Emit>) {
         let offset = self.next_offset;
         self.next_offset += len;
         self.next_sequence = self.next_sequence.wrapping_add(len as u32);
         self.highest_offset = self.highest_offset.max(self.next_offset);
-        tally.gaps += 1;
+        out.tally.gaps += 1;
         match cause {
-            GapCause::NotCaptured => tally.lost_bytes += len,
-            GapCause::BufferLimit => tally.dropped_bytes += len,
+            GapCause::NotCaptured => out.tally.lost_bytes += len,
+            GapCause::BufferLimit => out.tally.dropped_bytes += len,
             GapCause::SnapLength => {}
         }
-        emit(stamp, direction, StreamEvent::Gap { offset, len, cause });
+        out.emit(stamp, StreamEvent::Gap { offset, len, cause });
     }
 
     /// Notes where the stream ends. `sequence` is the FIN's own sequence number.
@@ -455,19 +435,12 @@ impl Half {
 
     /// Hands on what can still be handed on when nothing more will come. Returns whether the other side
     /// acknowledged one byte beyond everything: most likely a FIN that was not captured.
-    pub(super) fn flush(
-        &mut self,
-        stamp: Stamp,
-        one_way: bool,
-        direction: Direction,
-        tally: &mut Tally,
-        emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>),
-    ) -> bool {
+    pub(super) fn flush(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) -> bool {
         while let Some(pending) = self.pending.as_deref() {
             if self.acknowledged > self.next_offset || one_way {
-                self.give_up(stamp, GapCause::NotCaptured, direction, tally, emit);
+                self.give_up(stamp, GapCause::NotCaptured, out);
             } else {
-                tally.undelivered_bytes += pending.pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
+                out.tally.undelivered_bytes += pending.pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
                 self.pending = None;
             }
         }
@@ -478,12 +451,12 @@ impl Half {
         match self.fin_at {
             Some(fin) if self.acknowledged == fin + 1 && missing == 1 => false,
             Some(fin) if self.acknowledged > fin => {
-                self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, direction, tally, emit);
+                self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, out);
                 false
             }
             _ if missing == 1 => true,
             _ => {
-                self.gap(stamp, missing, GapCause::NotCaptured, direction, tally, emit);
+                self.gap(stamp, missing, GapCause::NotCaptured, out);
                 false
             }
         }

@@ -14,7 +14,7 @@ pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, Ze
 pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
-use half::{Accepted, Half, Tally};
+use half::{Accepted, Half, Outlet, Tally};
 
 use crate::packet::{Endpoint, IcmpError, Segment, Stamp, TcpFlags};
 use crate::stream::{Direction, End, Side, StreamEvent};
@@ -187,7 +187,13 @@ impl Connection {
             emit(stamp, direction, StreamEvent::Data { offset, bytes: segment.payload });
             Accepted::InOrder
         } else {
-            half.accept(stamp, first, segment.payload, segment.payload_len, direction, &mut tally, emit)
+            half.accept(
+                stamp,
+                first,
+                segment.payload,
+                segment.payload_len,
+                &mut Outlet { direction, tally: &mut tally, emit },
+            )
         };
         match accepted {
             Accepted::InOrder => {}
@@ -385,7 +391,7 @@ impl Connection {
             let half = &mut self.halves[direction.index()];
             if half.is_waiting() {
                 let mut tally = Tally::default();
-                half.settle(stamp, one_way, direction, &mut tally, emit);
+                half.settle(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
                 if half.reached_fin() {
                     half.end();
                     emit(stamp, direction, StreamEvent::End(End::Fin));
@@ -403,7 +409,7 @@ impl Connection {
                 continue;
             }
             let mut tally = Tally::default();
-            let fin_unseen = half.flush(stamp, one_way, direction, &mut tally, emit);
+            let fin_unseen = half.flush(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
             if half.reached_fin() {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(End::Fin));

@@ -14,13 +14,18 @@ use super::suite::{Hash, Parameters, Protection};
 use crate::stream::Direction;
 
 /// Most record numbers tried beyond the expected one.
-const MAX_WINDOW: u64 = 512;
+const MAX_WINDOW: u64 = 4096;
 /// Record numbers tried when a record of an in-step stream did not authenticate.
 const WINDOW_AFTER_FAILURE: u64 = 8;
 /// Record numbers tried when the stream was joined after its beginning.
 const WINDOW_MID_STREAM: u64 = 256;
-/// Bytes that may be decrypted in vain per direction before the secret counts as wrong.
+/// Bytes that may be decrypted in vain per direction before it is given up: this many, and
+/// [`TRIALS_PER_BYTE`] for each byte that did open, so that the work stays in proportion to the data.
 const TRIAL_BUDGET: u64 = 8 << 20;
+/// See [`TRIAL_BUDGET`].
+const TRIALS_PER_BYTE: u64 = 8;
+/// Longest record that is tried with the keys of many connections, in bytes.
+const MAX_MID_STREAM_TRIAL: usize = 2048;
 /// Records that may fail in a row before the secret counts as wrong. The server's handshake flight, whose
 /// secret may be missing from the log, passes within it.
 const MAX_FAILURES: u32 = 64;
@@ -107,7 +112,10 @@ pub(super) struct Channel {
     /// Records went by that no key was there for.
     late: bool,
     failures: u32,
+    /// Bytes decrypted in vain, less what opened bytes made good.
     spent: u64,
+    /// The nonce that came with the last record that opened (TLS 1.2 GCM and CCM).
+    nonce: Option<u64>,
     /// [`KeyLog::len`] when secrets were last looked for.
     looked: Option<usize>,
     trouble: Option<Trouble>,
@@ -263,11 +271,13 @@ impl Channel {
         if self.proven && self.window == 0 && self.candidates.len() == 1 {
             let current = &self.candidates[0];
             let number = self.expected + self.passed;
+            let nonce = current.opener.explicit_nonce(body);
             if let Some(opened) = current.opener.open(number, header, body) {
                 let loss = if self.passed == 0 { Loss::None } else { Loss::Records(self.passed) };
                 self.expected = number + 1;
                 self.passed = 0;
                 self.failures = 0;
+                self.nonce = nonce;
                 return Some((opened, loss));
             }
             self.window = WINDOW_AFTER_FAILURE;
@@ -284,6 +294,19 @@ impl Channel {
     }
 
     fn search(&mut self, header: Header, body: &mut [u8], sealed: &[u8]) -> Option<(Opened, Loss)> {
+        if self.late && !self.proven && self.candidates.len() > 3 && sealed.len() > MAX_MID_STREAM_TRIAL {
+            return None;
+        }
+        let nonce = self.candidates.first().and_then(|current| current.opener.explicit_nonce(sealed));
+        if let Some(number) = self.hinted(nonce) {
+            body.copy_from_slice(sealed);
+            if let Some(opened) = self.candidates[0].opener.open(number, header, body) {
+                let lost = number - self.expected;
+                self.settle(0, number, sealed.len());
+                self.nonce = nonce;
+                return Some((opened, if lost == 0 { Loss::None } else { Loss::Records(lost) }));
+            }
+        }
         let base = if self.proven || !self.tls13() { self.expected + self.passed } else { 0 };
         let reach = if self.proven || !self.tls13() {
             self.window
@@ -293,7 +316,12 @@ impl Channel {
         };
         for index in 0..self.candidates.len() {
             let from = if index == 0 || !self.proven { base } else { 0 };
-            let reach = if index == 0 || self.window > 0 || self.late { reach } else { 0 };
+            let reach = match index {
+                0 => reach,
+                // The epoch may have begun among the records that went by.
+                _ if self.window > 0 || self.late => (reach + self.passed).min(MAX_WINDOW),
+                _ => 0,
+            };
             for number in from..=from.saturating_add(reach) {
                 if self.spent > TRIAL_BUDGET {
                     return None;
@@ -307,7 +335,8 @@ impl Channel {
                         lost if known => Loss::Records(lost),
                         _ => Loss::Unknown,
                     };
-                    self.settle(index, number);
+                    self.settle(index, number, sealed.len());
+                    self.nonce = nonce;
                     return Some((opened, loss));
                 }
                 self.spent += body.len() as u64;
@@ -325,7 +354,7 @@ impl Channel {
                 body.copy_from_slice(sealed);
                 if let Some(opened) = next.opener.open(number, header, body) {
                     *self.candidates[0] = next;
-                    self.settle(0, number);
+                    self.settle(0, number, sealed.len());
                     return Some((opened, Loss::Unknown));
                 }
                 self.spent += body.len() as u64;
@@ -338,8 +367,14 @@ impl Channel {
         self.candidates.first().is_some_and(|current| current.parameters.tls13)
     }
 
+    /// Senders mostly count up the nonce that goes with the record: then it tells how many records are missing.
+    fn hinted(&self, nonce: Option<u64>) -> Option<u64> {
+        let ahead = nonce?.checked_sub(self.nonce?)?;
+        (self.proven && self.window > 0 && ahead > self.passed).then(|| (self.expected - 1).checked_add(ahead))?
+    }
+
     /// Candidate `index` opened record `number`: it is the current one, and those before it are past.
-    fn settle(&mut self, index: usize, number: u64) {
+    fn settle(&mut self, index: usize, number: u64, len: usize) {
         self.candidates.drain(..index);
         // Other keys for the same epoch were rivals; those of later epochs stay.
         let mut first = true;
@@ -349,7 +384,7 @@ impl Channel {
         self.passed = 0;
         self.window = 0;
         self.failures = 0;
-        self.spent /= 2;
+        self.spent = self.spent.saturating_sub(TRIALS_PER_BYTE * len as u64);
         self.late = false;
         self.proven = true;
         self.trouble = None;

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use super::alert;
-use super::certificate::{Certificate, name_matches};
+use super::certificate::Certificate;
 use super::suite::CipherSuite;
 use crate::stream::{Direction, End, Side, Stamp};
 
@@ -256,6 +256,33 @@ pub struct RecordMark {
     pub length: u16,
 }
 
+/// The last records of one side: at most [`MAX_LAST_RECORDS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastRecords {
+    marks: [RecordMark; MAX_LAST_RECORDS],
+    /// Records put in so far.
+    count: usize,
+}
+
+impl LastRecords {
+    pub(super) fn push(&mut self, mark: RecordMark) {
+        self.marks[self.count % MAX_LAST_RECORDS] = mark;
+        self.count += 1;
+    }
+
+    /// The records, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &RecordMark> + Clone {
+        let kept = self.count.min(MAX_LAST_RECORDS);
+        (self.count - kept..self.count).map(|number| &self.marks[number % MAX_LAST_RECORDS])
+    }
+
+    /// The very last one.
+    #[must_use]
+    pub fn last(&self) -> Option<&RecordMark> {
+        self.iter().next_back()
+    }
+}
+
 /// What one side sent, as visible without keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -267,8 +294,8 @@ pub struct Flow {
     pub application_bytes: u64,
     /// Its first protected records (everything after the hellos but change_cipher_spec): at most [`MAX_FIRST_RECORDS`].
     pub first: SmallVec<[RecordMark; 4]>,
-    /// Its last records, oldest first: at most [`MAX_LAST_RECORDS`].
-    pub last: SmallVec<[RecordMark; MAX_LAST_RECORDS]>,
+    /// Its last protected records and alerts.
+    pub last: LastRecords,
     /// Its first ChangeCipherSpec.
     pub change_cipher_spec: Option<Stamp>,
     /// Its Finished message: decrypted, or in TLS 1.2 the record after ChangeCipherSpec.
@@ -426,9 +453,7 @@ impl TlsFacts {
     /// the name or the certificate is not known.
     #[must_use]
     pub fn certificate_covers_name(&self) -> Option<bool> {
-        let leaf = self.server_certificates.as_ref()?.leaf()?;
-        let name = self.server_name()?;
-        Some(leaf.covers(name))
+        self.certificate_covers(self.server_name()?)
     }
 
     /// Whether the server presented a certificate that only the keys would show (TLS 1.3).
@@ -457,11 +482,11 @@ impl TlsFacts {
         self.flows.iter().all(|flow| flow.finished.is_some())
     }
 
-    /// Whether `name` is one the leaf certificate of the server covers.
+    /// Whether the server's certificate covers `name`, a host name or the text of an address; `None` when the
+    /// certificate is not known.
     #[must_use]
-    pub fn covers(&self, name: &str) -> Option<bool> {
-        let leaf = self.server_certificates.as_ref()?.leaf()?;
-        Some(leaf.names.iter().any(|pattern| name_matches(pattern, name)))
+    pub fn certificate_covers(&self, name: &str) -> Option<bool> {
+        Some(self.server_certificates.as_ref()?.leaf()?.covers(name))
     }
 
     pub(super) fn add_alert(&mut self, alert: Alert) {

@@ -1,5 +1,7 @@
 //! Handshake messages (RFC 8446 §4, RFC 5246 §7.4): putting them together from records, and reading them.
 
+use std::io::Read;
+
 use smallvec::SmallVec;
 
 use super::certificate::Chain;
@@ -274,10 +276,19 @@ pub(super) fn certificates(body: &[u8], tls13: bool, stamp: Stamp) -> Option<Cer
     Some(CertificateChain { stamp, certificates: chain.certificates, sent: chain.sent, compressed: None })
 }
 
-/// The algorithm of a CompressedCertificate (RFC 8879 §4).
+/// Reads a CompressedCertificate (RFC 8879 §4): the certificates when the algorithm is zlib, else its number.
 pub(super) fn compressed_certificate(body: &[u8], stamp: Stamp) -> Option<CertificateChain> {
-    let algorithm = Cursor(body).u16()?;
-    Some(CertificateChain { stamp, compressed: Some(algorithm), ..CertificateChain::default() })
+    const ZLIB: u16 = 1;
+    let mut cursor = Cursor(body);
+    let (algorithm, len, packed_len) = (cursor.u16()?, cursor.u24()?, cursor.u24()?);
+    let packed = cursor.take(packed_len)?;
+    if algorithm != ZLIB || len > super::MAX_HANDSHAKE {
+        return Some(CertificateChain { stamp, compressed: Some(algorithm), ..CertificateChain::default() });
+    }
+    let mut message = Vec::new();
+    flate2::read::ZlibDecoder::new(packed).take(len as u64 + 1).read_to_end(&mut message).ok()?;
+    // RFC 8879 §4: a length other than the announced one is an error.
+    (message.len() == len).then(|| certificates(&message, true, stamp))?
 }
 
 /// The encrypted premaster secret's first eight bytes in an RSA ClientKeyExchange (RFC 5246 §7.4.7.1).
@@ -473,6 +484,26 @@ mod tests {
             assert!(whole.cipher_suites.starts_with(&part.hello.cipher_suites));
             assert!(whole.groups.starts_with(&part.hello.groups));
         }
+    }
+
+    #[test]
+    fn compressed_certificates_are_read_as_far_as_their_packing_is_known() {
+        use std::io::Write;
+        let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        let der = made.cert.der();
+        let u24 = |len: usize| (len as u32).to_be_bytes()[1..].to_vec();
+        let message = [&[0][..], &u24(der.len() + 5), &u24(der.len()), der, &[0, 0]].concat();
+        let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(&message).unwrap();
+        let packed = packer.finish().unwrap();
+        let body = |algorithm: u8, len: usize| [&[0, algorithm][..], &u24(len), &u24(packed.len()), &packed].concat();
+        let plain = certificates(&message, true, Stamp::default()).expect("a chain");
+        assert_eq!(compressed_certificate(&body(1, message.len()), Stamp::default()).as_ref(), Some(&plain));
+        assert!(plain.leaf().is_some_and(|leaf| leaf.covers("a.example")));
+        let brotli = compressed_certificate(&body(2, message.len()), Stamp::default()).expect("a chain");
+        assert_eq!((brotli.compressed, brotli.sent), (Some(2), 0));
+        assert_eq!(compressed_certificate(&body(1, message.len() - 1), Stamp::default()), None);
+        assert_eq!(compressed_certificate(&body(1, message.len() + 1), Stamp::default()), None);
     }
 
     #[test]

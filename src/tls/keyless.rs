@@ -416,7 +416,8 @@ fn unasked(client: &Flow, server: &Flow) -> Option<Stamp> {
             .chain(&client.first)
             .all(|record| record.stamp.packet < from.packet || record.stamp.packet > to.packet)
     };
-    [server.first.as_slice(), server.last.as_slice()].into_iter().find_map(|records| {
+    let last: SmallVec<[RecordMark; 8]> = server.last.iter().copied().collect();
+    [server.first.as_slice(), last.as_slice()].into_iter().find_map(|records| {
         records.windows(3).find_map(|three| {
             let (from, middle, to) = (three[0].stamp, three[1].stamp, three[2].stamp);
             let apart = middle.at - from.at >= APART && to.at - middle.at >= APART;

@@ -24,8 +24,8 @@ mod suite;
 
 pub use certificate::{Certificate, KeyType, SubjectName};
 pub use facts::{
-    Alert, AlertVisibility, CertificateChain, ClientHello, Decryption, Flow, NamedGroup, NotTls, RecordMark,
-    ServerHello, TlsFacts, Trouble, Version,
+    Alert, AlertVisibility, CertificateChain, ClientHello, Decryption, Flow, LastRecords, NamedGroup, NotTls,
+    RecordMark, ServerHello, TlsFacts, Trouble, Version,
 };
 pub use keylog::{KeyLog, MAX_CONNECTIONS};
 pub use observer::{Sniff, Tls};

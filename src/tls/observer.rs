@@ -10,8 +10,7 @@ use smallvec::SmallVec;
 
 use super::channel::{Channel, Loss, Session, Stage};
 use super::facts::{
-    Alert, AlertVisibility, ClientHello, MAX_FIRST_RECORDS, MAX_LAST_RECORDS, MAX_NOT_TLS_BYTES, NotTls, RecordMark,
-    TlsFacts, Version,
+    Alert, AlertVisibility, ClientHello, MAX_FIRST_RECORDS, MAX_NOT_TLS_BYTES, NotTls, RecordMark, TlsFacts, Version,
 };
 use super::handshake::{self, Assembler, Piece, kind};
 use super::keylog::KeyLog;
@@ -473,9 +472,6 @@ impl Tls {
         if protected || header.kind == ALERT {
             if flow.first.len() < MAX_FIRST_RECORDS {
                 flow.first.push(mark);
-            }
-            if flow.last.len() == MAX_LAST_RECORDS {
-                flow.last.remove(0);
             }
             flow.last.push(mark);
         }

@@ -204,6 +204,16 @@ impl Opener {
         }
     }
 
+    /// The part of the nonce that is sent with the record (TLS 1.2 GCM and CCM).
+    pub(super) fn explicit_nonce(&self, body: &[u8]) -> Option<u64> {
+        match &self.kind {
+            Kind::Aead { nonce: Nonce::Explicit, .. } => {
+                body.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+            }
+            _ => None,
+        }
+    }
+
     /// The shortest body a record can have.
     pub(super) fn least(&self) -> usize {
         self.overhead().unwrap_or(2 * BLOCK)

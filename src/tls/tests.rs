@@ -345,7 +345,10 @@ fn without_stamps(facts: &TlsFacts) -> TlsFacts {
     }
     facts.alerts.iter_mut().for_each(|alert| alert.stamp = none);
     for flow in &mut facts.flows {
-        flow.first.iter_mut().chain(&mut flow.last).for_each(|record| record.stamp = none);
+        flow.first.iter_mut().for_each(|record| record.stamp = none);
+        let last: Vec<RecordMark> = flow.last.iter().copied().collect();
+        flow.last = LastRecords::default();
+        last.into_iter().for_each(|record| flow.last.push(RecordMark { stamp: none, ..record }));
         [&mut flow.change_cipher_spec, &mut flow.finished, &mut flow.close_notify].into_iter().for_each(blank);
         flow.ended = flow.ended.map(|(_, end)| (none, end));
     }

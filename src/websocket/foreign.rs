@@ -149,11 +149,10 @@ mod tests {
     fn what_is_recognised_is_never_a_legal_header() {
         for first in 0..=u8::MAX {
             let header = Header { first, size: 2, ..Header::default() };
-            let legal = header.rsv() & 3 == 0
-                && !header.reserved()
-                && !(header.control() && !header.fin())
-                && !(header.rsv() == 4 && header.opcode() == 0);
-            if legal {
+            let control_in_parts = header.control() && !header.fin();
+            let marked_continuation = header.rsv() == 4 && header.opcode() == 0;
+            let illegal = header.rsv() & 3 != 0 || header.reserved() || control_in_parts || marked_continuation;
+            if !illegal {
                 for second in 0..=u8::MAX {
                     for third in [b'\r', b'0', b' ', b'T'] {
                         let found = recognise(&[first, second, third, b'\n', b'\r', b'\n', b'x', b'x', b'x', b'x']);

@@ -16,8 +16,9 @@
 //! | the frame ends where the *n*th packet since its beginning ends | 7 (16 with a longer length form) less log2 *n* |
 //! | legal Close code · one of those in the registry | 5 · 12.4 |
 //!
-//! A frame without a payload inside a packet, and a frame that repeats one of the last two (images and tables repeat
-//! themselves), counts nothing, unless it fills a packet alone.
+//! Data that is not frames may repeat itself, as tables, counters and images do, and so may what looks like headers in
+//! it. Frames without FIN count nothing, nor do these unless they fill a packet alone: a frame without a payload, a short
+//! one with the first byte and length of one of the last two and a similar key, a long one that is one of the last two.
 //!
 //! A direction is in step again with 40 bits of which two frame ends coincide with packet ends, or 48 bits in four or
 //! more frames, or, when the direction ends exactly with the last frame, 24 bits.
@@ -146,8 +147,7 @@ struct Candidate {
     bits: u32,
     ends: u32,
     frames: u32,
-    /// Hashes of the last two frames.
-    last: [u64; 2],
+    last: [Sign; 2],
 }
 
 /// What came while the direction was lost.
@@ -281,7 +281,7 @@ impl Resync {
             bits: 0,
             ends: 0,
             frames: 0,
-            last: [0; 2],
+            last: [Sign::default(); 2],
         });
     }
 
@@ -322,14 +322,14 @@ impl Resync {
             let ends = self.piece_ends_at(end);
             let nth = self.pieces.iter().filter(|piece| piece.end() > candidate.at && piece.end() <= end).count();
             let alone = ends && self.pieces.iter().any(|piece| piece.offset == candidate.at && piece.end() == end);
-            let hash = fingerprint(&header, &payload[..got]);
-            if alone || (header.length > 0 && !candidate.last.contains(&hash)) {
+            let sign = Sign::of(&header, &payload[..got]);
+            if header.fin() && (alone || sign.counts(&candidate.last)) {
                 candidate.bits +=
                     bits + header_bits(&header, self.rules) + if ends { end_bits(&header, nth) } else { 0 };
                 candidate.ends += u32::from(ends);
                 candidate.frames += 1;
             }
-            candidate.last = [hash, candidate.last[0]];
+            candidate.last = [sign, candidate.last[0]];
             // A frame whose beginning was let go cannot be decoded any more; the one after it can.
             let kept = self.pieces.first().is_some_and(|piece| piece.offset <= candidate.at);
             let from = if kept { candidate.at } else { end };
@@ -425,15 +425,38 @@ impl Candidate {
     }
 }
 
-fn fingerprint(header: &Header, payload: &[u8]) -> u64 {
-    let head = u64::from(header.first) | header.length << 8;
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-    let (words, tail) = payload.as_chunks::<8>();
-    let mut hash = mix(u64::from(u32::from_le_bytes(header.key)) + 1, head);
-    for word in words {
-        hash = mix(hash, u64::from_le_bytes(*word));
+/// What is remembered of a frame to notice mere repetition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sign {
+    first: u8,
+    key: [u8; 4],
+    length: u64,
+    /// Of the beginning of the payload, for the longer length forms.
+    hash: u64,
+}
+
+impl Sign {
+    fn of(header: &Header, payload: &[u8]) -> Sign {
+        let mut hash = 0;
+        if header.form >= 126 {
+            let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+            let (words, tail) = payload.as_chunks::<8>();
+            hash = words.iter().fold(1, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+            hash = tail.iter().fold(hash, |hash, &byte| mix(hash, u64::from(byte)));
+        }
+        Sign { first: header.first, key: header.key, length: header.length, hash }
     }
-    tail.iter().fold(hash, |hash, &byte| mix(hash, u64::from(byte))).max(1)
+
+    /// Keys are chosen at random (RFC 6455 §5.3), so that two of four bytes are equal once in ten thousand times.
+    fn repeats(&self, earlier: &Sign) -> bool {
+        let equal_bytes = self.key.iter().zip(earlier.key).filter(|&(&this, other)| this == other).count();
+        self.first == earlier.first && self.length == earlier.length && self.hash == earlier.hash && equal_bytes >= 2
+    }
+
+    /// Whether the frame may count although it does not fill a packet alone.
+    fn counts(&self, last: &[Sign; 2]) -> bool {
+        self.length > 0 && !last.iter().any(|earlier| self.repeats(earlier))
+    }
 }
 
 /// What [`looks_like_websocket`] found.
@@ -476,7 +499,7 @@ impl Likeness {
 pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
     let Some(first) = Header::parse(segment) else { return Likeness::NO };
     let rules = Rules { masked: first.masked, rsv1: true };
-    let (mut open, mut rest, mut tenths, mut last) = (Open::No, segment, 0, [0; 2]);
+    let (mut open, mut rest, mut tenths, mut last) = (Open::No, segment, 0, [Sign::default(); 2]);
     while let Some(header) = Header::parse(rest) {
         let Some(after) = legal(&header, rules, open) else { return Likeness::NO };
         open = after;
@@ -497,12 +520,12 @@ pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
         if next.is_empty() {
             bits += end_bits(&header, 1);
         }
-        let hash = fingerprint(&header, &payload[..payload.len().min(TEXT_LOOKED_AT)]);
+        let sign = Sign::of(&header, &payload[..payload.len().min(TEXT_LOOKED_AT)]);
         let alone = !begun && next.is_empty() && header.control();
-        if alone || (header.length > 0 && !last.contains(&hash)) {
+        if header.fin() && (alone || sign.counts(&last)) {
             tenths += bits;
         }
-        last = [hash, last[0]];
+        last = [sign, last[0]];
         rest = next;
     }
     // What is left is the beginning of a header, if a legal one.

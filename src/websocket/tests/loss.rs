@@ -142,7 +142,7 @@ fn agreements() -> impl Strategy<Value = Option<Deflate>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     #[test]
     fn with_loss_a_subset_of_the_truth_is_told(
