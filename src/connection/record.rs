@@ -1,6 +1,7 @@
 //! Everything known about one TCP connection when its books are closed: facts with their packets, no opinion.
 
 use crate::http::{Exchange, HttpFact, ProxyHeader};
+use crate::http2::{Http2Facts, WebSocketStream};
 use crate::packet::Stamp;
 use crate::stream::{Direction, End};
 use crate::tcp::TcpFacts;
@@ -38,6 +39,8 @@ pub struct Entry {
     pub handshake: Option<Box<Exchange>>,
     /// The WebSocket, once it was agreed on.
     pub websocket: Option<Box<WebSocketFacts>>,
+    /// The HTTP/2 stream that carries it.
+    pub http2: Option<Box<WebSocketStream>>,
     /// First packet of the attempt.
     pub first: Stamp,
     /// Last packet that brought bytes of it, or ended it.
@@ -48,7 +51,10 @@ impl Entry {
     /// Status of the final answer to the handshake.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.handshake.as_ref()?.status()
+        match &self.http2 {
+            Some(stream) => stream.response.as_ref()?.status,
+            None => self.handshake.as_ref()?.status(),
+        }
     }
 }
 
@@ -65,6 +71,8 @@ pub struct ConnectionRecord {
     pub connect: Option<Box<Exchange>>,
     /// A PROXY protocol header in front of everything.
     pub proxy_header: Option<Box<ProxyHeader>>,
+    /// What HTTP/2 shows of the connection as a whole.
+    pub http2: Option<Box<Http2Facts>>,
     /// WebSockets and attempts, in order.
     pub entries: Vec<Entry>,
     /// Entries beyond [`MAX_ENTRIES`].

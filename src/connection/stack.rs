@@ -14,7 +14,9 @@
 use std::fmt;
 
 use super::record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_HTTP_FACTS, MAX_PLAIN};
+use crate::http::extension::ExtensionList;
 use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, SwitchTo};
+use crate::http2::{self, Http2, Http2Event, WebSocketStream};
 use crate::packet::{Endpoint, Segment, Stamp};
 use crate::stream::{Direction, End, StreamEvent};
 use crate::tcp::{Connection, Opening};
@@ -104,7 +106,21 @@ enum Layer {
     Undecided(Box<Undecided>),
     Foreign,
     Http(Box<Http>),
+    Http2(Box<Streams>),
     WebSocket(Box<WebSocket>),
+}
+
+/// HTTP/2 and the WebSockets that its streams carry (RFC 8441).
+#[derive(Default)]
+struct Streams {
+    http2: Http2,
+    sockets: Vec<Socket>,
+}
+
+struct Socket {
+    stream: u32,
+    entry: u32,
+    websocket: Option<WebSocket>,
 }
 
 impl fmt::Debug for Layer {
@@ -113,6 +129,7 @@ impl fmt::Debug for Layer {
             Layer::Undecided(_) => "undecided",
             Layer::Foreign => "foreign",
             Layer::Http(_) => "http",
+            Layer::Http2(_) => "http2",
             Layer::WebSocket(_) => "websocket",
         })
     }
@@ -153,6 +170,7 @@ struct Parts {
     entries_not_kept: u64,
     connect: Option<Box<Exchange>>,
     proxy_header: Option<Box<http::ProxyHeader>>,
+    http2: Option<Box<http2::Http2Facts>>,
     plain: Vec<Exchange>,
     http_facts: Vec<http::HttpFact>,
     ends: [Option<(Stamp, End)>; 2],
@@ -236,6 +254,7 @@ impl Stack {
             tls_in_tunnel: self.below.tls_in_tunnel,
             connect: parts.connect,
             proxy_header: parts.proxy_header,
+            http2: parts.http2,
             entries: parts.entries,
             entries_not_kept: parts.entries_not_kept,
             plain: parts.plain,
@@ -302,6 +321,10 @@ impl Stack {
                     self.parts.spoke_http = true;
                     self.layer = Layer::Http(Box::default());
                 }
+                Is::Http2 => {
+                    self.parts.spoke_http = true;
+                    self.layer = Layer::Http2(Box::default());
+                }
                 Is::WebSocket => {
                     let first = held.first().map_or(tcp.facts().first, |held| held.stamp);
                     let Self { parts, below, .. } = self;
@@ -330,8 +353,90 @@ impl Stack {
                     entry.websocket = Some(Box::new(websocket.into_facts()));
                 }
             }
+            Layer::Http2(streams) => streams.collect(&mut self.parts),
             Layer::Http(_) | Layer::Undecided(_) | Layer::Foreign => {}
         }
+    }
+}
+
+impl Streams {
+    fn feed<N: Note>(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, desk: &mut Desk<'_, N>) {
+        let Self { http2, sockets } = self;
+        http2.feed(stamp, direction, event, &mut |stream, stamp, event| match event {
+            Http2Event::Request(_) => {
+                if desk.parts.entries.len() >= MAX_ENTRIES {
+                    desk.parts.entries_not_kept += 1;
+                    return;
+                }
+                let entry = desk.parts.entries.len() as u32;
+                desk.parts.entries.push(Entry {
+                    http2_stream: Some(stream),
+                    first: stamp,
+                    last: stamp,
+                    ..Entry::default()
+                });
+                sockets.push(Socket { stream, entry, websocket: None });
+                desk.note.note(stamp, desk.ends, entry, EntryEvent::Opened);
+            }
+            Http2Event::Response(exchange) => {
+                if let Some(socket) = sockets.iter_mut().find(|socket| socket.stream == stream)
+                    && exchange.accepted() == Some(true)
+                {
+                    let compression = agreed(exchange);
+                    let start = if compression == Compression::Unknown { Start::MidStream } else { Start::Handshake };
+                    let options = Options { deflate: deflate(compression), start, interest: desk.context.interest };
+                    socket.websocket = Some(WebSocket::new(options));
+                }
+            }
+            Http2Event::Stream(direction, event) => {
+                let Some(socket) = sockets.iter_mut().find(|socket| socket.stream == stream) else { return };
+                if let Some(websocket) = &mut socket.websocket {
+                    let entry = socket.entry;
+                    let mut frames = Frames { note: desk.note, ends: desk.ends, entry };
+                    websocket.feed(stamp, direction, event, &mut frames);
+                }
+                if let Some(entry) = desk.parts.entries.get_mut(socket.entry as usize) {
+                    entry.last = stamp;
+                }
+            }
+        });
+    }
+
+    fn collect(self, parts: &mut Parts) {
+        let mut facts = self.http2.into_facts();
+        for socket in self.sockets {
+            let Some(entry) = parts.entries.get_mut(socket.entry as usize) else { continue };
+            entry.websocket = socket.websocket.map(|websocket| Box::new(websocket.into_facts()));
+            if let Some(at) = facts.websockets.iter().position(|known| known.id == socket.stream) {
+                entry.http2 = Some(Box::new(facts.websockets.swap_remove(at)));
+            }
+        }
+        parts.http2 = Some(Box::new(facts));
+    }
+}
+
+/// What was agreed on compression by the headers of an extended CONNECT and its answer.
+fn agreed(stream: &WebSocketStream) -> Compression {
+    let Some(response) = &stream.response else { return Compression::Unknown };
+    let whole = |head: &http2::Head| !head.truncated && head.unknown_fields == 0;
+    let (compression, _) = http::deflate::negotiate(
+        &ExtensionList::parse(stream.request.values("sec-websocket-extensions")),
+        whole(&stream.request),
+        &ExtensionList::parse(response.values("sec-websocket-extensions")),
+        whole(response),
+    );
+    compression
+}
+
+fn deflate(compression: Compression) -> Option<Deflate> {
+    match compression {
+        Compression::On(agreed) => Some(Deflate {
+            server_no_context_takeover: agreed.server_no_context_takeover,
+            client_no_context_takeover: agreed.client_no_context_takeover,
+            server_max_window_bits: agreed.server_max_window_bits,
+            client_max_window_bits: agreed.client_max_window_bits,
+        }),
+        Compression::Off | Compression::Unknown => None,
     }
 }
 
@@ -390,6 +495,7 @@ impl Layer {
             }
             Layer::Undecided(undecided) => undecided.hold(stamp, direction, event),
             Layer::Foreign => {}
+            Layer::Http2(streams) => streams.feed(stamp, direction, event, desk),
             Layer::Http(_) => self.feed_http(stamp, direction, event, desk),
         }
     }
@@ -432,6 +538,7 @@ impl Layer {
                 desk.below.in_tunnel = true;
                 Layer::default()
             }
+            SwitchTo::Other(name) if name.eq_ignore_ascii_case("h2c") => Layer::Http2(Box::default()),
             SwitchTo::Other(_) => Layer::Foreign,
         };
         for (stamp, direction, event) in switch.early.events() {
@@ -531,18 +638,9 @@ impl<N: Note> Desk<'_, N> {
             self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() });
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
-        let deflate = match compression {
-            Compression::On(agreed) => Some(Deflate {
-                server_no_context_takeover: agreed.server_no_context_takeover,
-                client_no_context_takeover: agreed.client_no_context_takeover,
-                server_max_window_bits: agreed.server_max_window_bits,
-                client_max_window_bits: agreed.client_max_window_bits,
-            }),
-            Compression::Off | Compression::Unknown => None,
-        };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
         let interest = self.context.interest;
-        Layer::WebSocket(Box::new(WebSocket::new(Options { deflate, start, interest })))
+        Layer::WebSocket(Box::new(WebSocket::new(Options { deflate: deflate(compression), start, interest })))
     }
 }
 
@@ -562,6 +660,7 @@ enum Is {
     Foreign,
     Tls,
     Http,
+    Http2,
     WebSocket,
 }
 
@@ -661,10 +760,11 @@ enum Guess {
 /// What a client that begins like this speaks.
 fn classify(first: &[u8], inside_tls: bool) -> Guess {
     let tls = if inside_tls { tls::Sniff::No } else { Tls::sniff(first) };
-    match (tls, Http::sniff(first)) {
-        (tls::Sniff::Yes, _) => Guess::Is(Is::Tls),
-        (_, http::Sniff::Request | http::Sniff::ProxyHeader) => Guess::Is(Is::Http),
-        (tls::Sniff::Maybe, _) | (_, http::Sniff::Maybe) => Guess::Maybe,
+    match (tls, Http2::sniff(first), Http::sniff(first)) {
+        (tls::Sniff::Yes, ..) => Guess::Is(Is::Tls),
+        (_, http2::Sniff::Yes, _) => Guess::Is(Is::Http2),
+        (.., http::Sniff::Request | http::Sniff::ProxyHeader) => Guess::Is(Is::Http),
+        (tls::Sniff::Maybe, ..) | (_, http2::Sniff::Maybe, _) | (.., http::Sniff::Maybe) => Guess::Maybe,
         _ => Guess::Is(Is::Foreign),
     }
 }

@@ -104,14 +104,29 @@ impl<'a> Case<'a> {
         self.side(side).reset.filter(|reset| reset.in_window).map(|reset| reset.stamp)
     }
 
-    /// When `side` first left the TCP connection, and how.
+    /// When `side` first left the TCP connection (or the HTTP/2 stream), and how.
     #[must_use]
     pub fn left(&self, side: Side) -> Option<(Stamp, Deed)> {
+        if let Some(left) = self.left_stream(side) {
+            return left;
+        }
         let fin = self.fin(side).map(|stamp| (stamp, Deed::Fin));
         let rst = self.rst(side).map(|stamp| (stamp, Deed::Rst));
         match (fin, rst) {
             (Some(fin), Some(rst)) => Some(if rst.0 < fin.0 { rst } else { fin }),
             (fin, rst) => fin.or(rst),
+        }
+    }
+
+    /// How `side` left the HTTP/2 stream; `None` when there is no stream, or TCP ended before it did.
+    fn left_stream(&self, side: Side) -> Option<Option<(Stamp, Deed)>> {
+        let stream = self.entry?.http2.as_deref()?;
+        if let Some((stamp, by, _)) = stream.reset {
+            return Some((by == side).then_some((stamp, Deed::Rst)));
+        }
+        match stream.ended[side.sends().index()] {
+            Some((stamp, End::Fin)) if self.fin(side) != Some(stamp) => Some(Some((stamp, Deed::Fin))),
+            _ => None,
         }
     }
 
@@ -133,6 +148,7 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn tcp_ended(&self) -> bool {
         self.tcp().closing != Closing::None
+            || [Side::Client, Side::Server].iter().any(|side| matches!(self.left_stream(*side), Some(Some(_))))
     }
 
     /// Whether everything `side` sent after the handshake can be relied on: nothing missing, nothing undecoded.
@@ -168,7 +184,9 @@ impl<'a> Case<'a> {
     pub fn opened(&self) -> Option<Stamp> {
         let entry = self.entry?;
         entry.websocket.as_ref()?;
-        let answered = entry.handshake.as_ref().and_then(|exchange| exchange.response()).map(|head| head.head.last);
+        let by_stream = entry.http2.as_ref().and_then(|stream| stream.response.as_ref()).map(|head| head.stamp);
+        let by_exchange = entry.handshake.as_ref().and_then(|exchange| exchange.response()).map(|head| head.head.last);
+        let answered = by_stream.or(by_exchange);
         Some(answered.unwrap_or(entry.first))
     }
 

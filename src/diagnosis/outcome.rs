@@ -141,6 +141,13 @@ fn before_http(case: &Case<'_>) -> Outcome {
 }
 
 fn not_upgraded(case: &Case<'_>) -> Outcome {
+    if let Some(stream) = case.entry.and_then(|entry| entry.http2.as_deref()) {
+        return match stream.accepted() {
+            Some(false) => Outcome::UpgradeFailed,
+            _ if stream.reset.is_some() || case.tcp_ended() => Outcome::UpgradeFailed,
+            _ => Outcome::Unknown,
+        };
+    }
     let Some(exchange) = case.exchange() else { return Outcome::Unknown };
     match &exchange.answer {
         Answer::Response(_) | Answer::Foreign(_) => Outcome::UpgradeFailed,

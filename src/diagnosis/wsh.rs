@@ -4,11 +4,12 @@ use super::case::{Case, Deed, duration, the};
 use super::catalogue::Rule;
 use super::catalogue::wsh::{
     ACCEPT_MISMATCH, BAD_KEY, BAD_VERSION, CLIENT_ABANDONED, CLOSED_BEFORE_RESPONSE, EARLY_CLIENT_DATA,
-    EXTENSION_UNREQUESTED, HANDSHAKE_TIMEOUT, HARDCODED_LOCALHOST, HOST_HEADER_MISSING, HOST_ORIGIN_MISMATCH,
-    HTTP_1_0_REQUEST, HTTP_101_INCOMPLETE, HTTP_101_THEN_DEAD, HTTP_101_WITH_BODY_FRAMING, HTTP_AFTER_101,
-    INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER, PLAIN_GET_ON_WS_PATH, REDIRECT,
-    REQUEST_TARGET_ANOMALY, STATUS_200, STATUS_400, STATUS_401, STATUS_403, STATUS_404, STATUS_405_426_501_505,
-    STATUS_429_503, STATUS_500, STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED, SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
+    EXTENSION_UNREQUESTED, H2_NO_EXTENDED_CONNECT, H2_STREAM_REFUSED, HANDSHAKE_TIMEOUT, HARDCODED_LOCALHOST,
+    HOST_HEADER_MISSING, HOST_ORIGIN_MISMATCH, HTTP_1_0_REQUEST, HTTP_101_INCOMPLETE, HTTP_101_THEN_DEAD,
+    HTTP_101_WITH_BODY_FRAMING, HTTP_AFTER_101, INTERIM_RESPONSE_BEFORE_101, METHOD_NOT_GET, NOT_HTTP_ANSWER,
+    PLAIN_GET_ON_WS_PATH, REDIRECT, REQUEST_TARGET_ANOMALY, STATUS_200, STATUS_400, STATUS_401, STATUS_403, STATUS_404,
+    STATUS_405_426_501_505, STATUS_429_503, STATUS_500, STATUS_502_504, SUBPROTOCOL_NOT_CONFIRMED,
+    SUBPROTOCOL_UNREQUESTED, UPGRADE_STRIPPED,
 };
 use super::catalogue::wst::WS_TO_TLS_PORT;
 use super::finding::{Confidence, Finding, Severity};
@@ -29,6 +30,7 @@ const PATIENCE: i64 = 2_000_000_000;
 
 pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     after_the_upgrade(case, judged);
+    over_http2(case, outcome, judged);
     let Some(exchange) = case.exchange() else { return };
     let failed = outcome == Outcome::UpgradeFailed;
     if let Some(request) = &exchange.request {
@@ -505,6 +507,48 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
         .evidence(left, Some(Side::Server), if deed == Deed::Rst { "RST" } else { "FIN" });
         judged.cause(Explains::Statement, finding);
     }
+}
+
+/// Extended CONNECT (RFC 8441) that did not become a WebSocket.
+fn over_http2(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
+    let Some(stream) = case.entry.and_then(|entry| entry.http2.as_deref()) else { return };
+    if stream.permitted == Some(false) {
+        let finding = Finding::new(
+            &H2_NO_EXTENDED_CONNECT,
+            Confidence::Proven,
+            "The client asked for a WebSocket over HTTP/2 although the server had not announced that it can do that.",
+        )
+        .evidence(
+            stream.request.stamp,
+            Some(Side::Client),
+            "extended CONNECT without SETTINGS_ENABLE_CONNECT_PROTOCOL",
+        );
+        judged.cause(Explains::Deed, finding);
+        return;
+    }
+    if outcome != Outcome::UpgradeFailed {
+        return;
+    }
+    let finding = match (&stream.response, stream.reset) {
+        (Some(response), _) => {
+            let status = response.status.map_or_else(String::new, |status| format!(" ({status})"));
+            Finding::new(
+                &H2_STREAM_REFUSED,
+                Confidence::Proven,
+                format!("The HTTP/2 server refused the WebSocket stream{status}."),
+            )
+            .evidence(response.stamp, Some(Side::Server), format!("answer{status}"))
+        }
+        (None, Some((stamp, by, code))) => Finding::new(
+            &H2_STREAM_REFUSED,
+            Confidence::Proven,
+            format!("The {} reset the WebSocket stream before it was accepted (error code {}).", by.name(), code.0),
+        )
+        .evidence(stamp, Some(by), "RST_STREAM"),
+        (None, None) => return,
+    };
+    let finding = finding.evidence(stream.request.stamp, Some(Side::Client), "extended CONNECT");
+    judged.cause(Explains::Answer, finding);
 }
 
 /// HTTP inside the WebSocket, and pages that send remote browsers to themselves.

@@ -12,6 +12,7 @@ use crate::diagnosis::{ApplicationView, Confidence, Outcome, Severity, View, cat
 use crate::engine::Judgement;
 use crate::http::handshake::Accept;
 use crate::http::{Answer, Exchange, Version};
+use crate::http2::WebSocketStream;
 use crate::packet::Endpoint;
 use crate::stream::{Direction, Side};
 use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
@@ -54,7 +55,10 @@ pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &Appli
         outcome: self::outcome(outcome),
         tcp: tcp_object(tcp),
         tls: record.tls.as_deref().map(tls_object),
-        http: entry.and_then(|entry| entry.handshake.as_deref()).map(http),
+        http: entry.and_then(|entry| match &entry.http2 {
+            Some(stream) => Some(http2(stream)),
+            None => entry.handshake.as_deref().map(http),
+        }),
         websocket: entry.map(|entry| websocket(entry, record)),
         application_view: model::ApplicationView { client: self::view(view.client), server: self::view(view.server) },
         root_cause: None,
@@ -189,6 +193,23 @@ pub fn http(exchange: &Exchange) -> model::Http {
     }
 }
 
+/// The opening handshake of a WebSocket over HTTP/2 (RFC 8441).
+fn http2(stream: &WebSocketStream) -> model::Http {
+    let response = stream.response.as_ref();
+    let excerpt = &stream.refusal_body[..stream.refusal_body.len().min(BODY_SHOWN)];
+    model::Http {
+        version: Some("2".to_owned()),
+        method: stream.request.method.clone(),
+        target: stream.request.path.clone(),
+        host: stream.request.authority.clone(),
+        status: response.and_then(|response| response.status),
+        reason: None,
+        request_headers: stream.request.fields.clone(),
+        response_headers: response.map_or_else(Vec::new, |response| response.fields.clone()),
+        body_excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(excerpt).into_owned()),
+    }
+}
+
 fn body_excerpt(exchange: &Exchange) -> Option<String> {
     let bytes = match &exchange.answer {
         Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
@@ -205,7 +226,9 @@ fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
     let response = exchange.and_then(Exchange::response);
     let header = |name: &str| {
         let values: Vec<&str> = response.map(|response| response.head.headers(name).collect()).unwrap_or_default();
-        (!values.is_empty()).then(|| values.join(", "))
+        let stream = entry.http2.as_ref().and_then(|stream| stream.response.as_ref());
+        let over_http2 = stream.and_then(|head| head.field(&name.to_ascii_lowercase())).map(str::to_owned);
+        (!values.is_empty()).then(|| values.join(", ")).or(over_http2)
     };
     model::WebSocket {
         upgrade: upgrade(exchange, entry, record),
@@ -231,6 +254,14 @@ fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
 }
 
 fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord) -> model::Upgrade {
+    if let Some(stream) = &entry.http2 {
+        return match stream.accepted() {
+            Some(true) => model::Upgrade::Accepted,
+            Some(false) => model::Upgrade::Refused,
+            None if stream.reset.is_some() => model::Upgrade::Refused,
+            None => model::Upgrade::Unanswered,
+        };
+    }
     let Some(exchange) = exchange else { return model::Upgrade::MidStream };
     let asked = exchange.handshake.as_ref().and_then(|checks| checks.request.as_ref());
     let stripped =

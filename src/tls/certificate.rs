@@ -244,3 +244,113 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
+    use super::super::CertificateChain;
+    use super::*;
+
+    fn chain() -> Vec<Vec<u8>> {
+        let named = |name: &str, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name = Default::default();
+            params.distinguished_name.push(DnType::OrganizationName, "Example Org");
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.use_authority_key_identifier_extension = true;
+            (params, KeyPair::generate().unwrap())
+        };
+        let (mut root, root_key) = named("Root", &[]);
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root_der = root.self_signed(&root_key).unwrap().der().to_vec();
+        let root = Issuer::new(root, root_key);
+        let (mut middle, middle_key) = named("Middle", &[]);
+        middle.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let middle_der = middle.signed_by(&middle_key, &root).unwrap().der().to_vec();
+        let middle = Issuer::new(middle, middle_key);
+        let (mut leaf, leaf_key) = named("leaf.example", &["www.example", "*.example", "fd00::1"]);
+        leaf.not_before = date_time_ymd(2024, 1, 1);
+        leaf.not_after = date_time_ymd(2025, 1, 1);
+        let leaf_der = leaf.signed_by(&leaf_key, &middle).unwrap().der().to_vec();
+        vec![leaf_der, middle_der, root_der]
+    }
+
+    fn sent(ders: &[&Vec<u8>]) -> CertificateChain {
+        let mut chain = Chain::default();
+        ders.iter().for_each(|der| chain.push(der));
+        CertificateChain { certificates: chain.certificates, sent: chain.sent, ..CertificateChain::default() }
+    }
+
+    #[test]
+    fn a_certificate_tells_what_it_is_for() {
+        let ders = chain();
+        let leaf = Certificate::parse(&ders[0]).expect("a certificate");
+        assert_eq!(
+            (leaf.subject.as_str(), leaf.issuer.as_str()),
+            ("O=Example Org, CN=leaf.example", "O=Example Org, CN=Middle")
+        );
+        assert_eq!(
+            (leaf.common_name.as_deref(), leaf.issuer_name.as_deref()),
+            (Some("leaf.example"), Some("Example Org"))
+        );
+        assert_eq!((leaf.not_before, leaf.not_after), (1_704_067_200, 1_735_689_600));
+        assert!(
+            leaf.valid_at(1_704_067_200)
+                && leaf.valid_at(1_735_689_600)
+                && !leaf.valid_at(1_735_689_601)
+                && !leaf.valid_at(0)
+        );
+        assert!(!leaf.self_signed && !leaf.authority && leaf.key == KeyType::Ec(256));
+        assert_eq!(
+            leaf.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["www.example", "*.example", "fd00::1"]
+        );
+        assert!(leaf.covers("WWW.Example.") && leaf.covers("fd00:0:0::1") && leaf.covers("[fd00::1]"));
+        // A wildcard needs two labels behind it, and names in the list silence the common name.
+        assert!(
+            !leaf.covers("api.example") && !leaf.covers("leaf.example") && !leaf.covers("example") && !leaf.covers("")
+        );
+        let root = Certificate::parse(&ders[2]).expect("a certificate");
+        assert!(root.self_signed && root.authority && root.covers("root") && !root.covers("other"));
+    }
+
+    #[test]
+    fn a_chain_tells_whether_it_holds_together() {
+        let ders = chain();
+        let [leaf, middle, root] = ders.as_slice() else { panic!("three certificates") };
+        assert!(sent(&[leaf]).lacks_issuer());
+        assert!(!sent(&[leaf, middle]).lacks_issuer() && !sent(&[root]).lacks_issuer() && !sent(&[]).lacks_issuer());
+        assert!(sent(&[leaf, middle, root]).in_order() && !sent(&[leaf, root, middle]).in_order());
+        let many = sent(&[leaf; 12]);
+        assert_eq!((many.sent, many.certificates.len()), (12, MAX_CERTIFICATES));
+        let junk = vec![1, 2, 3];
+        assert_eq!((sent(&[&junk]).sent, sent(&[&junk]).leaf()), (1, None));
+    }
+
+    #[test]
+    fn wildcards_stand_for_one_label() {
+        for (pattern, host, matches) in [
+            ("*.a.b", "x.a.b", true),
+            ("*.a.b", "X.A.B", true),
+            ("*.a.b", "y.x.a.b", false),
+            ("*.a.b", "a.b", false),
+            ("*.a.b", ".a.b", false),
+            ("*.b", "x.b", false),
+            ("x*.a.b", "xy.a.b", false),
+            ("10.0.0.1", "10.0.0.1", false),
+            ("a.b", "a.b.", true),
+        ] {
+            assert_eq!(dns_matches(pattern, host), matches, "{pattern} {host}");
+        }
+    }
+
+    #[test]
+    fn every_front_of_a_certificate_is_none() {
+        let ders = chain();
+        for len in 0..ders[0].len() {
+            assert_eq!(Certificate::parse(&ders[0][..len]), None);
+        }
+    }
+}
