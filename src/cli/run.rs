@@ -64,7 +64,12 @@ fn whole<F: Feed>(
     let judged = Judged::new(summary_of(&found, &files(feed), None), &judgement, &|rule, severity| {
         analysis.wants(rule.id, convert::severity(severity))
     });
-    finish(analysis, &judged, key)
+    let exit = finish(analysis, &judged, key);
+    // The process ends now: giving back the memory of a million connections piece by piece would only take time.
+    std::mem::forget(judged);
+    std::mem::forget(judgement);
+    std::mem::forget(found);
+    exit
 }
 
 /// TLS secrets from the files that were named.
@@ -159,12 +164,19 @@ pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
 pub fn finish(analysis: &Analysis, source: &dyn Source, key: [u8; 32]) -> Result<Exit, Failure> {
     let stdout = io::stdout().lock();
     let terminal = stdout.is_terminal();
-    let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
-    if let Some(form) = form(analysis.format, terminal) {
-        let redactor = redactor(analysis.show_secrets, key);
-        publish(source, &redactor, form, analysis.threads.get(), &mut out).map_err(Failure::output)?;
+    let redactor = redactor(analysis.show_secrets, key);
+    let threads = analysis.threads.get();
+    match form(analysis.format, terminal) {
+        Some(form @ Form::Json(_)) => {
+            let mut out = BufWriter::with_capacity(1 << 18, stdout);
+            publish(source, &redactor, form, threads, &mut out).and_then(|()| out.flush()).map_err(Failure::output)?;
+        }
+        Some(form @ Form::Report(_)) => {
+            let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
+            publish(source, &redactor, form, threads, &mut out).and_then(|()| out.flush()).map_err(Failure::output)?;
+        }
+        None => {}
     }
-    out.flush().map_err(Failure::output)?;
     Ok(if analysis.fails(&source.summary().findings) { Exit::Findings } else { Exit::Done })
 }
 
