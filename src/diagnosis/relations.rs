@@ -1,7 +1,10 @@
 //! What several connections say together: which of them belong in the report, which are two legs of one
 //! proxied connection, and who keeps coming back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
 
 use super::case::{Case, Deed, duration};
 use super::catalogue::{wsh, wsk, wsl, wso, wsr};
@@ -13,6 +16,7 @@ use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
+use crate::tls::TlsFacts;
 
 /// A proxy that ends both legs on its own does so within this time, in nanoseconds.
 const SAME_MOMENT: i64 = 5_000_000;
@@ -98,10 +102,10 @@ pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -
     let case = subject.case();
     let failed = matches!(case.tcp().opening, Opening::Refused | Opening::Unanswered);
     let encrypted = subject.record.layers == Layers::Tls;
-    if encrypted && wst::looks_like_websocket(&case) {
+    if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
         return true;
     }
-    let failed = failed || (encrypted && wst::failed(&case));
+    let failed = failed || (encrypted && wst::failed(&case) && !(wst::merely_left(&case) && websockets.trusts(&case)));
     failed && (chosen || websockets.near(&case))
 }
 
@@ -112,17 +116,31 @@ pub struct Surroundings {
     servers: BTreeMap<Endpoint, ()>,
     names: BTreeMap<String, ()>,
     troubles: Vec<(i64, i64)>,
+    trusting: BTreeSet<(IpAddr, Endpoint)>,
 }
 
 impl Surroundings {
+    /// As if a WebSocket had been seen, but nowhere near: what belongs in a report even then surely belongs.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self { any: true, ..Self::default() }
+    }
+
     /// Takes note of a WebSocket or attempt and how it ended.
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
-        if !subject.is_websocket() {
+        let case = subject.case();
+        let encrypted = subject.record.layers == Layers::Tls;
+        if !subject.is_websocket() && !(encrypted && wst::looks_like_websocket(&case)) {
             return;
         }
         self.any = true;
-        let case = subject.case();
         self.servers.insert(case.tcp().server, ());
+        if case.tls().is_some() {
+            self.trusting.insert((case.tcp().client.ip, case.tcp().server));
+        }
+        if let Some(name) = case.tls().and_then(TlsFacts::server_name) {
+            self.names.insert(name.to_ascii_lowercase(), ());
+        }
         let host = case.exchange().and_then(|exchange| exchange.request.as_ref()).and_then(|request| request.host());
         if let Some(host) = host {
             let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -133,6 +151,12 @@ impl Surroundings {
         {
             self.troubles.push((entry.first.at, entry.last.at.max(case.tcp().last.at)));
         }
+    }
+
+    /// The same client got through to the same server: it has nothing against that certificate, so that a
+    /// connection on which it only shook hands was a probe or a spare one.
+    fn trusts(&self, case: &Case<'_>) -> bool {
+        self.trusting.contains(&(case.tcp().client.ip, case.tcp().server))
     }
 
     fn near(&self, case: &Case<'_>) -> bool {
@@ -167,7 +191,7 @@ pub fn relate(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> (Vec<Relation>,
 
 /// Pairs of entries whose requests carry the same, otherwise unused Sec-WebSocket-Key.
 fn proxy_legs(subjects: &[Subject<'_>]) -> Vec<(usize, usize)> {
-    let mut by_key: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut by_key: HashMap<&str, SmallVec<[usize; 2]>, foldhash::fast::RandomState> = HashMap::default();
     for (index, subject) in subjects.iter().enumerate() {
         let case = subject.case();
         let Some(request) = case.exchange().and_then(|exchange| exchange.request.as_ref()) else { continue };
@@ -307,15 +331,26 @@ fn came_to_nothing(case: &Case<'_>, verdict: &Verdict) -> bool {
     }
 }
 
-fn path_of(case: &Case<'_>) -> String {
-    let request = case.exchange().and_then(|exchange| exchange.request.as_ref());
-    request.map(|request| request.path().to_owned()).unwrap_or_default()
+fn path_of<'a>(case: &Case<'a>) -> &'a str {
+    case.exchange().and_then(|exchange| exchange.request.as_ref()).map_or("", |request| request.path())
 }
 
 fn reconnect_loops(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Vec<usize>> {
+    // Most clients succeed most of the time: only those with enough failures are looked at closely.
+    let who = |case: &Case<'_>| (case.tcp().client.ip, case.tcp().server);
+    let mut failures: HashMap<_, usize, foldhash::fast::RandomState> = HashMap::default();
+    for (subject, verdict) in subjects.iter().zip(verdicts) {
+        let case = subject.case();
+        if came_to_nothing(&case, verdict) {
+            *failures.entry(who(&case)).or_default() += 1;
+        }
+    }
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, subject) in subjects.iter().enumerate() {
         let case = subject.case();
+        if failures.get(&who(&case)).is_none_or(|count| *count < LOOP_WARNING) {
+            continue;
+        }
         groups.entry((case.tcp().client.ip, case.tcp().server, path_of(&case))).or_default().push(index);
     }
     let mut loops = Vec::new();

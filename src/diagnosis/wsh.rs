@@ -15,6 +15,7 @@ use super::catalogue::wst::WS_TO_TLS_PORT;
 use super::finding::{Confidence, Finding, Severity};
 use super::judged::{Explains, Judged};
 use super::outcome::{Outcome, client_rejected_the_answer};
+use super::wst;
 use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
 use crate::http::{
     Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version,
@@ -45,7 +46,7 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         Answer::Response(response) if response.status == 101 => {
             accepted(case, exchange, response, outcome, judged);
         }
-        Answer::Response(response) => refused(exchange, response, judged),
+        Answer::Response(response) => refused(case, exchange, response, judged),
         Answer::Foreign(foreign) => foreign_answer(exchange, foreign, judged),
         Answer::Nothing | Answer::Fragment(_) => unanswered(case, exchange, judged),
         Answer::NotCaptured => {}
@@ -77,7 +78,7 @@ fn request_faults(
     judged: &mut Judged,
 ) {
     let stamp = request.head.last;
-    let mut fault = |rule: &'static Rule, confidence, summary: String, note: &str| {
+    let mut fault = |rule: &'static Rule, confidence, summary: String, note: &'static str| {
         let finding = Finding::new(rule, confidence, summary).evidence(stamp, Some(Side::Client), note);
         let finding = match exchange.response().filter(|_| failed) {
             Some(response) => {
@@ -200,7 +201,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
     let stamp = response.head.last;
     let failed = outcome == Outcome::UpgradeFailed;
     let left = case.left(Side::Client).filter(|_| failed);
-    let mut fault = |judged: &mut Judged, rule: &'static Rule, summary: String, note: &str| {
+    let mut fault = |judged: &mut Judged, rule: &'static Rule, summary: String, note: &'static str| {
         let mut finding =
             Finding::new(rule, Confidence::Proven, summary).evidence(stamp, Some(Side::Server), note.to_owned());
         if let Some((left, deed)) = left {
@@ -245,7 +246,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
 fn answer_faults(
     checks: &ResponseChecks,
     judged: &mut Judged,
-    fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &str),
+    fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &'static str),
 ) {
     let mut missing = Vec::new();
     if checks.upgrade.present() == Some(false) {
@@ -344,7 +345,7 @@ fn then_dead(case: &Case<'_>, answered: Stamp, judged: &mut Judged) {
 }
 
 /// An answer that is not 101.
-fn refused(exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
+fn refused(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
     let (status, stamp) = (response.status, response.head.last);
     let body = String::from_utf8_lossy(&exchange.body.excerpt).to_ascii_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
@@ -373,6 +374,13 @@ fn refused(exchange: &Exchange, response: &ResponseHead, judged: &mut Judged) {
         )
         .evidence(at_request(exchange), Some(Side::Client), "upgrade request in plain text")
         .evidence(stamp, Some(Side::Server), "the server says so in its answer");
+        judged.cause(Explains::Deed, finding);
+        return;
+    }
+    if matches!(status, 400 | 403)
+        && says(&["no required ssl certificate was sent", "the ssl certificate error"])
+        && let Some(finding) = wst::client_certificate_refusal(case, stamp, status)
+    {
         judged.cause(Explains::Deed, finding);
         return;
     }
@@ -466,7 +474,7 @@ fn cut_in_head(exchange: &Exchange) -> bool {
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
-    if !case.owns_the_end() {
+    if !case.owns_the_end() || wst::refused_client(judged) {
         return;
     }
     let asked = request.head.last;

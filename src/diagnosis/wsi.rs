@@ -51,14 +51,17 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     }
     if let Some(tls) = case.tls()
         && !tls.decrypted()
+        && !tls.decryption.handshake
         && case.entry.is_none()
-        && tls.flows.iter().all(|flow| flow.application_records > 0)
+        && tls.flows.iter().any(|flow| flow.application_records > 0)
+        && (outcome != Outcome::TlsFailed || (tls.certificate_hidden() && tls.first_error_alert().is_none()))
     {
-        let finding = Finding::new(
-            &ENCRYPTED_WITHOUT_KEYS,
-            Confidence::Proven,
-            "The connection is encrypted and no usable key was given: close codes, frames and headers stay hidden.",
-        );
+        let summary = if outcome == Outcome::TlsFailed {
+            "The end of the handshake is encrypted and no usable key was given: certificate and alerts stay hidden."
+        } else {
+            "The connection is encrypted and no usable key was given: close codes, frames and headers stay hidden."
+        };
+        let finding = Finding::new(&ENCRYPTED_WITHOUT_KEYS, Confidence::Proven, summary);
         judged.note(finding.evidence(tcp.first, None, "start of the encrypted connection"));
     }
     if outcome == Outcome::Open && case.websocket().is_some() {

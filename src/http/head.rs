@@ -193,8 +193,7 @@ impl Head {
     /// The values of every field of this name, case ignored.
     pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
         let wanted = move |field: &&Field| {
-            (field.name_end - field.name_at) as usize == name.len()
-                && field.name(&self.text).eq_ignore_ascii_case(name)
+            (field.name_end - field.name_at) as usize == name.len() && field.name(&self.text).eq_ignore_ascii_case(name)
         };
         self.fields.iter().filter(wanted).map(|field| field.value(&self.text))
     }

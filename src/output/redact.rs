@@ -100,7 +100,9 @@ fn may_hold_secret(text: &[u8], looks: bool) -> bool {
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'/' => {
                 let rest = &text[at..];
                 let word = |name: &[u8]| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-                if rest.starts_with(b"eyJ") || (run == 0 && matches!(byte | 0x20, b'b') && (word(b"bearer") || word(b"basic"))) {
+                if rest.starts_with(b"eyJ")
+                    || (run == 0 && matches!(byte | 0x20, b'b') && (word(b"bearer") || word(b"basic")))
+                {
                     return true;
                 }
                 run += 1;
@@ -115,7 +117,7 @@ fn may_hold_secret(text: &[u8], looks: bool) -> bool {
 }
 
 /// Takes secrets out of everything that is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Redactor {
     key: Option<hmac::Key>,
 }
@@ -258,7 +260,7 @@ impl Redactor {
     }
 
     /// Names in Sec-WebSocket-Protocol. A name that is no known subprotocol and longer than
-    /// [`MIN_LENGTH`], that has a telling prefix, or that follows one such as `access_token`, is hidden.
+    /// 20 bytes, that has a telling prefix, or that follows one such as `access_token`, is hidden.
     #[must_use]
     pub fn subprotocols(&self, value: &str) -> String {
         if self.key.is_none() {
