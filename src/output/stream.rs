@@ -260,7 +260,9 @@ impl Ended {
     #[must_use]
     pub fn judgement(&self) -> (Judgement<'_>, Vec<u64>) {
         let (subjects, verdicts, ids) = subjects(&self.remembered);
-        (Judgement { aside: self.aside.clone(), ..Judgement::among(subjects, verdicts) }, ids)
+        let mut judgement = Judgement::among(subjects, verdicts);
+        judgement.aside.clone_from(&self.aside);
+        (judgement, ids)
     }
 }
 
