@@ -108,7 +108,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure(Kind::Closed)) => Exit::Done.into(),
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "wsscan: {failure}");
+            // What was typed stands in the message, and may hold anything.
+            let text = failure.to_string();
+            let lines: Vec<_> = text.lines().map(crate::output::terminal::escape).collect();
+            let _ = writeln!(io::stderr(), "wsscan: {}", lines.join("\n"));
             Exit::CouldNotRun.into()
         }
     }

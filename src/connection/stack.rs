@@ -178,6 +178,8 @@ struct Parts {
     payload: bool,
     /// Index of the entry whose frames are being read.
     current: u32,
+    /// Evidence, in bits, that frames follow an answer that was not captured.
+    frame_bits: u16,
 }
 
 impl Stack {
@@ -510,7 +512,7 @@ impl Layer {
     ) {
         let Layer::Http(http) = self else { return };
         let mut reports = Vec::new();
-        let (switch, unseen) = if http.answer_lost() && is_frames(event) {
+        let (switch, unseen) = if http.answer_lost() && desk.parts.frames_so_far(direction, event) {
             let Some(mut switch) = http.switch_unseen(stamp, &mut reports) else { return };
             switch.next = Some(event);
             (switch, true)
@@ -567,14 +569,6 @@ fn last_stamp(exchange: &Exchange) -> Stamp {
         | Ended::Switched { stamp }
         | Ended::Cut { stamp, .. }
         | Ended::Lost { stamp, .. } => stamp,
-    }
-}
-
-/// Whether bytes can hardly be anything but WebSocket frames.
-fn is_frames(event: StreamEvent<'_>) -> bool {
-    match event {
-        StreamEvent::Data { bytes, .. } => looks_like_websocket(bytes).strength == Strength::Strong,
-        StreamEvent::Gap { .. } | StreamEvent::End(_) => false,
     }
 }
 
@@ -635,8 +629,8 @@ impl<N: Note> Desk<'_, N> {
     /// A WebSocket begins: the one whose handshake was filed last, or one whose handshake nobody saw.
     fn open_websocket(&mut self, stamp: Stamp, shaken: bool, proven: bool, compression: Compression) -> Layer {
         let answered = shaken && self.parts.entries.last().is_some_and(|entry| entry.websocket.is_none());
-        if !answered {
-            self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() });
+        if !answered && !self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() }) {
+            return Layer::Foreign;
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
@@ -646,12 +640,25 @@ impl<N: Note> Desk<'_, N> {
 }
 
 impl Parts {
-    fn add_entry(&mut self, entry: Entry) {
-        if self.entries.len() < MAX_ENTRIES {
+    /// Whether the bytes since the answer was lost can hardly be anything but WebSocket frames: each segment from
+    /// its first byte on, masked from the client and unmasked from the server (RFC 6455 §5.1).
+    fn frames_so_far(&mut self, direction: Direction, event: StreamEvent<'_>) -> bool {
+        let StreamEvent::Data { bytes, .. } = event else { return false };
+        let Likeness { strength, masked, bits } = looks_like_websocket(bytes);
+        let fits = strength != Strength::No && masked == (direction == Direction::ToServer);
+        self.frame_bits = if fits { self.frame_bits.saturating_add(bits) } else { 0 };
+        self.frame_bits >= Likeness::STRONG_BITS
+    }
+
+    /// Whether there was room for it.
+    fn add_entry(&mut self, entry: Entry) -> bool {
+        let room = self.entries.len() < MAX_ENTRIES;
+        if room {
             self.entries.push(entry);
         } else {
             self.entries_not_kept += 1;
         }
+        room
     }
 }
 

@@ -184,10 +184,16 @@ impl<'a> Case<'a> {
     pub fn opened(&self) -> Option<Stamp> {
         let entry = self.entry?;
         entry.websocket.as_ref()?;
+        Some(self.upgraded().unwrap_or(entry.first))
+    }
+
+    /// When the answer that opened the WebSocket was whole; `None` when it was not captured.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<Stamp> {
+        let entry = self.entry?;
         let by_stream = entry.http2.as_ref().and_then(|stream| stream.response.as_ref()).map(|head| head.stamp);
         let by_exchange = entry.handshake.as_ref().and_then(|exchange| exchange.response()).map(|head| head.head.last);
-        let answered = by_stream.or(by_exchange);
-        Some(answered.unwrap_or(entry.first))
+        by_stream.or(by_exchange)
     }
 
     /// Data messages in both directions.

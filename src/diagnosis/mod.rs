@@ -19,6 +19,7 @@ mod wsh;
 mod wsi;
 mod wsk;
 mod wsn;
+mod wsp;
 mod wst;
 mod wsx;
 
@@ -50,6 +51,7 @@ pub fn diagnose(record: &ConnectionRecord, entry: Option<usize>) -> Verdict {
     let mut judged = Judged::default();
     wsi::judge(&case, outcome, &mut judged);
     wsn::judge(&case, outcome, &mut judged);
+    wsp::judge(&case, &mut judged);
     wst::judge(&case, outcome, &mut judged);
     wsh::judge(&case, outcome, &mut judged);
     wsf::judge(&case, outcome, &mut judged);

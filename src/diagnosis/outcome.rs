@@ -135,6 +135,7 @@ fn before_http(case: &Case<'_>) -> Outcome {
         Opening::Unanswered => Outcome::TcpFailed,
         Opening::Handshake | Opening::MidStream => match case.tls() {
             Some(_) => super::wst::outcome(case),
+            None if super::wsp::refused(case).is_some() => Outcome::UpgradeFailed,
             None => Outcome::Unknown,
         },
     }

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use super::case::{Case, Deed, duration};
-use super::catalogue::{wsh, wsk, wsl, wso, wsr};
+use super::catalogue::{self, wsh, wsl, wso, wsr};
 use super::finding::{Confidence, Finding, Severity};
 use super::outcome::Outcome;
-use super::{Verdict, wst};
+use super::{Verdict, wsk, wsp, wst};
 use crate::connection::{ConnectionRecord, Layers};
 use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
@@ -24,6 +24,11 @@ const SAME_MOMENT: i64 = 5_000_000;
 const PASSED_ON: i64 = 1_000_000_000;
 /// Nothing was sent for at least this long, in nanoseconds, before a timer is blamed.
 const IDLE: i64 = 1_000_000_000;
+/// A silence of at least this long, in nanoseconds, that ends several connections alike is a timer's.
+const LONG_SILENCE: i64 = 5_000_000_000;
+/// … when the silences differ by no more than this, in nanoseconds, on so many connections.
+const SAME_SILENCE: i64 = 500_000_000;
+const SAME_SILENCE_AT_LEAST: usize = 3;
 /// Attempts within this time, in nanoseconds, make a loop.
 const LOOP_SPAN: i64 = 60_000_000_000;
 /// So many attempts in a row that came to nothing are a loop; so many are an error.
@@ -105,6 +110,10 @@ pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -
     if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
         return true;
     }
+    if let Some(connect) = wsp::refused(&case) {
+        // Browsers go through the proxy for much else: only the way to a WebSocket counts.
+        return chosen || !websockets.any || wsp::destination(connect).is_some_and(|name| websockets.knows(&name));
+    }
     let failed = failed || (encrypted && wst::failed(&case) && !(wst::merely_left(&case) && websockets.trusts(&case)));
     failed && (chosen || websockets.near(&case))
 }
@@ -130,7 +139,7 @@ impl Surroundings {
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
         let case = subject.case();
         let encrypted = subject.record.layers == Layers::Tls;
-        if !subject.is_websocket() && !(encrypted && wst::looks_like_websocket(&case)) {
+        if !(subject.is_websocket() || (encrypted && wst::looks_like_websocket(&case))) {
             return;
         }
         self.any = true;
@@ -159,6 +168,10 @@ impl Surroundings {
         self.trusting.contains(&(case.tcp().client.ip, case.tcp().server))
     }
 
+    fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     fn near(&self, case: &Case<'_>) -> bool {
         let tcp = case.tcp();
         let named = case
@@ -181,6 +194,7 @@ pub fn relate(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> (Vec<Relation>,
         relations.push(Relation::ProxyLeg { front, back });
         shared.extend(leg(subjects, verdicts, front, back));
     }
+    shared.extend(idle_timers(subjects, verdicts));
     for attempts in reconnect_loops(subjects, verdicts) {
         let (relation, finding) = reconnect_loop(subjects, verdicts, attempts);
         relations.push(relation);
@@ -265,7 +279,7 @@ fn leg(subjects: &[Subject<'_>], verdicts: &[Verdict], front: usize, back: usize
             )
             .evidence(b_at, Some(Side::Server), "back leg: end without a Close frame")
             .evidence(f_at, Some(Side::Server), "front leg: the proxy ends it towards the client");
-            shared.push(Shared { subjects: both, finding, explains: vec![front] });
+            shared.push(Shared { subjects: both.clone(), finding, explains: both });
         }
         (Side::Client, Side::Client) if (-PASSED_ON..=0).contains(&gap) => {
             let finding = Finding::new(
@@ -307,7 +321,7 @@ fn proxy_ended_both(f: &Case<'_>, b: &Case<'_>, both: Vec<usize>, f_at: Stamp, b
     let mut shared = vec![Shared { subjects: both.clone(), finding, explains }];
     if timer {
         let finding = Finding::new(
-            &wsk::IDLE_TIMEOUT,
+            &catalogue::wsk::IDLE_TIMEOUT,
             Confidence::Proven,
             format!("Nobody spoke for {}, then the proxy hung up on both sides: its idle timer.", duration(idle)),
         )
@@ -315,6 +329,46 @@ fn proxy_ended_both(f: &Case<'_>, b: &Case<'_>, both: Vec<usize>, f_at: Stamp, b
         .evidence(f_at, Some(Side::Server), "front leg: the proxy hangs up")
         .evidence(b_at, Some(Side::Client), "back leg: the proxy hangs up");
         shared.push(Shared { subjects: both.clone(), finding, explains: both });
+    }
+    shared
+}
+
+/// Connections to the same server that ended after the same silence: a timer on the way, whose ever it is.
+fn idle_timers(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Shared> {
+    let mut silences: BTreeMap<Endpoint, Vec<(i64, usize)>> = BTreeMap::new();
+    for (index, (subject, verdict)) in subjects.iter().zip(verdicts).enumerate() {
+        let case = subject.case();
+        if verdict.outcome == Outcome::ClosedAbnormal
+            && let Some((_, at, _)) = wsk::silent_end(&case)
+            && let Some(idle) = case.idle_before(at)
+            && idle >= LONG_SILENCE
+        {
+            silences.entry(case.tcp().server).or_default().push((idle, index));
+        }
+    }
+    let mut shared = Vec::new();
+    for (_, mut silences) in silences {
+        silences.sort_unstable();
+        let mut rest = &silences[..];
+        while let Some(first) = rest.first() {
+            let same = rest.iter().take_while(|(idle, _)| idle - first.0 <= SAME_SILENCE).count();
+            let (group, others) = rest.split_at(same);
+            rest = others;
+            if same < SAME_SILENCE_AT_LEAST {
+                continue;
+            }
+            let mut members: Vec<usize> = group.iter().map(|(_, index)| *index).collect();
+            members.sort_unstable();
+            let summary =
+                format!("{same} connections ended after the same silence of {}: an idle timer.", duration(first.0));
+            let mut finding = Finding::new(&catalogue::wsk::IDLE_TIMEOUT, Confidence::Likely, summary);
+            for index in members.iter().take(super::finding::MAX_EVIDENCE) {
+                if let Some((side, at, _)) = wsk::silent_end(&subjects[*index].case()) {
+                    finding.add_evidence(at, Some(side), "the end after the silence");
+                }
+            }
+            shared.push(Shared { subjects: members.clone(), finding, explains: members });
+        }
     }
     shared
 }

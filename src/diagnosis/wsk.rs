@@ -1,8 +1,9 @@
 //! Pings, pongs and silence on one connection. What needs several connections is in `relations`.
 
-use super::case::{Case, duration, the};
+use super::case::{Case, Deed, duration, the};
 use super::catalogue::wsk::{
-    HALF_OPEN, NO_KEEPALIVE, PEER_NEVER_PONGS, PING_TIMEOUT_APP_HUNG, PING_TIMEOUT_PATH_DEAD, PONG_ARRIVED_TOO_LATE,
+    HALF_OPEN, IDLE_TIMEOUT, NO_KEEPALIVE, PEER_NEVER_PONGS, PING_TIMEOUT_APP_HUNG, PING_TIMEOUT_PATH_DEAD,
+    PONG_ARRIVED_TOO_LATE,
 };
 use super::finding::{Confidence, Finding};
 use super::judged::{Explains, Judged};
@@ -13,6 +14,12 @@ use crate::websocket::UnansweredPing;
 
 /// An unanswered ping means nothing before this time, in nanoseconds, or three round trips.
 const PATIENCE: i64 = 400_000_000;
+/// One second in nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+/// Idle timers, in seconds, that proxies, load balancers and firewalls come with or are commonly set to.
+const TIMERS: &[i64] = &[30, 55, 60, 90, 100, 120, 180, 240, 300, 350, 600, 900, 1800, 3600];
+/// How far a silence may be from a timer, in nanoseconds, or 2 % of it, whichever is less; but at least half a second.
+const TIMER_SLACK: i64 = 1_500_000_000;
 /// A connection that lived this long, in nanoseconds, without a sign of life should have one.
 const LONG_LIVED: i64 = 120_000_000_000;
 /// Data sent again into silence for this long, in nanoseconds: the other end is gone and this one does not know.
@@ -27,7 +34,46 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         late_pong(case, side, judged);
     }
     half_open(case, judged);
+    idle_timeout(case, outcome, judged);
     no_keepalive(case, judged);
+}
+
+/// The end of a connection that nobody said goodbye on and that nothing else is known to explain: who, when, how.
+pub(super) fn silent_end(case: &Case<'_>) -> Option<(Side, Stamp, Deed)> {
+    let (side, at, deed) = case.first_actor()?;
+    let quiet = deed != Deed::Close
+        && case.close(Side::Client).is_none()
+        && case.close(Side::Server).is_none()
+        && [Side::Client, Side::Server].iter().all(|side| {
+            let pings = case.sent(*side).and_then(|sent| sent.keepalive.as_ref());
+            case.side(*side).unacknowledged.is_none() && pings.is_none_or(|pings| pings.unanswered_count() == 0)
+        });
+    quiet.then_some((side, at, deed))
+}
+
+/// The silence before the end is as long as a timer that products on the way are known to have. One connection
+/// alone makes that possible, no more, and never names the product.
+fn idle_timeout(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
+    if outcome != Outcome::ClosedAbnormal || judged.explained(Explains::Mechanism) {
+        return;
+    }
+    let Some((side, at, _)) = silent_end(case) else { return };
+    let Some(idle) = case.idle_before(at) else { return };
+    let near = |timer: i64| (idle - timer * SECOND).abs() <= TIMER_SLACK.min(timer * SECOND / 50).max(SECOND / 2);
+    let Some(timer) = TIMERS.iter().copied().find(|timer| near(*timer)) else { return };
+    let last = case.tcp().last_payload().unwrap_or(at);
+    let finding = Finding::new(
+        &IDLE_TIMEOUT,
+        Confidence::Possible,
+        format!(
+            "Nobody spoke for {}, then the {} side hung up: {timer} s is a usual idle timeout of proxies and load balancers.",
+            duration(idle),
+            side.name()
+        ),
+    )
+    .evidence(last, None, "last byte of either side")
+    .evidence(at, Some(side), "the end, without a Close frame");
+    judged.cause(Explains::Mechanism, finding);
 }
 
 /// Whether the Close of `side` speaks of a missing pong, as Python websockets and uvicorn say it.

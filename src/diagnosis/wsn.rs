@@ -226,7 +226,7 @@ pub(super) fn ending(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     if case.close(side).is_some() {
         return;
     }
-    let since = case.opened().map(|opened| stamp.at - opened.at);
+    let since = case.upgraded().map(|upgraded| stamp.at - upgraded.at);
     let after = since.map_or(String::new(), |since| format!(" {} after the upgrade", duration(since)));
     let (rule, word) = match deed {
         Deed::Rst => (&RESET_NO_CLOSE, "reset the TCP connection"),

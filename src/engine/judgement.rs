@@ -63,10 +63,13 @@ impl<'a> Judgement<'a> {
     }
 
     fn drop_what_is_better_explained(&mut self) {
-        for index in self.shared.iter().flat_map(|shared| &shared.explains) {
+        for (shared, index) in
+            self.shared.iter().flat_map(|shared| shared.explains.iter().map(move |index| (shared, index)))
+        {
             let verdict = &mut self.verdicts[*index];
             if let Some(cause) = verdict.root_cause
-                && BARE_ENDINGS.contains(&verdict.findings[cause].rule.id)
+                && let rule = verdict.findings[cause].rule.id
+                && (BARE_ENDINGS.contains(&rule) || rule == shared.finding.rule.id)
             {
                 verdict.findings.remove(cause);
                 verdict.root_cause = None;
