@@ -122,7 +122,7 @@ impl Surroundings {
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
         let case = subject.case();
         let encrypted = subject.record.layers == Layers::Tls;
-        if !subject.is_websocket() && !(encrypted && wst::looks_like_websocket(&case)) {
+        if !(subject.is_websocket() || encrypted && wst::looks_like_websocket(&case)) {
             return;
         }
         self.any = true;

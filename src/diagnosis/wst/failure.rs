@@ -165,6 +165,7 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
         (Meaning::ClientLeftAfterServerFlight, _) if asked => Some(Failure::ClientCertificate { alert: None, grounds }),
         (Meaning::ClientLeftAfterServerFlight, _) if is_spare(case, tls) => None,
         (Meaning::ClientLeftAfterServerFlight, _) => Some(Failure::Left { at, finished: false, grounds }),
+        (Meaning::ClientLeftAfterFinished, _) if is_probe(case, tls) => None,
         (Meaning::ClientLeftAfterFinished, _) => Some(Failure::Left { at, finished: true, grounds }),
         // Without a client Certificate message there was no request for one (RFC 8446 §4.4.2): whatever ended it,
         // it was not that.
@@ -179,6 +180,11 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
 fn is_spare(case: &Case<'_>, tls: &TlsFacts) -> bool {
     tls.client_hello.as_ref().is_some_and(|hello| hello.offers_alpn("h2"))
         && Shown::of(case, tls).is_none_or(|shown| shown.worst().is_none())
+}
+
+/// A client that shakes hands, says goodbye properly and has nothing against what it saw: a probe, a monitor.
+fn is_probe(case: &Case<'_>, tls: &TlsFacts) -> bool {
+    goodbye(tls).is_some() && Shown::of(case, tls).is_some_and(|shown| shown.worst().is_none())
 }
 
 /// Nothing could be read: who left, and when.
@@ -218,7 +224,11 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
     {
         let finished = client_finished(tls);
         // A client that finished and stayed for a while, or that has spoken, had other reasons to go.
-        if finished && (likeness::client_spoke(tls) || hello.offers_alpn("h2") || at.at - flight.at > AT_ONCE)
+        if finished
+            && (is_probe(case, tls)
+                || likeness::client_spoke(tls)
+                || hello.offers_alpn("h2")
+                || at.at - flight.at > AT_ONCE)
             || is_spare(case, tls)
         {
             return None;

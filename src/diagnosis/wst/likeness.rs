@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::diagnosis::case::Case;
 use crate::stream::Side;
 use crate::tls::keyless::{self, Certainty, Ground, Meaning};
-use crate::tls::{RecordMark, TlsFacts, Version};
+use crate::tls::{ClientHello, RecordMark, TlsFacts, Version};
 
 /// Record type of application data.
 const APPLICATION_DATA: u8 = 23;
@@ -25,7 +25,15 @@ const ANSWER: (u16, u16) = (64, 2000);
 
 pub(super) fn looks_like_websocket(case: &Case<'_>) -> bool {
     let Some(tls) = unopened(case) else { return false };
-    keyless::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls)
+    keyless::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls) || browsers_wss(tls)
+}
+
+/// Chromium, known by its encrypted ClientHello (mostly one without meaning), offers http/1.1 alone for WebSockets and
+/// for nothing else. What became of the request is not known.
+fn browsers_wss(tls: &TlsFacts) -> bool {
+    let alone =
+        |hello: &ClientHello| hello.encrypted_client_hello && hello.alpn.len() == 1 && hello.offers_alpn("http/1.1");
+    tls.client_hello.as_ref().is_some_and(alone) && tls.server_hello.is_some() && client_spoke(tls)
 }
 
 /// Joined after its beginning, with data in both directions: nothing speaks for or against a WebSocket.
