@@ -13,7 +13,6 @@
 mod generate;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -37,8 +36,10 @@ use wsscan::tcp::{Connection, FlowKey};
 use wsscan::tls::{KeyLog, Tls};
 use wsscan::websocket::{Deflate, Interest, Options as WebSocketOptions, WebSocket};
 
-/// Bytes of each capture.
+/// Bytes of each capture that is analysed whole.
 const CAPTURE: u64 = 16 << 20;
+/// Bytes of a capture that fits into the cache, as a chunk does that was just read.
+const CHUNK: u64 = 512 << 10;
 /// Payload bytes of each stream.
 const STREAM: usize = 8 << 20;
 /// Payload of a TCP segment.
@@ -54,33 +55,28 @@ struct Walk {
     batch: Batch,
 }
 
-fn walked(shape: Shape, format: Format) -> Walk {
-    let arena = generate::in_memory(shape, CAPTURE, 1, format).bytes;
+fn walked(shape: Shape, bytes: u64, format: Format) -> Walk {
+    let arena = generate::in_memory(shape, bytes, 1, format).bytes;
     let mut packets = Vec::new();
     Walker::new().walk(&arena, 0, true, &mut packets);
     Walk { bytes: arena.len() as u64, batch: Batch { arena, packets, first_packet: 1 } }
 }
 
-static TICKS: LazyLock<Walk> = LazyLock::new(|| walked(Shape::Ticks, Format::Pcap));
-static TICKS_NG: LazyLock<Walk> = LazyLock::new(|| walked(Shape::Ticks, Format::Pcapng));
-static SCREENS: LazyLock<Walk> = LazyLock::new(|| walked(Shape::Binary, Format::Pcap));
-static LOSSY: LazyLock<Walk> = LazyLock::new(|| walked(Shape::Lossy, Format::Pcap));
-static CHURN: LazyLock<Walk> = LazyLock::new(|| walked(Shape::Churn, Format::Pcap));
-
-fn named(name: &str) -> &'static Walk {
-    match name {
-        "ticks" => &TICKS,
-        "ticks.pcapng" => &TICKS_NG,
-        "binary" => &SCREENS,
-        "lossy" => &LOSSY,
-        _ => &CHURN,
-    }
+fn named(name: &str, bytes: u64) -> Walk {
+    let format = if name.ends_with(".pcapng") { Format::Pcapng } else { Format::Pcap };
+    let shape = match name.split('.').next() {
+        Some("ticks") => Shape::Ticks,
+        Some("binary") => Shape::Binary,
+        Some("lossy") => Shape::Lossy,
+        _ => Shape::Churn,
+    };
+    walked(shape, bytes, format)
 }
 
 /// Record headers only.
 #[divan::bench(args = ["ticks", "ticks.pcapng", "binary"])]
 fn record_walk(bencher: Bencher, name: &str) {
-    let walk = named(name);
+    let walk = named(name, CHUNK);
     let mut packets = Vec::with_capacity(walk.batch.packets.len());
     bencher.counter(BytesCount::new(walk.bytes)).bench_local(|| {
         packets.clear();
@@ -91,7 +87,7 @@ fn record_walk(bencher: Bencher, name: &str) {
 /// Headers of every packet.
 #[divan::bench(args = ["ticks", "binary", "churn"])]
 fn packet_decode(bencher: Bencher, name: &str) {
-    let walk = named(name);
+    let walk = named(name, CHUNK);
     bencher
         .counter(BytesCount::new(walk.bytes))
         .bench(|| walk.batch.iter().filter(|packet| matches!(black_box(decode(*packet)), Decoded::Segment(_))).count());
@@ -100,7 +96,7 @@ fn packet_decode(bencher: Bencher, name: &str) {
 /// Segments to streams; the flow of each segment is known beforehand.
 #[divan::bench(args = ["ticks", "binary", "lossy", "churn"])]
 fn tcp_reassembly(bencher: Bencher, name: &str) {
-    let walk = named(name);
+    let walk = named(name, CAPTURE);
     let mut flows = HashMap::new();
     let mut segments: Vec<(usize, Segment<'_>)> = Vec::new();
     for packet in walk.batch.iter() {
@@ -330,44 +326,58 @@ fn tls_open_alone(bencher: Bencher, what: &str) {
     });
 }
 
-/// A capture in one chunk.
-struct Whole<'w>(&'w Walk);
+/// A capture in memory, in chunks as large as those that are read from a file.
+struct Memory(Vec<Batch>);
 
-impl Feed for Whole<'_> {
+impl Memory {
+    fn new(walk: &Walk) -> Self {
+        let mut chunks: Vec<Batch> = Vec::new();
+        for packet in &walk.batch.packets {
+            if chunks.last().is_none_or(|chunk| chunk.arena.len() >= CHUNK as usize) {
+                chunks.push(Batch::default());
+            }
+            let chunk = chunks.last_mut().expect("one was pushed");
+            let place = packet.offset as usize..(packet.offset + packet.captured) as usize;
+            chunk.packets.push(PacketRef { offset: chunk.arena.len() as u32, ..*packet });
+            chunk.arena.extend_from_slice(&walk.batch.arena[place]);
+        }
+        Memory(chunks)
+    }
+
+    fn analyse(&self) -> Analysis {
+        run(self, &Options { threads: 1, wanted: None, keys: Keys::new() }, &Silent)
+    }
+}
+
+impl Feed for Memory {
     fn is_serial(&self) -> bool {
         true
     }
 
     fn fetch(&self, index: u64, batch: &mut Batch) -> bool {
-        if index == 0 {
-            batch.arena.clone_from(&self.0.batch.arena);
-        }
-        index == 0
+        let Some(chunk) = self.0.get(index as usize) else { return false };
+        batch.arena.clone_from(&chunk.arena);
+        true
     }
 
-    fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
-        let packets: &[PacketRef] = &self.0.batch.packets;
-        batch.packets.clear();
-        batch.packets.extend_from_slice(packets);
-        Walked { more: false, secrets: Vec::new() }
+    fn walk(&self, index: u64, batch: &mut Batch) -> Walked {
+        batch.packets.clone_from(&self.0[index as usize].packets);
+        Walked { more: index as usize + 1 < self.0.len(), secrets: Vec::new() }
     }
-}
-
-fn analysed(walk: &Walk) -> Analysis {
-    run(&Whole(walk), &Options { threads: 1, wanted: None, keys: Keys::new() }, &Silent)
 }
 
 /// Everything from packets to records, one thread, from memory.
 #[divan::bench(args = ["ticks", "binary", "lossy", "churn"])]
 fn engine(bencher: Bencher, name: &str) {
-    let walk = named(name);
-    bencher.counter(BytesCount::new(walk.bytes)).bench(|| analysed(walk));
+    let walk = named(name, CAPTURE);
+    let memory = Memory::new(&walk);
+    bencher.counter(BytesCount::new(walk.bytes)).bench(|| memory.analyse());
 }
 
 /// Records of many short connections to findings; items are connections.
 #[divan::bench]
 fn diagnosis(bencher: Bencher) {
-    let analysis = analysed(&CHURN);
+    let analysis = Memory::new(&named("churn", CAPTURE)).analyse();
     bencher
         .counter(ItemsCount::new(analysis.connections.len()))
         .bench(|| Judgement::of(&analysis.connections, false, 1).verdicts.len());

@@ -75,6 +75,23 @@ def streams(records):
     return [bytes(b) for b in found.values() if b]
 
 
+def tcp_dialogues(records):
+    """Every connection as fuzz_targets/tcp.rs reads it."""
+    found = {}
+    for link, data in records:
+        one = segment(link, data)
+        if one is None:
+            continue
+        (addresses, source, destination), sequence, flags, payload = one
+        half = len(addresses) // 2
+        ends = ((addresses[:half], source), (addresses[half:], destination))
+        first, dialogue = found.setdefault(tuple(sorted(ends)), (ends[0], bytearray()))
+        captured = payload[:255]
+        dialogue += struct.pack(">BBIIHBB", int(ends[0] != first), flags, sequence, 0, 1000, len(captured),
+                                min(len(payload) - len(captured), 255)) + captured
+    return [bytes(dialogue) for _, dialogue in found.values()]
+
+
 def tls_messages(stream):
     """Handshake messages that travel in the open, and the certificates among them."""
     handshake, at = b"", 0
@@ -129,7 +146,8 @@ def main():
                 if link in LINKS and len(bytes_) < 65536:
                     sequence += struct.pack(">BBH", LINKS.index(link), 0, len(bytes_)) + bytes_
             put("packet", sequence[:LARGEST])
-            put("tcp", sequence[:LARGEST])
+            for sequence in tcp_dialogues(records):
+                put("tcp", sequence[:LARGEST])
             for stream in streams(records):
                 if stream[0] in (20, 21, 22, 23) and stream[1:2] == b"\x03":
                     put("tls_record", stream)

@@ -281,13 +281,28 @@ fn heads<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// The rooms that code uses by `crate::…`, or by enough `super::` to come to the crate's root.
-/// `depth` is how many modules lie between the root and this file's items.
+/// `depth` is how many modules lie between the root and this file's items; modules inside the file are counted here.
 fn uses(code: &str, depth: usize) -> BTreeSet<String> {
     let tokens = tokens(code);
     let mut found = BTreeSet::new();
-    let mut at = 0;
+    let (mut at, mut braces) = (0, 0_usize);
+    // The braces in which modules of this file lie.
+    let mut modules: Vec<usize> = Vec::new();
     while at < tokens.len() {
         let start = at;
+        match tokens[at] {
+            "{" => {
+                braces += 1;
+                if at >= 2 && tokens[at - 2] == "mod" {
+                    modules.push(braces);
+                }
+            }
+            "}" => {
+                modules.pop_if(|opened| *opened == braces);
+                braces = braces.saturating_sub(1);
+            }
+            _ => {}
+        }
         if tokens[at] == "crate" && tokens.get(at + 1) == Some(&"::") {
             at += 2;
         } else {
@@ -295,7 +310,7 @@ fn uses(code: &str, depth: usize) -> BTreeSet<String> {
             while tokens.get(at) == Some(&"super") && tokens.get(at + 1) == Some(&"::") {
                 (supers, at) = (supers + 1, at + 2);
             }
-            if supers == 0 || supers < depth {
+            if supers == 0 || supers < depth + modules.len() {
                 at = at.max(start + 1);
                 continue;
             }
@@ -426,6 +441,8 @@ fn paths_are_found_however_they_are_written() {
     assert_eq!(used_in("fn f() -> crate :: http :: Head { todo!() }", 1), ["http"]);
     assert_eq!(used_in("pub(crate) use super::super::http2::Frame;", 2), ["http2"]);
     assert_eq!(used_in("use super::Frame; use super::super::hpack;", 3), Vec::<String>::new());
+    let inside = "mod inner { use super::super::Frame; fn f() { if x { y() } } use super::super::super::tls; }";
+    assert_eq!(used_in(&format!("{inside} use super::super::http;"), 2), ["http", "tls"]);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Everything takes one road: bytes are read into large pooled arenas, a [`Walker`] finds the records in
 //! them, and a [`Batch`](crate::packet::Batch) of places in the arena is handed on. Compressed files and
-//! pipes feed the same road. This room is the only one that reads input; it never looks into a packet,
-//! never maps a file into memory, and never lets a length from a file size an allocation.
+//! pipes feed the same road. This room is the only one that reads captures; it never looks into a
+//! packet, never maps a file into memory, and never lets a length from a file size an allocation.
 
 #[cfg(feature = "live")]
 mod bpf;

@@ -291,7 +291,7 @@ pub enum SchemaForm {
     Event,
 }
 
-/// Seconds, or a number with s, m or h.
+/// Seconds, or a number with s, m or h; fractions are allowed.
 fn duration(text: &str) -> Result<std::time::Duration, String> {
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) => (number, text.as_bytes()[text.len() - 1]),
@@ -302,8 +302,10 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
         b'h' => 3600,
         _ => 1,
     };
-    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).filter(|n| *n > 0);
-    seconds.map(std::time::Duration::from_secs).ok_or_else(|| "write 30, 30s, 5m or 2h".to_owned())
+    let seconds = number.parse::<f64>().ok().map(|n| n * f64::from(factor)).filter(|n| *n > 0.0);
+    seconds
+        .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "write 30, 0.5s, 5m or 2h".to_owned())
 }
 
 #[cfg(test)]

@@ -1,11 +1,20 @@
 //! Captures as the engine wants them: numbered chunks, from a file that all threads read, or from a stream.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::capture::{Capture, ChunkedFile, FileSummary, Walker};
-use crate::engine::{Feed, Walked};
-use crate::packet::Batch;
+use super::Failure;
+use super::progress::Progress;
+use crate::capture::{Capture, ChunkedFile, FileSummary, Input, Walker};
+use crate::engine::{self, Analysis, Feed, Observer, Walked};
+use crate::output::redact::derive_key;
+use crate::packet::{Batch, PacketRef};
+
+/// Packets at the beginning of a capture that make the key for the marks of redacted secrets, and bytes of each.
+const KEY_PACKETS: usize = 4;
+const KEY_BYTES: usize = 16 << 10;
 
 /// Bytes of file in one chunk.
 const CHUNK: usize = 512 << 10;
@@ -16,11 +25,94 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Who else has a say while a capture is read.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// Set when nobody wants to read on.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Shows how far it is.
+    pub(super) progress: Progress,
+}
+
+/// Files, opened as one capture.
+pub(super) struct Files {
+    road: Road,
+    key: [u8; 32],
+}
+
+enum Road {
+    Plain(FileFeed),
+    Stream(StreamFeed),
+}
+
+impl Files {
+    pub(super) fn open(files: &[PathBuf], count: Option<u64>, watch: Watch) -> Result<Self, Failure> {
+        let inputs: Vec<Input> = files.iter().map(Input::from_argument).collect();
+        let open = || Capture::open(&inputs).map_err(|error| Failure::run(error.to_string()));
+        let capture = open()?;
+        Ok(match capture.chunked() {
+            // The file is opened a second time, because what was read of it cannot be read again in chunks.
+            Some(file) => {
+                let key = key_of(&first_packets(&mut open()?).0);
+                Self { road: Road::Plain(FileFeed::new(file, count, watch)), key }
+            }
+            None => {
+                let mut capture = capture;
+                let (first, more) = first_packets(&mut capture);
+                let key = key_of(&first);
+                Self { road: Road::Stream(StreamFeed::new(capture, Some((first, more)), count, watch)), key }
+            }
+        })
+    }
+
+    /// A key for the marks of redacted secrets: the same for the same packets, however they are stored, and not to be
+    /// had from the output, which shows no packet.
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
+    /// Reads to the end.
+    pub(super) fn run<O: Observer>(&self, options: &engine::Options<'_>, observer: &O) -> (Analysis, Vec<FileSummary>) {
+        match &self.road {
+            Road::Plain(feed) => {
+                let found = engine::run(feed, options, observer);
+                feed.watch.progress.clear();
+                (found, vec![feed.summary()])
+            }
+            Road::Stream(feed) => {
+                let found = engine::run(feed, options, observer);
+                feed.watch.progress.clear();
+                (found, hold(&feed.capture).0.files())
+            }
+        }
+    }
+}
+
+/// The first packets, as many as make the key, and whether more may follow.
+fn first_packets(capture: &mut Capture) -> (Batch, bool) {
+    let mut batch = Batch::default();
+    let mut more = capture.next_batch(&mut batch);
+    let mut next = Batch::default();
+    while more && batch.packets.len() < KEY_PACKETS {
+        more = capture.next_batch(&mut next);
+        let base = batch.arena.len() as u32;
+        batch.arena.extend_from_slice(&next.arena);
+        batch.packets.extend(next.packets.iter().map(|packet| PacketRef { offset: packet.offset + base, ..*packet }));
+    }
+    (batch, more)
+}
+
+fn key_of(batch: &Batch) -> [u8; 32] {
+    let packets = batch.iter().take(KEY_PACKETS);
+    derive_key(packets.map(|packet| &packet.bytes[..packet.bytes.len().min(KEY_BYTES)]))
+}
+
 /// A plain file, read by all threads at once.
-pub(super) struct FileFeed {
+struct FileFeed {
     file: ChunkedFile,
     walk: Mutex<Walk>,
     count: Option<u64>,
+    watch: Watch,
 }
 
 struct Walk {
@@ -31,11 +123,11 @@ struct Walk {
 }
 
 impl FileFeed {
-    pub(super) fn new(file: ChunkedFile, count: Option<u64>) -> Self {
-        Self { file, walk: Mutex::new(Walk { walker: Walker::new(), next: 0, failure: None }), count }
+    fn new(file: ChunkedFile, count: Option<u64>, watch: Watch) -> Self {
+        Self { file, walk: Mutex::new(Walk { walker: Walker::new(), next: 0, failure: None }), count, watch }
     }
 
-    pub(super) fn summary(&self) -> FileSummary {
+    fn summary(&self) -> FileSummary {
         let walk = hold(&self.walk);
         self.file.summary(&walk.walker, walk.failure.as_ref())
     }
@@ -87,7 +179,10 @@ impl Feed for FileFeed {
         }
         *next = offset + start as u64;
         let enough = limit(batch, before, self.count);
-        let more = !walker.is_finished() && failure.is_none() && offset + (CHUNK as u64) < file_end && !enough;
+        let stopped = self.watch.stop.load(Ordering::Acquire);
+        let more =
+            !walker.is_finished() && failure.is_none() && offset + (CHUNK as u64) < file_end && !enough && !stopped;
+        self.watch.progress.at(walker.packets(), || (*next, Some(file_end)));
         Walked { more, secrets: walker.take_secrets() }
     }
 }
@@ -104,18 +199,16 @@ fn limit(batch: &mut Batch, before: u64, count: Option<u64>) -> bool {
 }
 
 /// Anything that must be read from front to back: pipes, compressed files, several files as one.
-pub(super) struct StreamFeed {
-    capture: Mutex<Capture>,
+struct StreamFeed {
+    /// The capture, and what was read of it in advance.
+    capture: Mutex<(Capture, Option<(Batch, bool)>)>,
     count: Option<u64>,
+    watch: Watch,
 }
 
 impl StreamFeed {
-    pub(super) fn new(capture: Capture, count: Option<u64>) -> Self {
-        Self { capture: Mutex::new(capture), count }
-    }
-
-    pub(super) fn files(&self) -> Vec<FileSummary> {
-        hold(&self.capture).files()
+    fn new(capture: Capture, first: Option<(Batch, bool)>, count: Option<u64>, watch: Watch) -> Self {
+        Self { capture: Mutex::new((capture, first)), count, watch }
     }
 }
 
@@ -130,9 +223,55 @@ impl Feed for StreamFeed {
 
     fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
         let mut capture = hold(&self.capture);
-        let more = capture.next_batch(batch);
+        let (capture, first) = &mut *capture;
+        let more = match first.take() {
+            Some((mut first, more)) => {
+                first.first_packet = 1;
+                *batch = first;
+                more
+            }
+            None => capture.next_batch(batch),
+        };
         let before = batch.first_packet.saturating_sub(1);
         let enough = limit(batch, before, self.count);
-        Walked { more: more && !enough, secrets: capture.take_secrets() }
+        let packets = before + batch.packets.len() as u64;
+        self.watch.progress.at(packets, || size(&capture.files()));
+        let stopped = self.watch.stop.load(Ordering::Acquire);
+        Walked { more: more && !enough && !stopped, secrets: capture.take_secrets() }
+    }
+}
+
+/// Bytes read of all files, and their size where it is known of all.
+fn size(files: &[FileSummary]) -> (u64, Option<u64>) {
+    (files.iter().map(|file| file.bytes).sum(), files.iter().map(|file| file.size).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::LinkType;
+
+    fn batch(packets: &[&[u8]]) -> Batch {
+        let mut batch = Batch { first_packet: 1, ..Batch::default() };
+        for packet in packets {
+            batch.packets.push(PacketRef {
+                at: 0,
+                offset: batch.arena.len() as u32,
+                captured: packet.len() as u32,
+                original: packet.len() as u32,
+                link: LinkType(1),
+            });
+            batch.arena.extend_from_slice(packet);
+        }
+        batch
+    }
+
+    #[test]
+    fn the_key_is_made_of_the_first_packets() {
+        let key = |packets: &[&[u8]]| key_of(&batch(packets));
+        assert_eq!(key(&[b"a", b"b", b"c", b"d"]), key(&[b"a", b"b", b"c", b"d", b"e"]));
+        assert_ne!(key(&[b"a", b"b", b"c", b"d"]), key(&[b"a", b"b", b"c", b"e"]));
+        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
+        assert_ne!(key(&[]), key(&[b""]));
     }
 }

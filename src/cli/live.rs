@@ -1,9 +1,320 @@
 //! Live capture: what happens is told as it happens, and summed up at the end.
+//!
+//! An interrupt (Ctrl-C, SIGTERM), `-c` or `--duration` ends the capture in good order: what has arrived is still
+//! analysed, and the report, the document or `capture.end` is written. A second interrupt ends at once.
 
-use super::config::{Analysis, Live};
-use super::{Exit, Failure};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::config::{Analysis, Format, Live as Wanted};
+use super::{Exit, Failure, run};
+use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
+use crate::connection::{ConnectionRecord, Interest};
+use crate::engine::{self, Event, Feed, Local, Numbering, Observer, Options, Walked};
+use crate::output::convert::Judged;
+use crate::output::model::{Millis, Time};
+use crate::output::publish::Events;
+use crate::output::report::Detail;
+use crate::output::stream::{self, Form, Journal, Progress, Stream};
+use crate::output::terminal::escape;
+use crate::packet::Batch;
+
+/// How many closed connections are remembered for the report and for what they say together. Older ones were told when
+/// they closed; they are counted, and forgotten.
+const REMEMBERED: usize = 8192;
+
+/// Time between two `stats` events.
+const STATS: Duration = Duration::from_secs(1);
+
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Captures until it is stopped.
-pub(super) fn run(_: &Analysis, live: &Live) -> Result<Exit, Failure> {
-    Err(Failure::run(format!("-i {}: not wired yet", live.interface)))
+///
+/// # Errors
+/// When the interface cannot be opened or is lost, or the output cannot be written.
+pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failure> {
+    let keys = run::keys(&analysis.keylogs)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let capture = open(analysis, live)?;
+    let feed = LiveFeed::new(capture, live.duration, Arc::clone(&stop));
+    listen_for_signals(&stop)?;
+    announce(live);
+
+    let key = random_key()?;
+    let (form, events) = told(analysis);
+    let wants = run::wants(analysis);
+    let options = stream::Options {
+        form,
+        events,
+        payload: analysis.show_payload,
+        chosen: !analysis.filter.is_empty(),
+        wanted: &wants,
+        redactor: run::redactor(analysis.show_secrets, key),
+        remembered: REMEMBERED,
+        stop,
+    };
+    let teller = Teller {
+        stream: Stream::new(run::output(io::stdout(), analysis.color), options),
+        feed: &feed,
+        next_stats: events.stats.then(|| Mutex::new(Instant::now() + STATS)),
+    };
+    // The kernel applies the filter.
+    let options = Options { threads: analysis.threads.get(), wanted: None, keys };
+    let found = engine::run(&feed, &options, &teller);
+    let Teller { stream, .. } = teller;
+    let dropped = feed.dropped();
+    let failure = feed.into_failure();
+    let summary = run::summary_of(&found, &[], dropped);
+    let ended = stream.end(summary.clone()).map_err(Failure::output)?;
+    let exit = match form {
+        Form::Ndjson => run::exit(analysis, &ended.summary),
+        Form::Text | Form::Silent => {
+            if ended.forgotten > 0 {
+                let n = ended.forgotten;
+                let _ = writeln!(
+                    io::stderr(),
+                    "wsscan: the {REMEMBERED} connections that closed last are reported; {n} that closed earlier \
+                     are not (--ndjson tells all as they close)"
+                );
+            }
+            let (judgement, ids) = ended.judgement();
+            let judged = Judged::new(summary, &judgement, &wants);
+            // Where nothing was told before, ids are as for a file.
+            let judged = if form == Form::Text { judged.numbered(ids, 0) } else { judged };
+            if form == Form::Text {
+                let _ = writeln!(io::stdout());
+            }
+            run::finish(analysis, &judged, key)?
+        }
+    };
+    match failure {
+        Some(error) => Err(Failure::run(error.to_string())),
+        None => Ok(exit),
+    }
+}
+
+fn open(analysis: &Analysis, live: &Wanted) -> Result<Live, Failure> {
+    let mut options = LiveOptions::new(&live.interface);
+    if live.snapshot_length > 0 {
+        options.snaplen = live.snapshot_length;
+    }
+    if let Some(kib) = live.buffer_kib {
+        options.buffer_kib = kib;
+    }
+    options.promiscuous = live.promiscuous;
+    options.filter = (!analysis.filter.is_empty()).then(|| analysis.filter.clone());
+    options.count = analysis.count;
+    let capture = Live::open(options).map_err(|error| Failure::run(format!("-i: {error}")))?;
+    if let Some(user) = &live.user {
+        become_user(user)?;
+    }
+    Ok(capture)
+}
+
+#[cfg(unix)]
+fn become_user(user: &str) -> Result<(), Failure> {
+    crate::capture::drop_privileges(user).map_err(|error| Failure::run(format!("-Z: {error}")))
+}
+
+#[cfg(not(unix))]
+fn become_user(_: &str) -> Result<(), Failure> {
+    Err(Failure::usage("-Z: there are no such users on this system; leave it out"))
+}
+
+/// What is told while it happens.
+fn told(analysis: &Analysis) -> (Form, Events) {
+    let text = Events { connection: true, handshake: true, message: false, frame: false, finding: true, stats: false };
+    match analysis.format {
+        Format::Ndjson(events) => (Form::Ndjson, events),
+        Format::Report(Detail::Quiet) | Format::Json => {
+            let none = Events { connection: false, handshake: false, finding: false, ..text };
+            (Form::Silent, none)
+        }
+        Format::Report(_) => (Form::Text, text),
+    }
+}
+
+/// The first interrupt ends the capture, the second the program.
+fn listen_for_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))
+            .and_then(|_| flag::register(signal, Arc::clone(stop)))
+            .map_err(|error| Failure::run(format!("cannot listen for signals: {error}")))?;
+    }
+    Ok(())
+}
+
+fn announce(live: &Wanted) {
+    if io::stderr().is_terminal() {
+        let interface = escape(&live.interface);
+        let _ = writeln!(io::stderr(), "wsscan: listening on {interface}; Ctrl-C ends the capture");
+    }
+}
+
+/// A live capture is never repeated, so marks of redacted secrets need not be either.
+fn random_key() -> Result<[u8; 32], Failure> {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut key = [0; 32];
+    SystemRandom::new()
+        .fill(&mut key)
+        .map_err(|_| Failure::run("the system gives no random numbers, which hide secrets; try again"))?;
+    Ok(key)
+}
+
+fn wall_clock() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// An interface as the engine wants it.
+struct LiveFeed {
+    state: Mutex<LiveState>,
+    halt: StopHandle,
+    stop: Arc<AtomicBool>,
+    started: Instant,
+    until: Option<Instant>,
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    /// [`UNKNOWN`] where nobody counts.
+    dropped: AtomicU64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+
+struct LiveState {
+    capture: Live,
+    counted: Instant,
+    /// The last batch was not full: nothing waits that is older than a moment.
+    caught_up: bool,
+    failure: Option<Error>,
+}
+
+impl LiveState {
+    /// Packets that the kernel or the interface could not hand over.
+    fn dropped(&mut self) -> Option<u64> {
+        self.capture.statistics().ok().map(|counts| counts.dropped + counts.if_dropped)
+    }
+}
+
+impl LiveFeed {
+    fn new(capture: Live, duration: Option<Duration>, stop: Arc<AtomicBool>) -> Self {
+        let started = Instant::now();
+        let halt = capture.stop_handle();
+        let mut state = LiveState { capture, counted: started, caught_up: true, failure: None };
+        let dropped = AtomicU64::new(state.dropped().unwrap_or(UNKNOWN));
+        let until = duration.and_then(|duration| started.checked_add(duration));
+        Self {
+            state: Mutex::new(state),
+            halt,
+            stop,
+            started,
+            until,
+            packets: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            dropped,
+        }
+    }
+
+    fn into_failure(self) -> Option<Error> {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).failure
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        Some(self.dropped.load(Ordering::Relaxed)).filter(|dropped| *dropped != UNKNOWN)
+    }
+
+    /// Never waits for packets.
+    fn progress(&self) -> Progress {
+        let uptime = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        Progress {
+            time: Time(wall_clock()),
+            packets: self.packets.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            packets_dropped: self.dropped(),
+            uptime: Millis::from_nanos(uptime),
+        }
+    }
+}
+
+impl Feed for LiveFeed {
+    fn is_serial(&self) -> bool {
+        true
+    }
+
+    fn fetch(&self, _: u64, _: &mut Batch) -> bool {
+        true
+    }
+
+    fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
+        let mut state = hold(&self.state);
+        if self.stop.load(Ordering::Acquire) || self.until.is_some_and(|until| Instant::now() >= until) {
+            self.halt.stop();
+        }
+        let more = match state.capture.next_batch(batch) {
+            Ok(more) => more,
+            Err(error) => {
+                state.failure = Some(error);
+                false
+            }
+        };
+        state.caught_up = batch.arena.len() < ARENA_SIZE;
+        let bytes = batch.packets.iter().map(|packet| u64::from(packet.original)).sum();
+        self.packets.fetch_add(batch.packets.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if !more || state.counted.elapsed() >= STATS {
+            state.counted = Instant::now();
+            self.dropped.store(state.dropped().unwrap_or(UNKNOWN), Ordering::Relaxed);
+        }
+        Walked { more, ..Walked::default() }
+    }
+
+    fn now(&self) -> Option<i64> {
+        hold(&self.state).caught_up.then(wall_clock)
+    }
+}
+
+/// Tells what happens, and every second how it goes.
+struct Teller<'t, 'o, W> {
+    stream: Stream<'o, W>,
+    feed: &'t LiveFeed,
+    next_stats: Option<Mutex<Instant>>,
+}
+
+impl<W: Write + Send> Observer for Teller<'_, '_, W> {
+    type Journal = Journal;
+
+    fn interest(&self) -> Interest {
+        self.stream.interest()
+    }
+
+    fn note(&self, journal: &mut Journal, event: &Event<'_>) {
+        self.stream.note(journal, event);
+    }
+
+    fn keep(
+        &self,
+        journal: &mut Journal,
+        connection: Local,
+        record: Box<ConnectionRecord>,
+    ) -> Option<Box<ConnectionRecord>> {
+        self.stream.keep(journal, connection, record)
+    }
+
+    fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {
+        self.stream.merge(journals, numbering);
+        let Some(next) = &self.next_stats else { return };
+        let mut next = hold(next);
+        let now = Instant::now();
+        if now >= *next {
+            *next = (*next + STATS).max(now);
+            drop(next);
+            self.stream.stats(&self.feed.progress());
+        }
+    }
 }

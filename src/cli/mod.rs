@@ -7,8 +7,11 @@ pub mod args;
 pub mod config;
 mod explain;
 mod feed;
+mod follow;
 mod interfaces;
+#[cfg(feature = "live")]
 mod live;
+mod progress;
 pub mod rules;
 pub mod run;
 
@@ -116,7 +119,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let stdout = || io::stdout().lock();
     match cli.command {
         None => run::analyse(&Analysis::new(cli.analysis, keylog())?),
-        Some(Command::Follow(args)) => run::follow(&Follow::new(args, keylog())?),
+        Some(Command::Follow(args)) => follow::follow(&Follow::new(args, keylog())?),
         Some(Command::Explain(args)) => {
             let mut out = io::BufWriter::new(run::output(stdout(), args.color));
             explain::explain(&mut out, &args.what, run::width())?;

@@ -2,20 +2,26 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::args::Color;
-use super::config::{Analysis, Follow, Format, Input};
-use super::feed::{FileFeed, StreamFeed};
+use super::config::{Analysis, Format, Input};
+use super::feed::{Files, Watch};
+use super::progress::Progress;
 use super::{Exit, Failure};
-use crate::capture::{self, Capture, FileSummary, Filter, link_type_name};
+use crate::capture::{self, FileSummary, Filter, link_type_name};
 use crate::connection::Keys;
-use crate::engine::{self, Feed, Judgement, Options, Silent, WantedFactory};
+use crate::diagnosis::Severity;
+use crate::diagnosis::catalogue::Rule;
+use crate::engine::{self, Judgement, Options, Silent, WantedFactory};
 use crate::output::convert::{self, Judged};
 use crate::output::json::Layout;
 use crate::output::model::{self, Time};
-use crate::output::publish::{Form, Source, publish};
-use crate::output::redact::{Redactor, derive_key};
+use crate::output::publish::{Events, Form, Source, publish};
+use crate::output::redact::Redactor;
 use crate::output::report;
+use crate::output::stream::{self, Stream};
 
 /// Columns of a report that goes nowhere in particular.
 const DEFAULT_WIDTH: usize = 100;
@@ -27,44 +33,68 @@ const DEFAULT_WIDTH: usize = 100;
 pub fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
     match &analysis.input {
         Input::Files(files) => offline(analysis, files),
-        Input::Interface(live) => super::live::run(analysis, live),
+        #[cfg(feature = "live")]
+        Input::Interface(live) => super::live::capture(analysis, live),
+        #[cfg(not(feature = "live"))]
+        Input::Interface(live) => {
+            let interface = crate::output::terminal::escape(&live.interface);
+            Err(Failure::run(format!(
+                "-i {interface}: this wsscan was built without live capture (feature \"live\"); capture with: \
+                 sudo tcpdump -U -i {interface} -w - | wsscan -r -"
+            )))
+        }
     }
 }
 
 fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
-    let inputs: Vec<capture::Input> = files.iter().map(capture::Input::from_argument).collect();
-    let capture = Capture::open(&inputs).map_err(|error| Failure::run(error.to_string()))?;
+    let scrolls = matches!(analysis.format, Format::Ndjson(_)) && io::stdout().is_terminal();
+    let quiet = scrolls || analysis.format == Format::Report(report::Detail::Quiet);
+    let stop = Arc::new(AtomicBool::new(false));
     let keys = keys(&analysis.keylogs)?;
-    match capture.chunked() {
-        Some(file) => {
-            let feed = FileFeed::new(file, analysis.count);
-            whole(analysis, &feed, keys, |feed| vec![feed.summary()])
-        }
-        None => {
-            let feed = StreamFeed::new(capture, analysis.count);
-            whole(analysis, &feed, keys, StreamFeed::files)
-        }
+    let filter = filter(&analysis.filter)?;
+    let watch = Watch { stop: Arc::clone(&stop), progress: Progress::new(quiet) };
+    let files = Files::open(files, analysis.count, watch)?;
+    let threads = analysis.threads.get();
+    let made = filter.as_ref().map(wanted);
+    let options = Options { threads, wanted: made.as_deref(), keys };
+    let chosen = filter.is_some();
+    if let Format::Ndjson(events) = analysis.format {
+        let wants = wants(analysis);
+        let options_of_stream = stream::Options {
+            form: stream::Form::Ndjson,
+            // Statistics tell how a capture goes that is under way.
+            events: Events { stats: false, ..events },
+            payload: analysis.show_payload,
+            chosen,
+            wanted: &wants,
+            redactor: redactor(analysis.show_secrets, files.key()),
+            remembered: usize::MAX,
+            stop,
+        };
+        let stream = Stream::new(io::stdout(), options_of_stream);
+        let (found, files) = files.run(&options, &stream);
+        let ended = stream.end(summary_of(&found, &files, None)).map_err(Failure::output)?;
+        return Ok(exit(analysis, &ended.summary));
     }
+    let (found, read) = files.run(&options, &Silent);
+    let judgement = Judgement::of(&found.connections, chosen, threads);
+    let judged = Judged::new(summary_of(&found, &read, None), &judgement, &wants(analysis));
+    let exit = finish(analysis, &judged, files.key());
+    // The process ends now: giving back the memory of a million connections piece by piece would only take time.
+    std::mem::forget(judged);
+    std::mem::forget(judgement);
+    std::mem::forget(found);
+    exit
 }
 
-/// Reads a capture to its end and writes what was found.
-fn whole<F: Feed>(
-    analysis: &Analysis,
-    feed: &F,
-    keys: Keys,
-    files: impl Fn(&F) -> Vec<FileSummary>,
-) -> Result<Exit, Failure> {
-    let filter = filter(&analysis.filter)?;
-    let threads = analysis.threads.get();
-    let wanted = filter.as_ref().map(wanted);
-    let options = Options { threads, wanted: wanted.as_deref(), keys };
-    let found = engine::run(feed, &options, &Silent);
-    let judgement = Judgement::of(&found.connections, filter.is_some(), threads);
-    let key = key_of(&found);
-    let judged = Judged::new(summary_of(&found, &files(feed), None), &judgement, &|rule, severity| {
-        analysis.wants(rule.id, convert::severity(severity))
-    });
-    finish(analysis, &judged, key)
+/// Which findings are wanted.
+pub(super) fn wants(analysis: &Analysis) -> impl Fn(&Rule, Severity) -> bool + Sync {
+    |rule, severity| analysis.wants(rule.id, convert::severity(severity))
+}
+
+/// What the findings make the exit status.
+pub(super) fn exit(analysis: &Analysis, summary: &model::Summary) -> Exit {
+    if analysis.fails(&summary.findings) { Exit::Findings } else { Exit::Done }
 }
 
 /// TLS secrets from the files that were named.
@@ -129,27 +159,6 @@ pub(super) fn summary_of(found: &engine::Analysis, files: &[FileSummary], droppe
     }
 }
 
-/// A key for the marks of redacted secrets: the same for the same capture, and not to be had from the output
-/// alone, because sequence numbers are not shown.
-pub(super) fn key_of(found: &engine::Analysis) -> [u8; 32] {
-    let numbers: Vec<u8> = found
-        .connections
-        .iter()
-        .take(64)
-        .flat_map(|known| known.record.tcp.initial_sequence)
-        .flat_map(|sequence| sequence.unwrap_or_default().to_be_bytes())
-        .collect();
-    derive_key([numbers.as_slice()])
-}
-
-/// Shows the messages of one connection.
-///
-/// # Errors
-/// When the input cannot be read or the output cannot be written.
-pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
-    Err(Failure::run(format!("follow -r {}: this build has no engine", shown(&follow.files[0]))))
-}
-
 /// Writes a finished analysis to standard output as a report or a document, and says how to exit; events have
 /// been written as they happened. `key` is for the marks of redacted secrets (see
 /// [`crate::output::redact::derive_key`]).
@@ -159,13 +168,20 @@ pub fn follow(follow: &Follow) -> Result<Exit, Failure> {
 pub fn finish(analysis: &Analysis, source: &dyn Source, key: [u8; 32]) -> Result<Exit, Failure> {
     let stdout = io::stdout().lock();
     let terminal = stdout.is_terminal();
-    let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
-    if let Some(form) = form(analysis.format, terminal) {
-        let redactor = redactor(analysis.show_secrets, key);
-        publish(source, &redactor, form, analysis.threads.get(), &mut out).map_err(Failure::output)?;
+    let redactor = redactor(analysis.show_secrets, key);
+    let threads = analysis.threads.get();
+    match form(analysis.format, terminal) {
+        Some(form @ Form::Json(_)) => {
+            let mut out = BufWriter::with_capacity(1 << 18, stdout);
+            publish(source, &redactor, form, threads, &mut out).and_then(|()| out.flush()).map_err(Failure::output)?;
+        }
+        Some(form @ Form::Report(_)) => {
+            let mut out = BufWriter::with_capacity(1 << 16, output(stdout, analysis.color));
+            publish(source, &redactor, form, threads, &mut out).and_then(|()| out.flush()).map_err(Failure::output)?;
+        }
+        None => {}
     }
-    out.flush().map_err(Failure::output)?;
-    Ok(if analysis.fails(&source.summary().findings) { Exit::Findings } else { Exit::Done })
+    Ok(exit(analysis, &source.summary()))
 }
 
 /// Hides secrets unless they were asked for.
@@ -182,7 +198,7 @@ pub fn output<S: anstream::stream::RawStream + anstream::stream::AsLockedWrite>(
     anstream::AutoStream::new(stream, color.choice())
 }
 
-/// Columns of the terminal as the shell tells them (`COLUMNS`), or [`DEFAULT_WIDTH`].
+/// Columns of the terminal as the shell tells them (`COLUMNS`), or 100.
 #[must_use]
 pub fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
@@ -197,6 +213,6 @@ fn form(format: Format, terminal: bool) -> Option<Form> {
     }
 }
 
-fn shown(path: &std::path::Path) -> String {
+pub(super) fn shown(path: &std::path::Path) -> String {
     crate::output::terminal::escape(&path.to_string_lossy()).into_owned()
 }

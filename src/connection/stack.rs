@@ -230,7 +230,8 @@ impl Stack {
         self.collect();
         let tcp = tcp.into_facts();
         let tls = self.tls.map(|tls| Box::new(tls.facts().clone()));
-        let parts = self.parts;
+        let mut parts = self.parts;
+        parts.entries.shrink_to_fit();
         let failed = matches!(tcp.opening, Opening::Refused | Opening::Unanswered);
         let layers = if !parts.entries.is_empty() {
             Layers::WebSocket

@@ -87,7 +87,7 @@ pub struct Evidence {
     /// Who sent it; `None` when that is unknown or does not apply.
     pub from: Option<Side>,
     /// What it shows, in a few words.
-    pub note: String,
+    pub note: Cow<'static, str>,
 }
 
 /// What wsscan found out about one connection or one group of connections.
@@ -132,13 +132,13 @@ impl Finding {
 
     /// Adds a packet that supports the finding; beyond [`MAX_EVIDENCE`] it is only counted.
     #[must_use]
-    pub fn evidence(mut self, stamp: Stamp, from: Option<Side>, note: impl Into<String>) -> Self {
+    pub fn evidence(mut self, stamp: Stamp, from: Option<Side>, note: impl Into<Cow<'static, str>>) -> Self {
         self.add_evidence(stamp, from, note);
         self
     }
 
     /// Like [`Finding::evidence`], for a finding that is built in a loop.
-    pub fn add_evidence(&mut self, stamp: Stamp, from: Option<Side>, note: impl Into<String>) {
+    pub fn add_evidence(&mut self, stamp: Stamp, from: Option<Side>, note: impl Into<Cow<'static, str>>) {
         if self.evidence.len() < MAX_EVIDENCE {
             self.evidence.push(Evidence { stamp, from, note: note.into() });
         } else {

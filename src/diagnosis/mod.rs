@@ -61,6 +61,7 @@ pub fn diagnose(record: &ConnectionRecord, entry: Option<usize>) -> Verdict {
     }
     wsc::symptom(&case, outcome, &mut judged);
     let root_cause = judged.root_cause();
+    judged.findings.shrink_to_fit();
     Verdict { outcome, view: outcome::application_view(&case, outcome), findings: judged.findings, root_cause }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::case::{Case, Deed, duration};
 use super::catalogue::{wsh, wsk, wsl, wso, wsr};
 use super::finding::{Confidence, Finding, Severity};
@@ -118,6 +120,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// As if a WebSocket had been seen, but nowhere near: what belongs in a report even then surely belongs.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self { any: true, ..Self::default() }
+    }
+
     /// Takes note of a WebSocket or attempt and how it ended.
     pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
         let case = subject.case();
@@ -183,7 +191,7 @@ pub fn relate(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> (Vec<Relation>,
 
 /// Pairs of entries whose requests carry the same, otherwise unused Sec-WebSocket-Key.
 fn proxy_legs(subjects: &[Subject<'_>]) -> Vec<(usize, usize)> {
-    let mut by_key: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut by_key: HashMap<&str, SmallVec<[usize; 2]>, foldhash::fast::RandomState> = HashMap::default();
     for (index, subject) in subjects.iter().enumerate() {
         let case = subject.case();
         let Some(request) = case.exchange().and_then(|exchange| exchange.request.as_ref()) else { continue };
@@ -323,15 +331,26 @@ fn came_to_nothing(case: &Case<'_>, verdict: &Verdict) -> bool {
     }
 }
 
-fn path_of(case: &Case<'_>) -> String {
-    let request = case.exchange().and_then(|exchange| exchange.request.as_ref());
-    request.map(|request| request.path().to_owned()).unwrap_or_default()
+fn path_of<'a>(case: &Case<'a>) -> &'a str {
+    case.exchange().and_then(|exchange| exchange.request.as_ref()).map_or("", |request| request.path())
 }
 
 fn reconnect_loops(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Vec<usize>> {
+    // Most clients succeed most of the time: only those with enough failures are looked at closely.
+    let who = |case: &Case<'_>| (case.tcp().client.ip, case.tcp().server);
+    let mut failures: HashMap<_, usize, foldhash::fast::RandomState> = HashMap::default();
+    for (subject, verdict) in subjects.iter().zip(verdicts) {
+        let case = subject.case();
+        if came_to_nothing(&case, verdict) {
+            *failures.entry(who(&case)).or_default() += 1;
+        }
+    }
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, subject) in subjects.iter().enumerate() {
         let case = subject.case();
+        if failures.get(&who(&case)).is_none_or(|count| *count < LOOP_WARNING) {
+            continue;
+        }
         groups.entry((case.tcp().client.ip, case.tcp().server, path_of(&case))).or_default().push(index);
     }
     let mut loops = Vec::new();

@@ -78,7 +78,7 @@ fn request_faults(
     judged: &mut Judged,
 ) {
     let stamp = request.head.last;
-    let mut fault = |rule: &'static Rule, confidence, summary: String, note: &str| {
+    let mut fault = |rule: &'static Rule, confidence, summary: String, note: &'static str| {
         let finding = Finding::new(rule, confidence, summary).evidence(stamp, Some(Side::Client), note);
         let finding = match exchange.response().filter(|_| failed) {
             Some(response) => {
@@ -201,7 +201,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
     let stamp = response.head.last;
     let failed = outcome == Outcome::UpgradeFailed;
     let left = case.left(Side::Client).filter(|_| failed);
-    let mut fault = |judged: &mut Judged, rule: &'static Rule, summary: String, note: &str| {
+    let mut fault = |judged: &mut Judged, rule: &'static Rule, summary: String, note: &'static str| {
         let mut finding =
             Finding::new(rule, Confidence::Proven, summary).evidence(stamp, Some(Side::Server), note.to_owned());
         if let Some((left, deed)) = left {
@@ -246,7 +246,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
 fn answer_faults(
     checks: &ResponseChecks,
     judged: &mut Judged,
-    fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &str),
+    fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &'static str),
 ) {
     let mut missing = Vec::new();
     if checks.upgrade.present() == Some(false) {

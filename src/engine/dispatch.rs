@@ -145,10 +145,6 @@ impl Routed {
         }
     }
 
-    pub(super) fn is_empty(&self, shard: usize) -> bool {
-        self.shards[shard].is_empty() && self.icmp.is_empty()
-    }
-
     pub(super) fn icmp(&self, shard: usize) -> impl Iterator<Item = (&FlowKey, &IcmpError)> {
         self.icmp.iter().filter(move |(of, ..)| usize::from(*of) == shard).map(|(_, key, report)| (key, report))
     }

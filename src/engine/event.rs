@@ -21,6 +21,8 @@ pub enum Event<'a> {
         stamp: Stamp,
         /// Whose connection.
         connection: Local,
+        /// First packet of the TCP connection.
+        first: Stamp,
         /// Its two ends.
         ends: Ends,
         /// Index of the WebSocket (or attempt) on this connection, counted from 0.
@@ -58,9 +60,16 @@ pub trait Observer: Sync {
     /// Which events are wanted; others are never made.
     fn interest(&self) -> Interest;
 
-    /// Whether records of closed connections are still needed after [`Event::Closed`].
-    fn keeps_records(&self) -> bool {
-        true
+    /// Takes the record of a connection that is over, right after [`Event::Closed`] was noted. What is handed
+    /// back is kept for [`Analysis::connections`](super::Analysis::connections).
+    fn keep(
+        &self,
+        journal: &mut Self::Journal,
+        connection: Local,
+        record: Box<ConnectionRecord>,
+    ) -> Option<Box<ConnectionRecord>> {
+        let _ = (journal, connection);
+        Some(record)
     }
 
     /// Takes note of an event of the shard that owns `journal`.

@@ -43,15 +43,21 @@ impl<'a> Judgement<'a> {
         candidates.iter().zip(&verdicts).for_each(|(subject, verdict)| surroundings.add(subject, verdict));
         let (subjects, verdicts): (Vec<_>, Vec<_>) =
             candidates.into_iter().zip(verdicts).filter(|(subject, _)| belongs(subject, &surroundings, chosen)).unzip();
-        let (relations, shared) = relate(&subjects, &verdicts);
         let aside = connections.iter().flat_map(|known| diagnose_plain(&known.record)).collect();
+        Self { aside, ..Self::among(subjects, verdicts) }
+    }
+
+    /// Judges what subjects, in order of first packet, say together.
+    #[must_use]
+    pub fn among(subjects: Vec<Subject<'a>>, verdicts: Vec<Verdict>) -> Self {
+        let (relations, shared) = relate(&subjects, &verdicts);
         let mut explained = BTreeMap::new();
         for (index, subject) in
             shared.iter().enumerate().flat_map(|(index, s)| s.explains.iter().map(move |e| (index, *e)))
         {
             explained.entry(subject).or_insert(index);
         }
-        let mut judgement = Self { subjects, verdicts, relations, shared, aside, explained };
+        let mut judgement = Self { subjects, verdicts, relations, shared, aside: Vec::new(), explained };
         judgement.drop_what_is_better_explained();
         judgement
     }

@@ -8,8 +8,9 @@
 //!
 //! Every worker does every kind of work. The walk over record headers is the only serial step on the way in:
 //! a chunk begins exactly where the walk over the one before ended, so no boundary is ever guessed. Chunks
-//! and shards do not depend on the number of threads, so neither does the result. Memory is bounded by the
-//! number of chunks under way, not by the length of the capture.
+//! and shards do not depend on the number of threads, so neither does the result. The packets in memory are
+//! bounded by the number of chunks under way, not by the length of the capture; what is kept grows with the
+//! number of connections.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,12 @@ pub trait Feed: Sync {
 
     /// Finds the packets in the chunk; called in order of `index`, by one thread at a time.
     fn walk(&self, index: u64, batch: &mut Batch) -> Walked;
+
+    /// The time it is after the chunk that was walked last, in nanoseconds since the epoch, where a clock tells it (an
+    /// interface on which nothing may happen for long). `None`: the time of its latest packet.
+    fn now(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// What the walk over a chunk found.
@@ -98,6 +105,7 @@ struct Chunk {
     batch: Batch,
     routed: Routed,
     keys: Arc<Keys>,
+    now: Option<i64>,
 }
 
 /// What one shard made of one chunk: its journal, and the first packets of the connections that began.
@@ -295,6 +303,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             None => end = Some(index),
         }
         let keys = Arc::clone(&turn.keys);
+        let now = self.feed.now();
         if let Some(end) = end {
             let mut ledger = hold(&self.ledger);
             ledger.end = Some(ledger.end.map_or(end, |known| known.min(end)));
@@ -308,7 +317,8 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let mut ledger = hold(&self.ledger);
         ledger.readers -= 1;
         if walked.is_some() {
-            ledger.routed.insert(index, Chunk { index, batch, routed, keys });
+            let now = now.or(routed.counts().last);
+            ledger.routed.insert(index, Chunk { index, batch, routed, keys, now });
             ledger.publish_ready();
         } else {
             ledger.spare.push((batch, routed));
@@ -321,12 +331,9 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let members = || (0..SHARDS).filter(|shard| set & (1 << shard) != 0);
         let shares: Vec<Share<O::Journal>> = members()
             .map(|index| {
-                if chunk.routed.is_empty(index) {
-                    return None;
-                }
                 let mut journal = O::Journal::default();
                 let mut shard = hold(&self.shards[index]);
-                shard.chunk(&chunk.batch, &chunk.routed, &context, self.observer, &mut journal);
+                shard.chunk(&chunk.batch, &chunk.routed, chunk.now, &context, self.observer, &mut journal);
                 Some((journal, shard.take_began()))
             })
             .collect();

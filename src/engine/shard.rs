@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 
 use super::dispatch::Routed;
 use super::event::{Event, Local, Observer};
-use crate::connection::{ConnectionRecord, Context, EntryEvent, Layers, Stack};
+use crate::connection::{ConnectionRecord, Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
@@ -27,7 +27,8 @@ struct Passing {
 struct Live {
     tcp: Connection,
     stack: Stack,
-    closing: bool,
+    /// Since when the TCP connection is over; `i64::MAX` while it is not.
+    over_since: i64,
 }
 
 #[derive(Debug)]
@@ -95,25 +96,24 @@ impl Shard {
         std::mem::take(&mut self.finished)
     }
 
-    /// Takes this shard's packets of one chunk, in order.
+    /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
     pub(super) fn chunk<O: Observer>(
         &mut self,
         batch: &Batch,
         routed: &Routed,
+        now: Option<i64>,
         context: &Context<'_>,
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        let mut last = None;
         routed.for_each(usize::from(self.index), batch, |segment, excluded| {
-            if last.is_none() {
-                self.retire(segment.stamp.at, context, observer, journal);
-            }
-            last = Some(segment.stamp);
             self.segment(&segment, excluded, context, observer, journal);
         });
         for (key, error) in routed.icmp(usize::from(self.index)) {
             self.icmp(key, *error);
+        }
+        if let Some(now) = now {
+            self.retire(now, context, observer, journal);
         }
     }
 
@@ -135,22 +135,29 @@ impl Shard {
                 self.reopen(index, segment, excluded);
                 index
             }
-            Some(index) => index,
+            Some(index) => {
+                // Decided by the packet's own time, so that it does not depend on where chunks begin.
+                if self.is_over_since(index).is_some_and(|since| segment.stamp.at.saturating_sub(since) > LINGER) {
+                    self.close(index, End::Fin, context, observer, journal);
+                }
+                index
+            }
             None => self.open(key, hash, segment, excluded),
         };
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         match state {
             State::Live(live) => {
                 let connection = Local { shard: self.index, number: *number };
-                let Live { tcp, stack, closing } = live.as_mut();
+                let Live { tcp, stack, over_since } = live.as_mut();
+                let first = tcp.facts().first;
                 stack.segment(tcp, segment, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
-                    observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
+                    observer.note(journal, &Event::Entry { stamp, connection, first, ends, entry, event });
                 });
                 if stack.is_foreign() {
                     let passing = Passing { tcp_over: tcp.is_over(), bases: tcp.bases() };
                     *state = State::Passing(passing);
-                } else if !*closing && tcp.is_over() {
-                    *closing = true;
+                } else if *over_since == i64::MAX && tcp.is_over() {
+                    *over_since = segment.stamp.at;
                     self.closing.push_back((index, *number, segment.stamp.at));
                 }
             }
@@ -161,6 +168,13 @@ impl Shard {
                     passing.bases[from] = Some(segment.sequence.wrapping_sub(1));
                 }
             }
+        }
+    }
+
+    fn is_over_since(&self, index: u32) -> Option<i64> {
+        match &self.slots[index as usize].state {
+            State::Live(live) if live.over_since != i64::MAX => Some(live.over_since),
+            State::Live(_) | State::Passing(_) | State::Over(_) => None,
         }
     }
 
@@ -184,7 +198,7 @@ impl Shard {
         let state = if excluded {
             State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
         } else {
-            State::Live(Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), closing: false }))
+            State::Live(Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), over_since: i64::MAX }))
         };
         (number, state)
     }
@@ -223,7 +237,7 @@ impl Shard {
     /// Closes the books on connections that have been over for a while.
     fn retire<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         while let Some((index, number, since)) = self.closing.front().copied()
-            && now - since > LINGER
+            && now.saturating_sub(since) > LINGER
         {
             self.closing.pop_front();
             if self.slots[index as usize].number == number {
@@ -246,15 +260,16 @@ impl Shard {
         let over = Passing { tcp_over: live.tcp.is_over(), bases: live.tcp.bases() };
         let State::Live(mut live) = std::mem::replace(state, State::Over(over)) else { return };
         let Live { tcp, stack, .. } = live.as_mut();
+        let first = tcp.facts().first;
         stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
-            observer.note(journal, &Event::Entry { stamp, connection, ends, entry, event });
+            observer.note(journal, &Event::Entry { stamp, connection, first, ends, entry, event });
         });
         let Live { tcp, stack, .. } = *live;
         let Some(record) = stack.into_record(tcp) else { return };
-        let stamp = record.tcp.last;
+        let (stamp, record) = (record.tcp.last, Box::new(record));
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
-        if observer.keeps_records() || record.layers == Layers::None {
-            self.finished.push(Finished { connection, record: Box::new(record) });
+        if let Some(record) = observer.keep(journal, connection, record) {
+            self.finished.push(Finished { connection, record });
         }
     }
 

@@ -66,7 +66,9 @@ pub struct Deviations {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     text: Box<str>,
-    fields_at: u32,
+    /// End of the start line.
+    start_line_end: u32,
+    fields: Box<[Field]>,
     /// How much of it was seen.
     pub completeness: Completeness,
     /// What is odd about it.
@@ -79,6 +81,25 @@ pub struct Head {
     pub first: Stamp,
     /// The packet with its last byte.
     pub last: Stamp,
+}
+
+/// Where a field lies in the text of its head: found once, because it is looked up many times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    name_at: u32,
+    name_end: u32,
+    value_at: u32,
+    value_end: u32,
+}
+
+impl Field {
+    fn name(self, text: &str) -> &str {
+        &text[self.name_at as usize..self.name_end as usize]
+    }
+
+    fn value(self, text: &str) -> &str {
+        &text[self.value_at as usize..self.value_end as usize]
+    }
 }
 
 /// Where a head lies, given to its constructor.
@@ -112,15 +133,24 @@ impl Head {
                 error.into_bytes().iter().map(|&byte| char::from(byte)).collect()
             }
         };
-        let fields_at = text.find('\n').map_or(text.len(), |at| at + 1);
+        let fields_at = memchr::memchr(b'\n', text.as_bytes()).map_or(text.len(), |at| at + 1);
+        // A head is at most MAX_HEAD bytes, and decoding at most doubles it.
+        let place_of = |part: &str| (part.as_ptr() as usize - text.as_ptr() as usize) as u32;
+        let mut fields = Vec::with_capacity(16);
         for line in lines(&text[fields_at..]) {
             match split_field(line) {
                 None => deviations.malformed_line = true,
-                Some((_, _, spaced)) => deviations.space_before_colon |= spaced,
+                Some((name, value, spaced)) => {
+                    deviations.space_before_colon |= spaced;
+                    let (name_at, value_at) = (place_of(name), place_of(value));
+                    let (name_end, value_end) = (name_at + name.len() as u32, value_at + value.len() as u32);
+                    fields.push(Field { name_at, name_end, value_at, value_end });
+                }
             }
         }
         Head {
-            fields_at: u32::try_from(fields_at).unwrap_or(u32::MAX),
+            start_line_end: text[..fields_at].trim_end_matches(['\r', '\n']).len() as u32,
+            fields: fields.into_boxed_slice(),
             text: text.into_boxed_str(),
             completeness,
             deviations,
@@ -146,16 +176,12 @@ impl Head {
     /// The start line without its line end.
     #[must_use]
     pub fn start_line(&self) -> &str {
-        self.text[..self.fields_at as usize].trim_end_matches(['\r', '\n'])
-    }
-
-    fn field_block(&self) -> &str {
-        &self.text[self.fields_at as usize..]
+        &self.text[..self.start_line_end as usize]
     }
 
     /// Every field as (name, value) in the order sent, white space around both removed, lines that are no field left out.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        lines(self.field_block()).filter_map(split_field).map(|(name, value, _)| (name, value))
+        self.fields.iter().map(|field| (field.name(&self.text), field.value(&self.text)))
     }
 
     /// The value of the first field of this name, case ignored. `None` also when the head was cut before it.
@@ -166,7 +192,10 @@ impl Head {
 
     /// The values of every field of this name, case ignored.
     pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
-        self.fields().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let wanted = move |field: &&Field| {
+            (field.name_end - field.name_at) as usize == name.len() && field.name(&self.text).eq_ignore_ascii_case(name)
+        };
+        self.fields.iter().filter(wanted).map(|field| field.value(&self.text))
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
@@ -440,13 +469,23 @@ pub(super) fn trim(text: &str) -> &str {
 }
 
 /// The lines of a field block up to the blank line.
-fn lines(block: &str) -> impl Iterator<Item = &str> + Clone {
-    block.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).take_while(|line| !line.is_empty())
+fn lines(block: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(block);
+    std::iter::from_fn(move || {
+        let block = rest?;
+        let (line, after) = match memchr::memchr(b'\n', block.as_bytes()) {
+            Some(at) => (&block[..at], Some(&block[at + 1..])),
+            None => (block, None),
+        };
+        rest = after;
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    })
+    .take_while(|line| !line.is_empty())
 }
 
 /// Name, value and whether white space stood before the colon. `None` when the line is no field.
 pub(super) fn split_field(line: &str) -> Option<(&str, &str, bool)> {
-    let colon = line.find(':')?;
+    let colon = memchr::memchr(b':', line.as_bytes())?;
     let name = trim(&line[..colon]);
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return None;

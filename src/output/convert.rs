@@ -349,7 +349,7 @@ fn evidence(evidence: &finding::Evidence) -> model::Evidence {
         packet: evidence.stamp.packet,
         time: Time(evidence.stamp.at),
         from: evidence.from.map(model::Side::from),
-        note: evidence.note.clone(),
+        note: evidence.note.to_string(),
     }
 }
 
@@ -366,6 +366,10 @@ pub struct Judged<'j> {
     first: Vec<usize>,
     /// Positions in `findings` of what is shared, by subject.
     shared: BTreeMap<usize, Vec<u64>>,
+    /// Id of each subject.
+    ids: Vec<u64>,
+    /// Number of the first finding.
+    from: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -376,7 +380,7 @@ enum Place {
 }
 
 impl<'j> Judged<'j> {
-    /// Puts the findings that are wanted in order.
+    /// Puts the findings that are wanted in order. Connections are numbered from 1, findings from 0.
     #[must_use]
     pub fn new(capture: model::Capture, judgement: &'j Judgement<'j>, wanted: &Wanted<'_>) -> Self {
         let is_wanted = |finding: &Finding| wanted(finding.rule, finding.severity);
@@ -399,15 +403,22 @@ impl<'j> Judged<'j> {
         }
         let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
         findings.extend(aside.map(|(index, _)| Place::Aside(index)));
-        Self { capture, judgement, findings, first, shared: of_subject }
+        let ids = (1..=judgement.subjects.len() as u64).collect();
+        Self { capture, judgement, findings, first, shared: of_subject, ids, from: 0 }
+    }
+
+    /// Numbers connections (`ids`, one per subject) and findings (from `from` on) as they were numbered before.
+    #[must_use]
+    pub fn numbered(self, ids: Vec<u64>, from: u64) -> Self {
+        Self { ids, from, ..self }
     }
 
     fn at(&self, place: Place) -> (&Finding, Vec<u64>) {
         match place {
-            Place::Own(subject, index) => (&self.judgement.verdicts[subject].findings[index], vec![subject as u64 + 1]),
+            Place::Own(subject, index) => (&self.judgement.verdicts[subject].findings[index], vec![self.ids[subject]]),
             Place::Shared(index) => {
                 let shared = &self.judgement.shared[index];
-                (&shared.finding, shared.subjects.iter().map(|subject| *subject as u64 + 1).collect())
+                (&shared.finding, shared.subjects.iter().map(|subject| self.ids[*subject]).collect())
             }
             Place::Aside(index) => (&self.judgement.aside[index], Vec::new()),
         }
@@ -416,14 +427,14 @@ impl<'j> Judged<'j> {
     fn object(&self, index: usize) -> model::Connection {
         let verdict = &self.judgement.verdicts[index];
         let mut connection =
-            connection(index as u64 + 1, &self.judgement.subjects[index], verdict.outcome, &verdict.view);
+            connection(self.ids[index], &self.judgement.subjects[index], verdict.outcome, &verdict.view);
         connection.findings = self.findings[self.first[index]..]
             .iter()
             .enumerate()
             .take_while(|(_, place)| matches!(place, Place::Own(subject, _) if *subject == index))
-            .map(|(offset, _)| (self.first[index] + offset) as u64)
+            .map(|(offset, _)| self.from + (self.first[index] + offset) as u64)
             .collect();
-        connection.findings.extend(self.shared.get(&index).into_iter().flatten());
+        connection.findings.extend(self.shared.get(&index).into_iter().flatten().map(|position| self.from + position));
         connection.root_cause = self
             .judgement
             .root_cause(index)
@@ -463,14 +474,14 @@ impl super::publish::Source for Judged<'_> {
     fn relations(&self) -> Box<dyn Iterator<Item = model::Relation> + '_> {
         Box::new(self.judgement.relations.iter().map(|relation| match relation {
             Relation::ProxyLeg { front, back } => model::Relation::ProxyLeg {
-                front: *front as u64 + 1,
-                back: *back as u64 + 1,
+                front: self.ids[*front],
+                back: self.ids[*back],
                 by: "sec-websocket-key".to_owned(),
                 score: 100,
                 differences: Vec::new(),
             },
             Relation::ReconnectLoop { attempts, median_gap_ns } => model::Relation::ReconnectLoop {
-                connections: attempts.iter().map(|attempt| *attempt as u64 + 1).collect(),
+                connections: attempts.iter().map(|attempt| self.ids[*attempt]).collect(),
                 median_gap_ms: Some(Millis::from_nanos(*median_gap_ns)),
             },
         }))

@@ -170,7 +170,7 @@ impl<W: Write> JsonWriter<W> {
         self.element(List::Connections, connection)
     }
 
-    /// Writes the next connections, already written by [`compact_list`].
+    /// Writes the next connections, already written as a compact JSON list without its brackets.
     ///
     /// # Errors
     /// When the writer fails.
@@ -178,7 +178,7 @@ impl<W: Write> JsonWriter<W> {
         self.elements(List::Connections, list)
     }
 
-    /// Writes the next findings, already written by [`compact_list`].
+    /// Writes the next findings, already written as a compact JSON list without its brackets.
     ///
     /// # Errors
     /// When the writer fails.

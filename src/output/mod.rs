@@ -3,11 +3,13 @@
 //!
 //! [`model`] is the document as plain data; every form is a pure function of it. [`redact`] takes secrets
 //! out of the model before any form is written, and [`terminal`] keeps captured bytes from reaching a
-//! terminal raw. Nothing in this room reads packets, knows an engine type or decides anything.
+//! terminal raw. Only [`convert`] knows the records and verdicts that the model is made from. Nothing in this room
+//! reads packets or decides anything.
 
 pub mod community_id;
 pub mod convert;
 pub mod json;
+pub mod lines;
 pub mod model;
 pub mod ndjson;
 mod parallel;
@@ -15,6 +17,7 @@ pub mod publish;
 pub mod redact;
 pub mod report;
 pub mod schema;
+pub mod stream;
 pub mod terminal;
 mod time;
 

@@ -91,12 +91,12 @@ pub struct Handshake {
 /// One frame, bound to its connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Frame {
-    /// Time of the packet that completed its header.
+    /// Time of the packet with its last byte.
     pub time: Time,
     /// Which connection.
     #[serde(flatten)]
     pub binding: Binding,
-    /// The packet that completed its header.
+    /// The packet with its last byte.
     pub packet: u64,
     /// Who sent it.
     pub from: Side,
@@ -142,6 +142,14 @@ pub struct Message {
     /// The bytes in base64, on request, when they are no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
+    /// True when only the beginning is shown, or nothing, because it is too long; absent otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub truncated: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a message carries.
@@ -234,9 +242,9 @@ pub fn write_event<W: Write>(writer: &mut W, event: &Event) -> io::Result<()> {
 /// What is known of a frame where it is seen, ready to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLine {
-    /// Time of the packet that completed its header.
+    /// Time of the packet with its last byte.
     pub time: Time,
-    /// The packet that completed its header.
+    /// The packet with its last byte.
     pub packet: u64,
     /// Who sent it.
     pub from: Side,
@@ -336,6 +344,79 @@ pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) -> usize {
     joint
 }
 
+const MESSAGE_HEAD: &[u8] = br#"{"event":"message","time":""#;
+
+/// Bytes of a message line before its joint.
+pub const MESSAGE_HEAD_LEN: usize = MESSAGE_HEAD.len() + TIME_LEN + HEAD_END.len();
+
+/// What is known of a message where it is seen, ready to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLine<'m> {
+    /// Time of the packet that completed it.
+    pub time: Time,
+    /// The packet that completed it.
+    pub packet: u64,
+    /// Who sent it.
+    pub from: Side,
+    /// What it carries.
+    pub kind: MessageKind,
+    /// Length in bytes, decompressed.
+    pub length: Option<u64>,
+    /// Length on the wire in bytes, when it was compressed.
+    pub compressed_length: Option<u64>,
+    /// What it says, redacted.
+    pub content: Content<'m>,
+    /// Not all of it is shown, because it is too long.
+    pub truncated: bool,
+}
+
+/// What a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'m> {
+    /// Not shown.
+    Hidden,
+    /// Text.
+    Text(&'m str),
+    /// Bytes in base64.
+    Base64(&'m str),
+}
+
+/// Appends a `message` line without its connection, line end included; the [`binding`] belongs
+/// [`MESSAGE_HEAD_LEN`] bytes after the start of the line.
+pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
+    out.extend_from_slice(MESSAGE_HEAD);
+    let mut time = [0; TIME_LEN];
+    message.time.write(&mut time);
+    out.extend_from_slice(&time);
+    out.extend_from_slice(HEAD_END);
+    out.extend_from_slice(br#""packet":"#);
+    decimal(out, message.packet);
+    out.extend_from_slice(match (message.from, message.kind) {
+        (Side::Client, MessageKind::Text) => br#","from":"client","kind":"text","length":"#,
+        (Side::Client, MessageKind::Binary) => br#","from":"client","kind":"binary","length":"#,
+        (Side::Server, MessageKind::Text) => br#","from":"server","kind":"text","length":"#,
+        (Side::Server, MessageKind::Binary) => br#","from":"server","kind":"binary","length":"#,
+    });
+    let number = |out: &mut Vec<u8>, value: Option<u64>| match value {
+        Some(value) => decimal(out, value),
+        None => out.extend_from_slice(b"null"),
+    };
+    number(out, message.length);
+    out.extend_from_slice(br#","compressed_length":"#);
+    number(out, message.compressed_length);
+    let shown = match message.content {
+        Content::Hidden => None,
+        Content::Text(text) => Some((&br#","text":"#[..], text)),
+        Content::Base64(text) => Some((&br#","base64":"#[..], text)),
+    };
+    if let Some((member, text)) = shown {
+        out.extend_from_slice(member);
+        // Writing into memory does not fail, and a text has a JSON form.
+        let _ = write_value(&mut *out, Layout::Compact, text);
+    }
+    out.extend_from_slice(if message.truncated { b",\"truncated\":true}\n" } else { b"}\n" });
+}
+
 /// Appends what goes into the joint of every line of one connection:
 /// `"connection":1,"community_id":"1:…","tcp_stream":0,`. The Community ID is base64 and needs no escaping.
 pub fn binding(out: &mut Vec<u8>, id: u64, community_id: &str, tcp_stream: u64) {
@@ -401,6 +482,7 @@ pub(crate) mod tests {
             compressed_length: None,
             text: None,
             base64: None,
+            truncated: false,
         };
         vec![
             Event::ConnectionOpened(Opened {
@@ -537,6 +619,51 @@ pub(crate) mod tests {
             let frame = FrameLine { time: Time(time), packet, from, fin, rsv, opcode, masked, length, close_code };
             let to = Binding { connection, tcp_stream, ..bound() };
             prop_assert_eq!(by_hand(&frame, &to), by_serde(&frame, &to));
+        }
+    }
+
+    #[test]
+    fn messages_have_the_same_line_by_hand() {
+        let texts = [None, Some("plain"), Some("quote \" back \\ line\n\u{202e}end é")];
+        for (index, text) in texts.into_iter().enumerate() {
+            for base64 in [false, true] {
+                let (from, kind) = [(Side::Client, MessageKind::Text), (Side::Server, MessageKind::Binary)][index % 2];
+                let hand = MessageLine {
+                    time: sample::at(3),
+                    packet: 77,
+                    from,
+                    kind,
+                    length: (index > 0).then_some(1 << 40),
+                    compressed_length: (index > 1).then_some(9),
+                    content: match text {
+                        None => Content::Hidden,
+                        Some(text) if base64 => Content::Base64(text),
+                        Some(text) => Content::Text(text),
+                    },
+                    truncated: base64,
+                };
+                let own = |wanted: bool| text.filter(|_| wanted).map(str::to_owned);
+                let event = Event::Message(Message {
+                    time: hand.time,
+                    binding: bound(),
+                    packet: 77,
+                    from,
+                    kind,
+                    length: hand.length,
+                    compressed_length: hand.compressed_length,
+                    text: own(!base64),
+                    base64: own(base64),
+                    truncated: base64,
+                });
+                let mut line = Vec::new();
+                message_line(&mut line, &hand);
+                let mut joined = line[..MESSAGE_HEAD_LEN].to_vec();
+                binding(&mut joined, 12, &bound().community_id, 7);
+                joined.extend_from_slice(&line[MESSAGE_HEAD_LEN..]);
+                let mut by_serde = Vec::new();
+                write_event(&mut by_serde, &event).unwrap();
+                assert_eq!(String::from_utf8(joined).unwrap(), String::from_utf8(by_serde).unwrap());
+            }
         }
     }
 

@@ -191,10 +191,24 @@ impl<W: Write> EventWriter<W> {
     /// # Errors
     /// When `out` fails, or the line is no frame line.
     pub fn frame(&mut self, line: &[u8], binding: &[u8]) -> io::Result<()> {
-        let (head, tail) = line.split_at_checked(FRAME_HEAD_LEN).ok_or(io::ErrorKind::InvalidInput)?;
+        self.line(line, FRAME_HEAD_LEN, binding)
+    }
+
+    /// Writes a line made in advance, redacted and with its line end, and puts `binding` in after `head` bytes.
+    ///
+    /// # Errors
+    /// When `out` fails, or the line is shorter than its head.
+    #[inline]
+    pub fn line(&mut self, line: &[u8], head: usize, binding: &[u8]) -> io::Result<()> {
+        let (head, tail) = line.split_at_checked(head).ok_or(io::ErrorKind::InvalidInput)?;
         self.out.write_all(head)?;
         self.out.write_all(binding)?;
         self.out.write_all(tail)
+    }
+
+    /// Where the lines go.
+    pub const fn out(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Flushes `out`: after each batch of a live capture, and at the end.

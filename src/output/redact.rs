@@ -73,8 +73,51 @@ pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     key
 }
 
+/// Fields of nearly every handshake whose name is no name of a secret; their values are looked at all the same.
+const PLAIN_HEADERS: &[&str] = &[
+    "Host",
+    "Upgrade",
+    "Connection",
+    "Origin",
+    "User-Agent",
+    "Server",
+    "Date",
+    "Pragma",
+    "Cache-Control",
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Content-Type",
+    "Content-Length",
+];
+
+/// Whether any rule for running text could apply. Most texts are told apart here, at a glance.
+fn may_hold_secret(text: &[u8], looks: bool) -> bool {
+    let mut run = 0;
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'=' | b'"' | b'@' | b'<' => return true,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'/' => {
+                let rest = &text[at..];
+                let word = |name: &[u8]| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+                if rest.starts_with(b"eyJ")
+                    || (run == 0 && matches!(byte | 0x20, b'b') && (word(b"bearer") || word(b"basic")))
+                {
+                    return true;
+                }
+                run += 1;
+                if looks && run >= MIN_LENGTH {
+                    return true;
+                }
+            }
+            _ => run = 0,
+        }
+    }
+    false
+}
+
 /// Takes secrets out of everything that is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Redactor {
     key: Option<hmac::Key>,
 }
@@ -184,6 +227,9 @@ impl Redactor {
         if self.key.is_none() {
             return value.to_owned();
         }
+        if PLAIN_HEADERS.iter().any(|plain| name.eq_ignore_ascii_case(plain)) {
+            return self.plain(value, false);
+        }
         let lower = name.to_ascii_lowercase();
         match lower.as_str() {
             "sec-websocket-protocol" => self.subprotocols(value),
@@ -214,7 +260,7 @@ impl Redactor {
     }
 
     /// Names in Sec-WebSocket-Protocol. A name that is no known subprotocol and longer than
-    /// [`MIN_LENGTH`], that has a telling prefix, or that follows one such as `access_token`, is hidden.
+    /// 20 bytes, that has a telling prefix, or that follows one such as `access_token`, is hidden.
     #[must_use]
     pub fn subprotocols(&self, value: &str) -> String {
         if self.key.is_none() {
@@ -248,7 +294,7 @@ impl Redactor {
     /// Text written by wsscan or by a peer: everything that looks like a secret.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        if self.key.is_none() {
+        if self.key.is_none() || !may_hold_secret(text.as_bytes(), true) {
             return text.to_owned();
         }
         self.quoted(text, false, 0)
@@ -438,7 +484,7 @@ impl Redactor {
     /// Text without quotes: user information and query values of URLs, `name=value` with a secret name, bearer
     /// tokens, JSON Web Tokens and, if `looks` says so, whatever looks random.
     fn plain(&self, text: &str, looks: bool) -> String {
-        if self.key.is_none() {
+        if self.key.is_none() || !may_hold_secret(text.as_bytes(), looks) {
             return text.to_owned();
         }
         let mut out = String::with_capacity(text.len() + 16);

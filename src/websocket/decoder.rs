@@ -397,8 +397,7 @@ impl<S: Sink> Step<'_, S> {
 
         self.half.mask_right = true;
         if kind == MessageKind::Text {
-            let ascii = if masked { mask::is_ascii(payload, key) } else { payload.len() < 64 && payload.is_ascii() };
-            if !ascii {
+            if !mask::is_ascii(payload, key) {
                 self.whole_text(payload, masked.then_some(key));
             }
             self.own.text += 1;
@@ -420,7 +419,7 @@ impl<S: Sink> Step<'_, S> {
         }
         own.last_frame = Some(stamp);
         own.last_data = Some(stamp);
-        own.last_message = Some(LastMessage { kind, wire_length: length, stamp });
+        own.last_message = Some(LastMessage { kind, wire_length: length, length: Some(length), stamp });
         if self.context.interest.frames {
             self.sink.frame(&Frame {
                 direction: self.direction,
@@ -900,27 +899,28 @@ impl<S: Sink> Step<'_, S> {
         own.messages += 1;
         own.incomplete_messages += u64::from(message.missing);
         own.largest_message = own.largest_message.max(message.wire_length);
-        own.last_message = Some(LastMessage { kind: message.kind, wire_length: message.wire_length, stamp });
         let known = !message.missing && message.coding != Coding::Opaque;
+        // Not only what was looked at counts: a plain message is as long as its frames.
+        let length = known.then_some(if message.compressed { message.length } else { message.wire_length });
+        own.last_message = Some(LastMessage { kind: message.kind, wire_length: message.wire_length, length, stamp });
         if message.compressed {
             own.compression.messages += 1;
             if known {
                 own.compression.wire_bytes += message.wire_length;
                 own.compression.inflated_bytes += message.length;
+                own.compression.largest_inflated = own.compression.largest_inflated.max(message.length);
             } else {
                 own.compression.undecoded += 1;
             }
         }
         if self.context.interest.messages {
-            // Not only what was looked at counts: a plain message is as long as its frames.
-            let length = if message.compressed { message.length } else { message.wire_length };
             self.sink.message(&Message {
                 direction: self.direction,
                 kind: message.kind,
                 compressed: message.compressed,
                 fragments: message.fragments,
                 wire_length: message.wire_length,
-                length: known.then_some(length),
+                length,
                 payload: (known && message.collect).then_some(&self.half.buffer),
                 truncated: known && message.truncated,
                 first: message.first,
@@ -939,12 +939,18 @@ impl<S: Sink> Step<'_, S> {
             opcode::PING => {
                 let hidden = self.peer.gaps.lost;
                 let keepalive = self.own.keepalive.get_or_insert_default();
-                if whole { keepalive.ping(stamp, body, hidden) } else { keepalive.pinged(stamp) }
+                if whole {
+                    keepalive.ping(stamp, body, hidden);
+                } else {
+                    keepalive.pinged(stamp);
+                    keepalive.payload_missed = true;
+                }
             }
             opcode::PONG => {
                 self.own.keepalive.get_or_insert_default().ponged(stamp);
                 // What a gap hides may be the Ping that this answers.
-                let certain = self.peer.gaps.times_lost == 0;
+                let missed = self.peer.keepalive.as_ref().is_some_and(|pings| pings.payload_missed);
+                let certain = self.peer.gaps.times_lost == 0 && !missed;
                 let answer = match &mut self.peer.keepalive {
                     Some(pings) if whole => pings.answer(stamp, body),
                     Some(pings) => {

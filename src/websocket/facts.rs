@@ -131,6 +131,8 @@ pub struct LastMessage {
     pub kind: MessageKind,
     /// Payload bytes on the wire.
     pub wire_length: u64,
+    /// Bytes of the message itself, inflated; `None` when that is not known for certain.
+    pub length: Option<u64>,
     /// The packet with its last byte.
     pub stamp: Stamp,
 }
@@ -293,6 +295,8 @@ pub struct CompressionFacts {
     pub wire_bytes: u64,
     /// Bytes that came out of them.
     pub inflated_bytes: u64,
+    /// The largest of them, inflated.
+    pub largest_inflated: u64,
     /// Since when the history that messages refer to is incomplete, and has stayed so: nothing is shown from there on.
     pub poisoned: Option<Stamp>,
     /// Messages that did not inflate although their history was whole.

@@ -48,6 +48,8 @@ pub struct KeepaliveFacts {
     pub unanswered: Vec<UnansweredPing>,
     /// How many more there are between those halves.
     pub unanswered_dropped: u64,
+    /// A Ping of this side passed of which the payload was not seen: it cannot be said what a Pong does not answer.
+    pub(super) payload_missed: bool,
     /// Hashes of Pings answered or passed over lately, so that a second or late Pong is not taken for a mismatch.
     past: [u64; 4],
 }

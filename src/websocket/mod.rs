@@ -1,4 +1,4 @@
-//! Room `websocket`: one WebSocket as an observer between the two ends reads it (RFC 6455, RFC 7692).
+//! One WebSocket as an observer between the two ends reads it (RFC 6455, RFC 7692).
 //!
 //! Feed it what each direction sent after the opening handshake; it yields frames and messages to a [`Sink`] and
 //! gathers [`WebSocketFacts`]. It never sends, never judges, never fails, and never tells of a frame that was not

@@ -154,6 +154,8 @@ struct Candidate {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
     pub stamp: Stamp,
+    /// Where the packet begins that it is part of.
+    packet: u64,
     pub offset: u64,
     pub len: u64,
     pub what: PieceKind,
@@ -169,6 +171,10 @@ pub(super) enum PieceKind {
 impl Piece {
     const fn end(&self) -> u64 {
         self.offset + self.len
+    }
+
+    const fn ends_packet(&self) -> bool {
+        matches!(self.what, PieceKind::Data(_) | PieceKind::Gap(GapCause::SnapLength))
     }
 }
 
@@ -206,7 +212,8 @@ impl Resync {
         if bytes.is_empty() {
             return None;
         }
-        self.pieces.push(Piece { stamp, offset, len: bytes.len() as u64, what: PieceKind::Data(self.bytes.len()) });
+        let what = PieceKind::Data(self.bytes.len());
+        self.pieces.push(Piece { stamp, packet: offset, offset, len: bytes.len() as u64, what });
         self.bytes.extend_from_slice(bytes);
         self.begin(offset);
         self.advance(offset + bytes.len() as u64);
@@ -215,7 +222,10 @@ impl Resync {
 
     /// Bytes are missing.
     pub(super) fn gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) -> Option<Proof> {
-        self.pieces.push(Piece { stamp, offset, len, what: PieceKind::Gap(cause) });
+        // What the snap length cut off belongs to the packet before.
+        let before = self.pieces.last().filter(|piece| piece.end() == offset && cause == GapCause::SnapLength);
+        let packet = before.map_or(offset, |piece| piece.packet);
+        self.pieces.push(Piece { stamp, packet, offset, len, what: PieceKind::Gap(cause) });
         self.advance(offset + len);
         // A header that is missing, in whole or in part, cannot be followed.
         self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= offset + len);
@@ -319,9 +329,11 @@ impl Resync {
                     None => return false,
                 }
             }
-            let ends = self.piece_ends_at(end);
-            let nth = self.pieces.iter().filter(|piece| piece.end() > candidate.at && piece.end() <= end).count();
-            let alone = ends && self.pieces.iter().any(|piece| piece.offset == candidate.at && piece.end() == end);
+            let packet_ends =
+                |from: u64| self.pieces.iter().filter(move |p| p.ends_packet() && p.end() > from && p.end() <= end);
+            let nth = packet_ends(candidate.at).count();
+            let ends = packet_ends(end - 1).next().is_some();
+            let alone = packet_ends(end - 1).any(|piece| piece.packet == candidate.at);
             let sign = Sign::of(&header, &payload[..got]);
             if header.fin() && (alone || sign.counts(&candidate.last)) {
                 candidate.bits +=
@@ -342,10 +354,6 @@ impl Resync {
             candidate.at = end;
             candidate.frame = None;
         }
-    }
-
-    fn piece_ends_at(&self, offset: u64) -> bool {
-        self.pieces.iter().any(|piece| piece.end() == offset && matches!(piece.what, PieceKind::Data(_)))
     }
 
     /// Copies what is kept from `offset` on without a break; returns how much.

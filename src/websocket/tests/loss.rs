@@ -82,7 +82,12 @@ fn converse(seed: u64, messages: usize, deflate: Option<Deflate>, start: Start, 
             packets[at].push((from, from + seen, talk.packet));
         }
         if from + seen < to {
-            talk.gap(direction, (to - from - seen) as u64);
+            let rest = (to - from - seen) as u64;
+            if seen > 0 {
+                talk.snapped(direction, rest)
+            } else {
+                talk.gap(direction, rest)
+            };
         }
     }
     for direction in Direction::BOTH {

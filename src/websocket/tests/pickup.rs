@@ -71,6 +71,23 @@ fn capture_drops() {
     assert!(!facts.whole() && facts.violations.is_empty());
 }
 
+/// Every packet cut by the snap length after 30 bytes of payload, the handshake among them: joined all the same.
+#[test]
+fn snap_length() {
+    let mut talk = Talk::new(Options { start: Start::MidStream, interest: Interest::ALL, ..Options::default() });
+    for number in 0..6 {
+        let frame = text(ToClient, &format!("{{\"seq\":{number},{}}}", "9".repeat(280)));
+        talk.feed(ToClient, &frame[..30]).snapped(ToClient, frame.len() as u64 - 30);
+    }
+    talk.feed(ToClient, &Wire::new(ToClient, 9, &[1; 40]).bytes()[..30]).snapped(ToClient, 12);
+    talk.feed(ToServer, &Wire::new(ToServer, 10, b"?").bytes());
+    talk.feed(ToClient, &close(ToClient, 1000, "")).end(ToClient, End::Fin);
+    let facts = &talk.facts()[ToClient];
+    assert_eq!((facts.gaps.resynchronised, facts.frames, facts.ping), (1, 7, 1));
+    assert_eq!(facts.close.as_ref().unwrap().code, Some(1000));
+    assert!(facts.violations.is_empty() && facts.incomplete_messages == facts.messages);
+}
+
 /// Keepalive alone, a packet each, is proof enough after a while.
 #[test]
 fn pings_alone() {

@@ -149,10 +149,18 @@ impl Talk {
     }
 
     pub(super) fn gap(&mut self, direction: Direction, len: u64) -> &mut Self {
+        self.next().missing(direction, len, GapCause::NotCaptured)
+    }
+
+    /// The rest of the packet was cut off.
+    pub(super) fn snapped(&mut self, direction: Direction, len: u64) -> &mut Self {
+        self.missing(direction, len, GapCause::SnapLength)
+    }
+
+    fn missing(&mut self, direction: Direction, len: u64, cause: GapCause) -> &mut Self {
         let offset = self.at[direction.index()];
         self.at[direction.index()] += len;
-        let event = StreamEvent::Gap { offset, len, cause: GapCause::NotCaptured };
-        self.next();
+        let event = StreamEvent::Gap { offset, len, cause };
         self.socket.feed(self.stamp(), direction, event, &mut self.heard);
         self
     }
