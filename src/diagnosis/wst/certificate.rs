@@ -210,6 +210,11 @@ impl<'a> Shown<'a> {
         out_of_time(self.leaf, self.now())
     }
 
+    /// Its time has not begun.
+    pub(super) fn is_early(&self) -> bool {
+        self.now() < self.leaf.not_before
+    }
+
     /// Last day of its validity.
     pub(super) fn valid_until(&self) -> String {
         day(self.leaf.not_after)

@@ -74,7 +74,7 @@ impl<'a> Failure<'a> {
         if let Some(not_tls) = tls.not_tls.as_ref().filter(|not_tls| not_tls.first && not_tls.from == Side::Server) {
             return Some(Failure::NotTls(not_tls));
         }
-        if let Some(failure) = told(tls) {
+        if let Some(failure) = told(case, tls) {
             return Some(failure);
         }
         // What was read inside speaks for itself, and it was no failure of TLS.
@@ -83,7 +83,7 @@ impl<'a> Failure<'a> {
         }
         read(case, tls)
             .unwrap_or_else(|| unread(case, tls))
-            .or_else(|| warned(tls))
+            .or_else(|| warned(case, tls))
             .or_else(|| likeness::refused_inside(case, tls).map(Failure::ClientCertificateInside))
     }
 }
@@ -97,9 +97,14 @@ fn is_error(alert: &Alert) -> bool {
     alert.code.is_some_and(|code| code != alert::CLOSE_NOTIFY && code != alert::USER_CANCELED)
 }
 
+/// An alert that complains about the other side's leaving explains nothing (OpenSSL: decode_error on an early FIN).
+fn is_echo(case: &Case<'_>, alert: &Alert) -> bool {
+    case.left(alert.from.other()).is_some_and(|(left, _)| left < alert.stamp)
+}
+
 /// An alert that ended the handshake and could be read.
-fn told<'a>(tls: &TlsFacts) -> Option<Failure<'a>> {
-    let fatal = tls.alerts.iter().find(|alert| is_error(alert) && alert.level != Some(1))?;
+fn told<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
+    let fatal = tls.alerts.iter().find(|alert| is_error(alert) && alert.level != Some(1) && !is_echo(case, alert))?;
     // Decrypted after application data: no matter of the handshake, unless it is about the client's certificate.
     if tls.decrypted() && fatal.code != Some(alert::CERTIFICATE_REQUIRED) {
         return None;
@@ -108,9 +113,9 @@ fn told<'a>(tls: &TlsFacts) -> Option<Failure<'a>> {
 }
 
 /// An alert of level warning, when nothing else explains the end.
-fn warned<'a>(tls: &TlsFacts) -> Option<Failure<'a>> {
+fn warned<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
     let over = tls.flows.iter().any(|flow| matches!(flow.ended, Some((_, End::Fin | End::Rst))));
-    let warning = tls.alerts.iter().find(|alert| is_error(alert))?;
+    let warning = tls.alerts.iter().find(|alert| is_error(alert) && !is_echo(case, alert))?;
     (over && !tls.handshake_complete() && !client_finished(tls)).then(|| classify(tls, *warning))
 }
 
@@ -160,6 +165,7 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
         (Meaning::ClientLeftAfterServerFlight, _) if asked => Some(Failure::ClientCertificate { alert: None, grounds }),
         (Meaning::ClientLeftAfterServerFlight, _) if is_spare(case, tls) => None,
         (Meaning::ClientLeftAfterServerFlight, _) => Some(Failure::Left { at, finished: false, grounds }),
+        (Meaning::ClientLeftAfterFinished, _) if is_probe(case, tls) => None,
         (Meaning::ClientLeftAfterFinished, _) => Some(Failure::Left { at, finished: true, grounds }),
         // Without a client Certificate message there was no request for one (RFC 8446 §4.4.2): whatever ended it,
         // it was not that.
@@ -174,6 +180,11 @@ fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
 fn is_spare(case: &Case<'_>, tls: &TlsFacts) -> bool {
     tls.client_hello.as_ref().is_some_and(|hello| hello.offers_alpn("h2"))
         && Shown::of(case, tls).is_none_or(|shown| shown.worst().is_none())
+}
+
+/// A client that shakes hands, says goodbye properly and has nothing against what it saw: a probe, a monitor.
+fn is_probe(case: &Case<'_>, tls: &TlsFacts) -> bool {
+    goodbye(tls).is_some() && Shown::of(case, tls).is_some_and(|shown| shown.worst().is_none())
 }
 
 /// Nothing could be read: who left, and when.
@@ -194,7 +205,11 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
             return Some(Failure::PathLost(side, run));
         }
     }
-    let (client_left, server_left) = (case.left(Side::Client), case.left(Side::Server));
+    if let Some(grounds) = likeness::refused_without_certificate(case, tls) {
+        return Some(Failure::ClientCertificate { alert: None, grounds });
+    }
+    let server_left = case.left(Side::Server);
+    let client_left = goodbye(tls).map(|stamp| (stamp, Deed::Close)).into_iter().chain(case.left(Side::Client)).min();
     let client_first = match (client_left, server_left) {
         (Some((client, _)), Some((server, _))) => client <= server,
         (client, _) => client.is_some(),
@@ -208,16 +223,21 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
         && !tls.resumed()
     {
         let finished = client_finished(tls);
-        let client = tls.flow(Side::Client.sends());
         // A client that finished and stayed for a while, or that has spoken, had other reasons to go.
-        let spoke = match tls.version() {
-            Some(Version::TLS13) => client.application_records > 2,
-            _ => client.application_records > 0,
-        };
-        if finished && (spoke || hello.offers_alpn("h2") || at.at - flight.at > AT_ONCE) || is_spare(case, tls) {
+        if finished
+            && (is_probe(case, tls)
+                || likeness::client_spoke(tls)
+                || hello.offers_alpn("h2")
+                || at.at - flight.at > AT_ONCE)
+            || is_spare(case, tls)
+        {
             return None;
         }
-        let what = if deed == Deed::Rst { "the client resets the connection" } else { "the client closes" };
+        let what = match deed {
+            Deed::Close => "the client says goodbye to TLS",
+            Deed::Rst => "the client resets the connection",
+            Deed::Fin => "the client closes",
+        };
         let shown = Ground { stamp: flight, from: Side::Server, what: "the server's part of the handshake" };
         let left = Ground { stamp: at, from: Side::Client, what };
         let grounds = SmallVec::from_slice(&[shown, left]);
@@ -230,6 +250,17 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
     }
     client_left.or(server_left)?;
     (!client_finished(tls) && !tls.resumed()).then_some(Failure::Unfinished)
+}
+
+/// The client's goodbye before any data of its own: an alert that is no error, or in TLS 1.3 what has the size of one.
+fn goodbye(tls: &TlsFacts) -> Option<Stamp> {
+    let client = tls.flow(Side::Client.sends());
+    if tls.version() == Some(Version::TLS13) {
+        let last = client.last.last().filter(|last| last.kind == 23 && last.length <= LONGEST_ALERT);
+        return last.filter(|_| !likeness::client_spoke(tls)).map(|last| last.stamp);
+    }
+    let alert = tls.alerts.iter().find(|alert| alert.from == Side::Client && !is_error(alert))?;
+    (client.application_records == 0).then_some(alert.stamp)
 }
 
 /// The server never sent a byte.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::diagnosis::case::Case;
 use crate::stream::Side;
 use crate::tls::keyless::{self, Certainty, Ground, Meaning};
-use crate::tls::{RecordMark, TlsFacts, Version};
+use crate::tls::{ClientHello, RecordMark, TlsFacts, Version};
 
 /// Record type of application data.
 const APPLICATION_DATA: u8 = 23;
@@ -16,12 +16,24 @@ const APPLICATION_DATA: u8 = 23;
 const HANDSHAKE: u8 = 22;
 /// By how many bytes a request's record exceeds that of a Finished message (16 bytes of content).
 const REQUEST: u16 = 112;
+/// What JSSE (Java) adds to handshake messages and alerts as padding, in bytes (RFC 8446 §5.4).
+const JSSE_PADDING: u16 = 16;
+/// Longest record of an alert without padding, in bytes.
+const SHORT_ALERT: u16 = 19;
 /// By how many bytes the answer's record does, at least and at most.
 const ANSWER: (u16, u16) = (64, 2000);
 
 pub(super) fn looks_like_websocket(case: &Case<'_>) -> bool {
     let Some(tls) = unopened(case) else { return false };
-    keyless::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls)
+    keyless::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls) || browsers_wss(tls)
+}
+
+/// Chromium, known by its encrypted ClientHello (mostly one without meaning), offers http/1.1 alone for WebSockets and
+/// for nothing else. What became of the request is not known.
+fn browsers_wss(tls: &TlsFacts) -> bool {
+    let alone =
+        |hello: &ClientHello| hello.encrypted_client_hello && hello.alpn.len() == 1 && hello.offers_alpn("http/1.1");
+    tls.client_hello.as_ref().is_some_and(alone) && tls.server_hello.is_some() && client_spoke(tls)
 }
 
 /// Joined after its beginning, with data in both directions: nothing speaks for or against a WebSocket.
@@ -132,18 +144,59 @@ fn handshake13(tls: &TlsFacts) -> Option<Handshake13<'_>> {
         0x1305 => (32, 9),
         _ => return None,
     };
-    let (finished, empty) = (4 + hash + overhead, 8 + overhead);
+    let is = |record: &RecordMark, content: u16| {
+        let length = content + overhead;
+        record.kind == APPLICATION_DATA && (record.length == length || record.length == length + JSSE_PADDING)
+    };
+    let (finished, empty) = (4 + hash, 8);
     let records = tls.flow(Side::Client.sends()).first.as_slice();
     match records {
-        [first, rest @ ..] if first.length == finished => Some(Handshake13 { overhead, empty_certificate: None, rest }),
-        [first, second, rest @ ..] if first.length == empty && second.length == finished => {
+        [first, rest @ ..] if is(first, finished) => Some(Handshake13 { overhead, empty_certificate: None, rest }),
+        [first, second, rest @ ..] if is(first, empty) && is(second, finished) => {
             Some(Handshake13 { overhead, empty_certificate: Some(first), rest })
         }
-        [first, rest @ ..] if first.length == empty + 4 + hash => {
+        [first, rest @ ..] if is(first, empty + finished) => {
             Some(Handshake13 { overhead, empty_certificate: Some(first), rest })
         }
         _ => None,
     }
+}
+
+/// Whether the client sent more than its part of the handshake and a goodbye. Where that cannot be told, it did.
+pub(super) fn client_spoke(tls: &TlsFacts) -> bool {
+    let client = tls.flow(Side::Client.sends());
+    if tls.version() != Some(Version::TLS13) {
+        return client.application_records > 0;
+    }
+    if client.first.iter().all(|record| record.length <= JSSE_PADDING + SHORT_ALERT) {
+        return client.first.len() > 1;
+    }
+    let is_alert =
+        |record: &RecordMark, overhead: u16| [2, 2 + JSSE_PADDING].contains(&record.length.saturating_sub(overhead));
+    handshake13(tls).is_none_or(|Handshake13 { overhead, rest, .. }| {
+        rest.len() > 1 || rest.iter().any(|record| !is_alert(record, overhead))
+    })
+}
+
+/// The server asked for a certificate, got an empty one, and ended the connection with no more than an alert.
+pub(super) fn refused_without_certificate(case: &Case<'_>, tls: &TlsFacts) -> Option<SmallVec<[Ground; 4]>> {
+    if tls.version() != Some(Version::TLS13) || case.tcp().first_closer != Some(Side::Server) {
+        return None;
+    }
+    let Handshake13 { overhead, empty_certificate, .. } = handshake13(tls)?;
+    let empty = empty_certificate?.stamp;
+    let server = tls.flow(Side::Server.sends());
+    let mut later = server.first.iter().filter(|record| record.stamp.packet > empty.packet);
+    let (alert, more) = (later.next()?, later.next());
+    let (ended, _) = case.left(Side::Server)?;
+    let is_alert = [2, 2 + JSSE_PADDING].contains(&alert.length.saturating_sub(overhead));
+    (is_alert && more.is_none() && ended.at - alert.stamp.at <= keyless::AT_ONCE).then(|| {
+        SmallVec::from_slice(&[
+            Ground { stamp: empty, from: Side::Client, what: "a record of the length of an empty client certificate" },
+            Ground { stamp: alert.stamp, from: Side::Server, what: "a record of an alert's length, and nothing else" },
+            Ground { stamp: ended, from: Side::Server, what: "the server ends the connection" },
+        ])
+    })
 }
 
 /// The server asked for a certificate and got an empty one; then one request, an answer, and the server's end at

@@ -155,7 +155,15 @@ fn expired(shown: Option<&Shown<'_>>, refusal: Refusal) -> Finding {
         // Every client refuses a certificate out of its time: the certificate and the client's leaving are proof.
         let summary =
             format!("The server's certificate for {} {when}, and the client {}.", shown.owner(), what_it_did(refusal));
-        return besides(Finding::new(&CERT_EXPIRED, Confidence::Proven, summary), shown, Fault::Time);
+        let finding = besides(Finding::new(&CERT_EXPIRED, Confidence::Proven, summary), shown, Fault::Time);
+        return if shown.is_early() {
+            finding.advice(
+                "Check the clock of the machine that issued the certificate, and those of server and client: the \
+                 certificate becomes valid later. Until then, use the one before it.",
+            )
+        } else {
+            finding
+        };
     }
     let summary = match shown.other_out_of_time() {
         Some(_) => {
