@@ -307,7 +307,6 @@ impl Stack {
                     let Self { parts, below, .. } = self;
                     let mut desk = Desk { parts, below, ends, context, note };
                     self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
-                    note.note(first, ends, self.parts.current, EntryEvent::Opened);
                 }
             }
             for held in &held {
@@ -528,6 +527,8 @@ impl<N: Note> Desk<'_, N> {
     fn open_websocket(&mut self, stamp: Stamp, shaken: bool, proven: bool, compression: Compression) -> Layer {
         let answered = shaken && self.parts.entries.last().is_some_and(|entry| entry.websocket.is_none());
         if !answered {
+            let entry = self.parts.entries.len() as u32;
+            self.note.note(stamp, self.ends, entry, EntryEvent::Opened);
             self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() });
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
