@@ -53,6 +53,9 @@ pub const MAX_ASIDE: usize = 256;
 /// Most journals kept for use again.
 const MAX_SPARE: usize = 64;
 
+#[cfg(test)]
+mod tests;
+
 /// What lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
