@@ -5,6 +5,7 @@ use crate::connection::Keys;
 use crate::engine::{self, Feed, Walked};
 use crate::packet::Batch;
 use crate::stream::Direction;
+use std::sync::atomic::Ordering;
 
 const ALL: Events =
     Events { connection: true, handshake: true, message: true, frame: true, finding: true, stats: true };
