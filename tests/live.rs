@@ -249,6 +249,123 @@ fn a_count_or_a_duration_ends_the_capture() {
 }
 
 #[test]
+fn an_end_is_told_although_nothing_follows() {
+    if let Some(why) = missing_permission() {
+        return support::skip("an_end_is_told_although_nothing_follows", &why);
+    }
+    for threads in ["1", "4"] {
+        let (port, listener) = echo_server();
+        let mut watcher = Watcher::start(port, &["--ndjson", "--threads", threads]);
+        // Statistics tell that the interface is open.
+        let ready = watcher.wait_for(PATIENCE, |line| line.contains("\"stats\""));
+        assert!(ready.is_some(), "no stats within {PATIENCE:?}");
+        converse(&listener, port);
+        let over = Instant::now();
+        let closed = watcher.wait_for(PATIENCE, |line| line.contains("connection.closed"));
+        let waited = over.elapsed();
+        assert!(closed.is_some(), "no connection.closed within {PATIENCE:?}; said {:?}", watcher.seen);
+        assert!(waited < Duration::from_millis(3500), "the end was told {waited:?} late with {threads} threads");
+        let stats: Option<Value> = watcher
+            .wait_for(PATIENCE, |line| line.contains("\"stats\""))
+            .and_then(|line| serde_json::from_str(&line).ok());
+        let stats = stats.expect("stats are a JSON object");
+        assert_eq!(stats["websockets_open"], 0, "{stats}");
+        assert_eq!(stats["frames"], 4, "{stats}");
+        assert_eq!(stats["tcp_connections"], 1, "{stats}");
+        assert!(stats["packets"].as_u64().is_some_and(|n| n >= 10), "{stats}");
+        assert_eq!(stats["packets_dropped"], 0, "{stats}");
+        watcher.signal("TERM");
+        let (status, lines, messages) = watcher.finish();
+        assert_eq!(status, Some(0), "{messages}");
+        let end: Value = serde_json::from_str(lines.last().expect("lines")).expect("one JSON object per line");
+        assert_eq!((&end["event"], &end["summary"]["websockets"]), (&Value::from("capture.end"), &Value::from(1)));
+    }
+}
+
+#[test]
+fn text_lines_come_as_it_happens_and_then_the_report() {
+    if let Some(why) = missing_permission() {
+        return support::skip("text_lines_come_as_it_happens_and_then_the_report", &why);
+    }
+    let (port, listener) = echo_server();
+    let mut watcher = Watcher::start(port, &["--fail-on", "warning"]);
+    let closed = talk_until_seen(&mut watcher, &listener, port, |line| line.contains("closed_clean"));
+    let closed = closed.unwrap_or_else(|| panic!("no end within time; said {:?}", watcher.seen));
+    assert!(closed.contains("#1 ") && closed.contains("client saw 4007, server saw 4007"), "{closed}");
+    // Somebody who is turned away: the server answers, but not with 101.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().expect("a client comes");
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).expect("the client asks");
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                .expect("the client listens");
+        });
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        assert!(client(format!("ws://127.0.0.1:{port}/nowhere"), stream).is_err());
+    });
+    let refused = watcher.wait_for(PATIENCE, |line| line.contains("refused"));
+    assert!(refused.is_some_and(|line| line.contains("/nowhere → 404 Not Found")), "{:?}", watcher.seen);
+    let failed = watcher.wait_for(PATIENCE, |line| line.contains("upgrade_failed"));
+    assert!(failed.is_some(), "{:?}", watcher.seen);
+    watcher.signal("INT");
+    let (status, lines, messages) = watcher.finish();
+    assert_eq!(status, Some(1), "a refused upgrade is a warning at least: {messages}");
+    let text = lines.join("\n");
+    assert!(text.contains("opened   127.0.0.1:") && text.contains("in trouble"), "{text}");
+    assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
+}
+
+#[test]
+fn a_reader_that_hangs_up_ends_a_live_capture() {
+    if let Some(why) = missing_permission() {
+        return support::skip("a_reader_that_hangs_up_ends_a_live_capture", &why);
+    }
+    let (port, _listener) = echo_server();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = command();
+    command.args(["-i", "lo", "--ndjson", "port", &port.to_string()]).stdout(writer).stderr(Stdio::piped());
+    let started = Instant::now();
+    let output = command.output().expect("the binary runs");
+    assert!(started.elapsed() < PATIENCE);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_wrong_filter_and_an_unknown_user_are_named() {
+    if let Some(why) = missing_permission() {
+        return support::skip("a_wrong_filter_and_an_unknown_user_are_named", &why);
+    }
+    for (arguments, part) in
+        [(&["-i", "lo", "port", "of", "hamburg"][..], "hamburg"), (&["-i", "lo", "-Z", "no-such-user"], "no-such-user")]
+    {
+        let run = support::run::wsscan(arguments);
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(part) && run.stdout.is_empty(), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn root_is_given_up_when_asked() {
+    if let Some(why) = missing_permission() {
+        return support::skip("root_is_given_up_when_asked", &why);
+    }
+    let (port, listener) = echo_server();
+    let mut watcher = Watcher::start(port, &["--ndjson", "-Z", "nobody"]);
+    let Some(_) = talk_until_seen(&mut watcher, &listener, port, |line| line.contains("connection.opened")) else {
+        let (_, _, messages) = watcher.finish();
+        return support::skip("root_is_given_up_when_asked", &messages);
+    };
+    let status = std::fs::read_to_string(format!("/proc/{}/status", watcher.child.id())).expect("the child runs");
+    let user = status.lines().find(|line| line.starts_with("Uid:")).expect("a process has a user");
+    assert!(user.split_whitespace().skip(1).all(|id| id != "0"), "{user}");
+    watcher.signal("INT");
+    assert_eq!(watcher.finish().0, Some(0));
+}
+
+#[test]
 fn an_interface_that_does_not_exist_is_named() {
     let mut command = command();
     command.args(["-i", "no-such-if0", "--ndjson"]);

@@ -333,7 +333,6 @@ impl Stack {
                     let Self { parts, below, .. } = self;
                     let mut desk = Desk { parts, below, ends, context, note };
                     self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
-                    note.note(first, ends, self.parts.current, EntryEvent::Opened);
                 }
             }
             for held in &held {
@@ -629,8 +628,12 @@ impl<N: Note> Desk<'_, N> {
     /// A WebSocket begins: the one whose handshake was filed last, or one whose handshake nobody saw.
     fn open_websocket(&mut self, stamp: Stamp, shaken: bool, proven: bool, compression: Compression) -> Layer {
         let answered = shaken && self.parts.entries.last().is_some_and(|entry| entry.websocket.is_none());
-        if !answered && !self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() }) {
-            return Layer::Foreign;
+        if !answered {
+            let entry = self.parts.entries.len() as u32;
+            if !self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() }) {
+                return Layer::Foreign;
+            }
+            self.note.note(stamp, self.ends, entry, EntryEvent::Opened);
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;

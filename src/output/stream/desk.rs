@@ -1,0 +1,580 @@
+//! Where the lines are put together: one thread at a time, in order of packets.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::io::{self, Write};
+use std::sync::atomic::Ordering;
+
+use super::{Closing, Form, Journal, MAX_ASIDE, Opening, Options, Shaken, What};
+use crate::connection::{ConnectionRecord, Ends};
+use crate::diagnosis::relations::{Subject, Surroundings, belongs};
+use crate::diagnosis::{Finding, Verdict, diagnose_plain};
+use crate::engine::{Judgement, Local, Numbering};
+use crate::output::convert::{self, Judged};
+use crate::output::lines;
+use crate::output::model::{self, Time};
+use crate::output::ndjson::{self, Binding, Closed, Event as Line, Found, Handshake, Opened};
+use crate::output::publish::{EventWriter, Source};
+
+/// One entry of a connection that is not told to be over yet.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: u64,
+    /// What goes into the joint of its lines.
+    pub(super) binding: Vec<u8>,
+    pub(super) key: Option<Box<str>>,
+    pub(super) running: bool,
+}
+
+/// A connection that has begun and is not over.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) community_id: String,
+    pub(super) tcp_stream: u32,
+    pub(super) entries: Vec<Option<Entry>>,
+}
+
+/// An entry whose request carries a key that others may carry too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leg {
+    pub(super) whose: (Local, u32),
+    /// Where it is remembered, once it is over.
+    pub(super) over: Option<u64>,
+}
+
+/// A connection that is over.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) local: Local,
+    pub(super) tcp_stream: u32,
+    pub(super) record: Box<ConnectionRecord>,
+    pub(super) verdicts: Vec<Verdict>,
+    /// Id of each subject.
+    pub(super) ids: Vec<u64>,
+    /// Which subjects were told.
+    pub(super) told: Vec<bool>,
+    /// Rules of findings about it and another leg that were told.
+    pub(super) legs: Vec<&'static str>,
+}
+
+impl Remembered {
+    fn subject(&self, index: usize) -> Subject<'_> {
+        let entry = (!self.record.entries.is_empty()).then_some(index);
+        Subject { tcp_stream: self.tcp_stream, record: &self.record, entry }
+    }
+}
+
+/// Which subject: the number of what is remembered, and the index in it.
+pub(super) type Place = (u64, usize);
+
+/// Where lines are put together: one thread at a time.
+pub(super) struct Desk<W> {
+    pub(super) out: W,
+    pub(super) lines: EventWriter<Vec<u8>>,
+    pub(super) ids: u64,
+    pub(super) findings: u64,
+    pub(super) running: HashMap<Local, Running, foldhash::fast::RandomState>,
+    pub(super) legs: HashMap<Box<str>, Vec<Leg>>,
+    pub(super) remembered: VecDeque<Remembered>,
+    /// Number of the first of `remembered`.
+    pub(super) oldest: u64,
+    pub(super) forgotten: u64,
+    /// Connections without any visible WebSocket that only the end can decide on.
+    pub(super) undecided: VecDeque<Remembered>,
+    pub(super) surroundings: Surroundings,
+    /// How many subjects `surroundings` has seen since it was made.
+    pub(super) seen: usize,
+    pub(super) websockets: bool,
+    pub(super) aside: Vec<Finding>,
+    pub(super) summary: model::Summary,
+    pub(super) frames: u64,
+    pub(super) websockets_open: u64,
+    pub(super) tcp_connections: u64,
+    pub(super) error: Option<io::Error>,
+}
+
+/// Subjects in order of first packet, with verdicts and ids.
+pub(super) fn subjects(remembered: &[Remembered]) -> (Vec<Subject<'_>>, Vec<Verdict>, Vec<u64>) {
+    let mut order: Vec<&Remembered> = remembered.iter().collect();
+    order.sort_unstable_by_key(|one| one.tcp_stream);
+    let (mut subjects, mut verdicts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for one in order {
+        for (index, verdict) in one.verdicts.iter().enumerate() {
+            subjects.push(one.subject(index));
+            verdicts.push(verdict.clone());
+            ids.push(one.ids[index]);
+        }
+    }
+    (subjects, verdicts, ids)
+}
+
+impl<W: Write> Desk<W> {
+    pub(super) fn new(out: W, lines: EventWriter<Vec<u8>>) -> Self {
+        Self {
+            out,
+            lines,
+            ids: 0,
+            findings: 0,
+            running: HashMap::default(),
+            legs: HashMap::new(),
+            remembered: VecDeque::new(),
+            oldest: 0,
+            forgotten: 0,
+            undecided: VecDeque::new(),
+            surroundings: Surroundings::elsewhere(),
+            seen: 0,
+            websockets: false,
+            aside: Vec::new(),
+            summary: model::Summary::default(),
+            frames: 0,
+            websockets_open: 0,
+            tcp_connections: 0,
+            error: None,
+        }
+    }
+
+    pub(super) fn flush(&mut self, options: &Options<'_>) {
+        let Self { out, lines, error, .. } = self;
+        let ready = lines.out();
+        if ready.is_empty() {
+            return;
+        }
+        if error.is_none()
+            && let Err(failed) = out.write_all(ready).and_then(|()| out.flush())
+        {
+            options.stop.store(true, Ordering::Release);
+            *error = Some(failed);
+        }
+        ready.clear();
+    }
+
+    pub(super) fn write(&mut self, options: &Options<'_>, mut line: Line) {
+        // Writing into memory does not fail.
+        match options.form {
+            Form::Silent => {}
+            Form::Ndjson => drop(self.lines.event(line)),
+            Form::Text => {
+                if options.events.has(&line) {
+                    options.redactor.event(&mut line);
+                    lines::write(self.lines.out(), &line);
+                }
+            }
+        }
+    }
+
+    /// Takes notes of all journals in order of packets, then the connections that are over, in order of last packet.
+    /// Whatever explains them is known by then.
+    pub(super) fn merge(&mut self, options: &Options<'_>, journals: &mut [Journal], numbering: &Numbering) {
+        self.frames += journals.iter().map(|journal| journal.frames).sum::<u64>();
+        let mut heap: BinaryHeap<Reverse<(u64, usize)>> = journals
+            .iter()
+            .enumerate()
+            .filter_map(|(shard, journal)| journal.notes.first().map(|note| Reverse((note.key, shard))))
+            .collect();
+        let mut at = vec![(0_usize, 0_usize); journals.len()];
+        while let Some(Reverse((_, shard))) = heap.pop() {
+            let journal = &mut journals[shard];
+            let (mut index, mut start) = at[shard];
+            let until = heap.peek().map_or((u64::MAX, usize::MAX), |other| other.0);
+            // As long as nobody else is first.
+            loop {
+                let note = &mut journal.notes[index];
+                let local = Local { shard: shard as u16, number: note.number };
+                match std::mem::replace(&mut note.what, What::Taken) {
+                    What::Line { end, head } => {
+                        let line = &journal.text[start..end as usize];
+                        start = end as usize;
+                        self.line(local, note.entry, line, usize::from(head));
+                    }
+                    What::Seen => self.passes(local, note.entry),
+                    What::Opened(opening) => {
+                        self.opened(options, local, note.entry, &opening, numbering);
+                    }
+                    What::Handshake(shaken) => self.handshake(options, local, note.entry, *shaken, numbering),
+                    What::Taken => {}
+                }
+                index += 1;
+                match journal.notes.get(index) {
+                    Some(note) if (note.key, shard) < until => {}
+                    Some(note) => {
+                        heap.push(Reverse((note.key, shard)));
+                        break;
+                    }
+                    None => break,
+                }
+            }
+            at[shard] = (index, start);
+        }
+        let mut closed: Vec<(Local, Closing)> = Vec::new();
+        for (shard, journal) in journals.iter_mut().enumerate() {
+            let of_shard = journal.closed.drain(..);
+            closed.extend(of_shard.map(|(number, closing)| (Local { shard: shard as u16, number }, closing)));
+        }
+        closed.sort_by_key(|(local, closing)| (closing.record.tcp.last.packet, numbering.tcp_stream(*local)));
+        closed.into_iter().for_each(|(local, closing)| self.closed(options, local, closing, numbering));
+    }
+
+    fn passes(&mut self, local: Local, entry: u32) {
+        let running = self.running.get_mut(&local);
+        if let Some(Some(entry)) = running.and_then(|running| running.entries.get_mut(entry as usize))
+            && !entry.running
+        {
+            entry.running = true;
+            self.websockets_open += 1;
+        }
+    }
+
+    #[inline]
+    fn line(&mut self, local: Local, entry: u32, line: &[u8], head: usize) {
+        let Some(running) = self.running.get_mut(&local) else { return };
+        let Some(Some(entry)) = running.entries.get_mut(entry as usize) else { return };
+        if !entry.running {
+            entry.running = true;
+            self.websockets_open += 1;
+        }
+        // Writing into memory does not fail, and a line is longer than its head.
+        let _ = self.lines.line(line, head, &entry.binding);
+    }
+
+    fn opened(
+        &mut self,
+        options: &Options<'_>,
+        local: Local,
+        entry: u32,
+        opening: &Opening,
+        numbering: &Numbering,
+    ) -> &mut Entry {
+        let index = entry as usize;
+        let running = self.running.entry(local).or_insert_with(|| Running {
+            community_id: convert::community(opening.ends),
+            tcp_stream: numbering.tcp_stream(local),
+            entries: Vec::new(),
+        });
+        if running.entries.len() <= index {
+            running.entries.resize_with(index + 1, || None);
+        }
+        if running.entries[index].is_none() {
+            self.ids += 1;
+            let bound = Binding {
+                connection: self.ids,
+                community_id: running.community_id.clone(),
+                tcp_stream: u64::from(running.tcp_stream),
+            };
+            let mut binding = Vec::with_capacity(96);
+            ndjson::binding(&mut binding, bound.connection, &bound.community_id, bound.tcp_stream);
+            running.entries[index] = Some(Entry { id: self.ids, binding, key: None, running: false });
+            self.write(options, opened_line(bound, opening, None));
+        }
+        match self.running.get_mut(&local).and_then(|running| running.entries[index].as_mut()) {
+            Some(entry) => entry,
+            None => unreachable!("it was put there above"),
+        }
+    }
+
+    fn handshake(&mut self, options: &Options<'_>, local: Local, entry: u32, shaken: Shaken, numbering: &Numbering) {
+        let Shaken { opening, stamp, http, key, switched } = shaken;
+        let one = self.opened(options, local, entry, &opening, numbering);
+        let id = one.id;
+        one.key.clone_from(&key);
+        let begins = switched && !one.running;
+        one.running |= switched;
+        self.websockets_open += u64::from(begins);
+        if let Some(key) = key {
+            let legs = self.legs.entry(key).or_default();
+            if legs.iter().all(|leg| leg.whose != (local, entry)) {
+                legs.push(Leg { whose: (local, entry), over: None });
+            }
+        }
+        if let Some(http) = http {
+            let binding = Binding {
+                connection: id,
+                community_id: convert::community(opening.ends),
+                tcp_stream: u64::from(numbering.tcp_stream(local)),
+            };
+            self.write(options, Line::Handshake(Box::new(Handshake { time: Time(stamp.at), binding, http })));
+        }
+    }
+
+    fn closed(&mut self, options: &Options<'_>, local: Local, closing: Closing, numbering: &Numbering) {
+        let Closing { record, verdicts } = closing;
+        for finding in diagnose_plain(&record) {
+            self.tell_aside(options, finding);
+        }
+        let tcp_stream = numbering.tcp_stream(local);
+        let mut one =
+            Remembered { local, tcp_stream, record, verdicts, ids: Vec::new(), told: Vec::new(), legs: Vec::new() };
+        if one.verdicts.is_empty() {
+            return;
+        }
+        if one.record.entries.is_empty() {
+            // What belongs although a WebSocket was seen elsewhere belongs whatever else is seen.
+            if belongs(&one.subject(0), &self.surroundings, options.chosen) {
+                self.tell_whole(options, one);
+            } else {
+                self.undecided.push_back(one);
+                if self.undecided.len() > options.remembered {
+                    self.undecided.pop_front();
+                }
+            }
+            return;
+        }
+        let opening = Opening {
+            first: one.record.tcp.first,
+            ends: Ends { client: one.record.tcp.client, server: one.record.tcp.server },
+        };
+        for index in 0..one.record.entries.len() {
+            let entry = self.opened(options, local, index as u32, &opening, numbering);
+            let running = entry.running;
+            one.ids.push(entry.id);
+            self.websockets_open -= u64::from(running);
+        }
+        let keys: Vec<Option<Box<str>>> = self
+            .running
+            .remove(&local)
+            .map(|running| running.entries.into_iter().map(|entry| entry.and_then(|entry| entry.key)).collect())
+            .unwrap_or_default();
+        let entries = one.record.entries.len();
+        one.told = vec![false; entries];
+        self.note_surroundings(options, &one);
+        self.remembered.push_back(one);
+        let number = self.oldest + self.remembered.len() as u64 - 1;
+        for (index, key) in keys.into_iter().enumerate() {
+            if index >= entries {
+                continue;
+            }
+            match key {
+                None => self.tell(options, &[(number, index)]),
+                Some(key) => self.leg_over(options, key, (local, index as u32), number),
+            }
+        }
+        while self.remembered.len() > options.remembered {
+            self.forget(options);
+        }
+    }
+
+    fn note_surroundings(&mut self, options: &Options<'_>, one: &Remembered) {
+        self.websockets = true;
+        if self.seen > options.remembered.saturating_mul(2) {
+            // Only what is remembered counts, or this would grow for as long as the capture lasts.
+            self.surroundings = Surroundings::elsewhere();
+            self.seen = 0;
+            for one in &self.remembered {
+                (0..one.verdicts.len()).for_each(|at| self.surroundings.add(&one.subject(at), &one.verdicts[at]));
+                self.seen += one.verdicts.len();
+            }
+        }
+        (0..one.verdicts.len()).for_each(|at| self.surroundings.add(&one.subject(at), &one.verdicts[at]));
+        self.seen += one.verdicts.len();
+    }
+
+    /// An entry whose key others may carry is over: tells it, or waits for the other.
+    fn leg_over(&mut self, options: &Options<'_>, key: Box<str>, whose: (Local, u32), number: u64) {
+        let Some(legs) = self.legs.get_mut(&key) else { return self.tell(options, &[(number, whose.1 as usize)]) };
+        if let Some(leg) = legs.iter_mut().find(|leg| leg.whose == whose) {
+            leg.over = Some(number);
+        }
+        let over: Vec<Place> = legs.iter().filter_map(|leg| Some((leg.over?, leg.whose.1 as usize))).collect();
+        match (legs.len(), over.len()) {
+            // The other is under way: both are told when it is over, too.
+            (2, 1) => {}
+            (2, 2) => {
+                self.legs.remove(&key);
+                self.tell(options, &over);
+            }
+            // Alone, or one of so many that nobody can tell whose leg is whose.
+            _ => {
+                legs.retain(|leg| leg.over.is_none());
+                if legs.is_empty() {
+                    self.legs.remove(&key);
+                }
+                over.into_iter().for_each(|place| self.tell(options, &[place]));
+            }
+        }
+    }
+
+    fn forget(&mut self, options: &Options<'_>) {
+        let (number, Some(one)) = (self.oldest, self.remembered.front()) else { return };
+        let untold: Vec<usize> = (0..one.told.len()).filter(|index| !one.told[*index]).collect();
+        let local = one.local;
+        for index in untold {
+            self.tell(options, &[(number, index)]);
+            self.legs.retain(|_, legs| {
+                legs.retain(|leg| leg.whose != (local, index as u32));
+                !legs.is_empty()
+            });
+        }
+        self.remembered.pop_front();
+        self.oldest += 1;
+        self.forgotten += 1;
+    }
+
+    /// Tells a connection that has no entry.
+    fn tell_whole(&mut self, options: &Options<'_>, mut one: Remembered) {
+        self.ids += 1;
+        one.ids = vec![self.ids];
+        one.told = vec![false];
+        let tcp = &one.record.tcp;
+        let ends = Ends { client: tcp.client, server: tcp.server };
+        let binding = Binding {
+            connection: self.ids,
+            community_id: convert::community(ends),
+            tcp_stream: u64::from(one.tcp_stream),
+        };
+        let line = opened_line(binding, &Opening { first: tcp.first, ends }, None);
+        self.write(options, line);
+        self.remembered.push_back(one);
+        self.tell(options, &[(self.oldest + self.remembered.len() as u64 - 1, 0)]);
+        while self.remembered.len() > options.remembered {
+            self.forget(options);
+        }
+    }
+
+    /// Tells subjects that are over and explain each other: their findings, then their ends.
+    fn tell(&mut self, options: &Options<'_>, places: &[Place]) {
+        let mut places: Vec<(usize, usize)> =
+            places.iter().map(|(number, index)| ((number - self.oldest) as usize, *index)).collect();
+        places.sort_unstable_by_key(|(one, index)| (self.remembered[*one].tcp_stream, *index));
+        let remembered = &self.remembered;
+        let subjects = places.iter().map(|(one, index)| remembered[*one].subject(*index)).collect();
+        let verdicts = places.iter().map(|(one, index)| remembered[*one].verdicts[*index].clone()).collect();
+        let ids: Vec<u64> = places.iter().map(|(one, index)| remembered[*one].ids[*index]).collect();
+        let judgement = Judgement::among(subjects, verdicts);
+        let judged = Judged::new(model::Capture::default(), &judgement, options.wanted).numbered(ids, self.findings);
+        let summary = judged.summary();
+        self.summary.connections += summary.connections;
+        self.summary.websockets += summary.websockets;
+        for (outcome, count) in summary.outcomes {
+            *self.summary.outcomes.entry(outcome).or_default() += count;
+        }
+        self.summary.findings.error += summary.findings.error;
+        self.summary.findings.warning += summary.findings.warning;
+        self.summary.findings.info += summary.findings.info;
+        let wants_lines = options.form != Form::Silent;
+        let connections: Vec<model::Connection> = if wants_lines {
+            (0..judged.connections()).map(|index| judged.connection(index)).collect()
+        } else {
+            Vec::new()
+        };
+        let findings: Vec<model::Finding> = (0..judged.findings()).map(|index| judged.finding(index)).collect();
+        self.findings += findings.len() as u64;
+        let together: Vec<&'static str> = judgement.shared.iter().map(|shared| shared.finding.rule.id).collect();
+        drop(judgement);
+        for (one, index) in &places {
+            let one = &mut self.remembered[*one];
+            one.told[*index] = true;
+            one.legs.extend_from_slice(&together);
+        }
+        // A connection that is open when the capture ends is no news for people; the report tells it.
+        let open = connections.iter().all(|connection| connection.outcome == model::Outcome::Open);
+        if options.form == Form::Silent || (options.form == Form::Text && open) {
+            return;
+        }
+        for finding in findings {
+            let line = found_line(finding, &connections);
+            self.write(options, line);
+        }
+        for connection in connections {
+            let (time, id) = (connection.end, connection.id);
+            self.write(options, Line::ConnectionClosed(Box::new(Closed { time, connection: id, record: connection })));
+        }
+    }
+
+    /// Tells a finding about no connection in particular.
+    fn tell_aside(&mut self, options: &Options<'_>, finding: Finding) {
+        if !(options.wanted)(finding.rule, finding.severity) {
+            return;
+        }
+        self.summary.findings.add(convert::severity(finding.severity));
+        self.findings += 1;
+        let line = found_line(convert::finding(&finding, Vec::new()), &[]);
+        self.write(options, line);
+        if self.aside.len() < MAX_ASIDE {
+            self.aside.push(finding);
+        }
+    }
+
+    /// Tells those that waited for another leg in vain.
+    pub(super) fn tell_untold(&mut self, options: &Options<'_>) {
+        let untold: Vec<Place> = self
+            .remembered
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| one.told.iter().enumerate().map(move |(index, told)| (at, index, *told)))
+            .filter(|(.., told)| !told)
+            .map(|(at, index, _)| (self.oldest + at as u64, index))
+            .collect();
+        untold.into_iter().for_each(|place| self.tell(options, &[place]));
+    }
+
+    /// Decides on failures that may have to do with a WebSocket.
+    pub(super) fn decide(&mut self, options: &Options<'_>) {
+        let mut undecided: Vec<Remembered> = std::mem::take(&mut self.undecided).into();
+        undecided.sort_unstable_by_key(|one| one.tcp_stream);
+        for one in undecided {
+            let nowhere = Surroundings::default();
+            let surroundings = if self.websockets { &self.surroundings } else { &nowhere };
+            if belongs(&one.subject(0), surroundings, options.chosen) {
+                self.tell_whole(options, one);
+            }
+        }
+    }
+
+    /// Tells what the connections say together and was not told yet.
+    pub(super) fn tell_together(&mut self, options: &Options<'_>) {
+        let remembered = self.remembered.make_contiguous();
+        let (subjects, verdicts, ids) = subjects(remembered);
+        let judgement = Judgement::among(subjects, verdicts);
+        let told: HashMap<u64, &[&'static str]> =
+            remembered.iter().flat_map(|one| one.ids.iter().map(|id| (*id, one.legs.as_slice()))).collect();
+        let findings: Vec<model::Finding> = judgement
+            .shared
+            .iter()
+            .filter(|shared| {
+                let rule = shared.finding.rule.id;
+                let known = |subject: &usize| told.get(&ids[*subject]).is_some_and(|legs| legs.contains(&rule));
+                !shared.subjects.iter().all(known) && (options.wanted)(shared.finding.rule, shared.finding.severity)
+            })
+            .map(|shared| {
+                let ids = shared.subjects.iter().map(|subject| ids[*subject]).collect();
+                convert::finding(&shared.finding, ids)
+            })
+            .collect();
+        for finding in findings {
+            self.summary.findings.add(finding.severity);
+            self.findings += 1;
+            // The report follows.
+            if options.form == Form::Ndjson {
+                let line = found_line(finding, &[]);
+                self.write(options, line);
+            }
+        }
+    }
+}
+
+fn opened_line(binding: Binding, opening: &Opening, http2_stream: Option<u32>) -> Line {
+    Line::ConnectionOpened(Opened {
+        time: Time(opening.first.at),
+        binding,
+        http2_stream,
+        client: convert::endpoint(opening.ends.client),
+        server: convert::endpoint(opening.ends.server),
+        first_packet: opening.first.packet,
+    })
+}
+
+/// The line of a finding about `connections` or none of them.
+fn found_line(finding: model::Finding, connections: &[model::Connection]) -> Line {
+    let about = match finding.connections[..] {
+        [id] => connections.iter().find(|connection| connection.id == id),
+        _ => None,
+    };
+    let last = finding.evidence.iter().map(|evidence| evidence.time).max();
+    let end = || connections.iter().map(|connection| connection.end).max();
+    Line::Finding(Box::new(Found {
+        time: last.or_else(end).unwrap_or_default(),
+        connection: about.map(|connection| connection.id),
+        community_id: about.map(|connection| connection.community_id.clone()),
+        tcp_stream: about.map(|connection| connection.tcp_stream),
+        finding,
+    }))
+}
