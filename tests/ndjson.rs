@@ -357,7 +357,7 @@ fn follow_writes_the_messages_of_the_event_stream() {
             if entries == 1 && told.iter().map(nameless).collect::<Vec<_>>() != expected {
                 wrong.push(format!("follow {id}: {told:?} is not {expected:?}"));
             }
-            if told.iter().any(|line| line["connection"].to_string() != id) {
+            if told.iter().any(|line| line["connection"] != serde_json::json!(id.parse::<u64>().unwrap_or(0))) {
                 wrong.push(format!("follow {id} tells of others"));
             }
         }
