@@ -26,8 +26,9 @@ quick:
 fuzz:
 	fuzz/run.sh 60
 
+# Measures the whole program against its peers and writes benches/RESULTS.md; takes about twenty minutes.
 bench:
-	cargo bench --locked
+	python3 benches/compare.py
 
 # Writes the generated captures anew and records the others again (needs root).
 captures:
