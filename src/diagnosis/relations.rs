@@ -220,12 +220,16 @@ fn proxy_legs(subjects: &[Subject<'_>]) -> Vec<(usize, usize)> {
     let mut pairs: Vec<(usize, usize)> = by_key
         .into_values()
         .filter_map(|indices| match indices[..] {
-            [front, back] => {
-                let (a, b) = (subjects[front].case(), subjects[back].case());
+            [first, second] => {
+                let (a, b) = (subjects[first].case(), subjects[second].case());
                 // The same server end means the same connection captured twice (before and behind NAT).
                 let two = a.tcp().server != b.tcp().server;
-                let inside = a.entry?.first <= b.entry?.first && b.entry?.first.at <= a.tcp().last.at;
-                (two && inside).then_some((front, back))
+                // The proxy's address tells the legs apart, whatever the clocks of two captures say.
+                if two && a.tcp().client.ip == b.tcp().server.ip && a.tcp().server.ip != b.tcp().client.ip {
+                    return Some((second, first));
+                }
+                let overlap = a.tcp().first.at <= b.tcp().last.at && b.tcp().first.at <= a.tcp().last.at;
+                (two && overlap).then_some((first, second))
             }
             _ => None,
         })
