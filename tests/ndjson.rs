@@ -76,6 +76,11 @@ fn ids_count_the_openings_and_every_opening_has_its_end() {
                     if !closed.insert(id) {
                         wrong.push(format!("{id:?} is closed twice"));
                     }
+                    let stream =
+                        lines.iter().find(|l| l["event"] == "connection.opened" && l["connection"] == line["id"]);
+                    if stream.map(|l| &l["http2_stream"]) != Some(&line["http2_stream"]) {
+                        wrong.push(format!("{id:?} is opened on another HTTP/2 stream than {}", line["http2_stream"]));
+                    }
                     if line["id"].as_u64() != id {
                         wrong.push(format!("{id:?} has another id inside: {}", line["id"]));
                     }
@@ -357,7 +362,7 @@ fn follow_writes_the_messages_of_the_event_stream() {
             if entries == 1 && told.iter().map(nameless).collect::<Vec<_>>() != expected {
                 wrong.push(format!("follow {id}: {told:?} is not {expected:?}"));
             }
-            if told.iter().any(|line| line["connection"] != serde_json::json!(id.parse::<u64>().unwrap_or(0))) {
+            if told.iter().any(|line| line["connection"] != connection["id"]) {
                 wrong.push(format!("follow {id} tells of others"));
             }
         }

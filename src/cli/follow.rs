@@ -287,7 +287,7 @@ impl<W: Write + Send> Observer for Shown<'_, W> {
             EntryEvent::Frame(frame) => journal.extend(self.control(frame).unwrap_or_default().bytes()),
             EntryEvent::Message(message) if self.follow.ndjson => self.json(journal, message),
             EntryEvent::Message(message) => journal.extend(self.message(message).bytes()),
-            EntryEvent::Opened | EntryEvent::Handshake(_) => {}
+            EntryEvent::Opened(_) | EntryEvent::Handshake(_) => {}
         }
     }
 

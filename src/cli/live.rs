@@ -54,6 +54,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
         chosen: !analysis.filter.is_empty(),
         wanted: &wants,
         redactor: run::redactor(analysis.show_secrets, key),
+        patient: false,
         remembered: REMEMBERED,
         stop,
     };

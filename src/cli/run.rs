@@ -53,6 +53,7 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
     let keys = keys(&analysis.keylogs)?;
     let filter = filter(&analysis.filter)?;
     let watch = Watch { stop: Arc::clone(&stop), progress: Progress::new(quiet) };
+    let patient = files.iter().all(|path| is_file(path));
     let files = Files::open(files, analysis.count, watch)?;
     let threads = analysis.threads.get();
     let made = filter.as_ref().map(wanted);
@@ -68,6 +69,7 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
             chosen,
             wanted: &wants,
             redactor: redactor(analysis.show_secrets, files.key()),
+            patient,
             remembered: usize::MAX,
             stop,
         };
@@ -211,6 +213,11 @@ fn form(format: Format, terminal: bool) -> Option<Form> {
         Format::Json => Some(Form::Json(if terminal { Layout::Pretty } else { Layout::Compact })),
         Format::Ndjson(_) => None,
     }
+}
+
+/// Whether this is a file, which is there from beginning to end, and nothing that packets may just be arriving from.
+fn is_file(path: &std::path::Path) -> bool {
+    path.as_os_str() != "-" && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 pub(super) fn shown(path: &std::path::Path) -> String {

@@ -50,8 +50,8 @@ pub struct Context<'a> {
 /// What a layer reports as it happens.
 #[derive(Debug)]
 pub enum EntryEvent<'a> {
-    /// A WebSocket was asked for, or found running.
-    Opened,
+    /// A WebSocket was asked for, or found running; on this HTTP/2 stream, if it is carried by one.
+    Opened(Option<u32>),
     /// The opening handshake is over, well or badly.
     Handshake(&'a Exchange),
     /// A frame passed.
@@ -378,7 +378,7 @@ impl Streams {
                     ..Entry::default()
                 });
                 sockets.push(Socket { stream, entry, websocket: None });
-                desk.note.note(stamp, desk.ends, entry, EntryEvent::Opened);
+                desk.note.note(stamp, desk.ends, entry, EntryEvent::Opened(Some(stream)));
             }
             Http2Event::Response(exchange) => {
                 if let Some(socket) = sockets.iter_mut().find(|socket| socket.stream == stream)
@@ -587,7 +587,7 @@ impl<N: Note> Desk<'_, N> {
             match report {
                 HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
                     let entry = self.parts.entries.len() as u32;
-                    self.note.note(stamp, self.ends, entry, EntryEvent::Opened);
+                    self.note.note(stamp, self.ends, entry, EntryEvent::Opened(None));
                 }
                 HttpEvent::Attempt { .. } => {}
                 HttpEvent::Exchange(exchange) => self.file(exchange),
@@ -633,7 +633,7 @@ impl<N: Note> Desk<'_, N> {
             if !self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() }) {
                 return Layer::Foreign;
             }
-            self.note.note(stamp, self.ends, entry, EntryEvent::Opened);
+            self.note.note(stamp, self.ends, entry, EntryEvent::Opened(None));
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;

@@ -14,6 +14,8 @@ const BLOCK: usize = 256;
 
 /// Endings that say no more than that it ended: not worth telling once several connections together explain it.
 const BARE_ENDINGS: [&str; 3] = ["WSN005", "WSN006", "WSC603"];
+/// Causes that are told once for all when many connections show them alike.
+const SHARED_CAUSES: [&str; 1] = ["WSK701"];
 
 /// Everything believed about a capture.
 #[derive(Debug, Default)]
@@ -60,6 +62,13 @@ impl<'a> Judgement<'a> {
         let mut judgement = Self { subjects, verdicts, relations, shared, aside: Vec::new(), explained };
         judgement.drop_what_is_better_explained();
         judgement
+    }
+
+    /// Whether other connections may yet explain better how this one ended.
+    #[must_use]
+    pub fn may_be_better_explained(verdict: &Verdict) -> bool {
+        let cause = verdict.root_cause.and_then(|cause| verdict.findings.get(cause));
+        cause.is_some_and(|cause| BARE_ENDINGS.contains(&cause.rule.id) || SHARED_CAUSES.contains(&cause.rule.id))
     }
 
     fn drop_what_is_better_explained(&mut self) {

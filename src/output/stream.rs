@@ -12,7 +12,8 @@
 //!
 //! A connection is told when it is over. Two connections that may be the legs of a proxied one are told when both
 //! are over, because each may explain the other. What only the whole capture can decide comes at its end: failures
-//! that may have nothing to do with a WebSocket, and what many connections say together.
+//! that may have nothing to do with a WebSocket, and what many connections say together. In files, so does an end that
+//! others may yet explain: the events of a file say what its document says.
 //!
 //! This knows no clock and no thread; what it writes depends on the capture alone.
 
@@ -79,6 +80,9 @@ pub struct Options<'o> {
     pub wanted: &'o Wanted<'o>,
     /// Takes secrets out.
     pub redactor: Redactor,
+    /// Whether what others may yet explain can wait for the end of the capture, so that nothing is told that is not
+    /// in the document. Where packets are just arriving, it cannot.
+    pub patient: bool,
     /// How many closed connections are remembered for what they say together; the oldest are forgotten.
     pub remembered: usize,
     /// Set when the lines can no longer be written, so that reading may stop.
@@ -133,6 +137,7 @@ enum What {
 struct Opening {
     first: Stamp,
     ends: Ends,
+    http2_stream: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -228,9 +233,8 @@ impl<'o, W: Write + Send> Stream<'o, W> {
     pub fn end(self, capture: model::Capture) -> io::Result<Ended> {
         let options = &self.options;
         let mut desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
-        desk.tell_untold(options);
         desk.decide(options);
-        desk.tell_together(options);
+        desk.tell_rest(options);
         let summary = desk.summary.clone();
         let end = CaptureEnd { time: capture.last_time, connection: None, capture, summary: summary.clone() };
         desk.write(options, Line::CaptureEnd(Box::new(end)));
@@ -262,7 +266,7 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
             (journal.text, journal.notes) = (text, notes);
         }
         journal.key = journal.key.max(stamp.packet);
-        let opening = Opening { first: *first, ends: *ends };
+        let opening = |http2_stream| Opening { first: *first, ends: *ends, http2_stream };
         let what = match event {
             EntryEvent::Frame(frame) => {
                 journal.frames += 1;
@@ -281,10 +285,10 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
                 self.message(&mut journal.text, message);
                 What::Line { end: journal.text.len() as u32, head: MESSAGE_HEAD_LEN as u8 }
             }
-            EntryEvent::Opened | EntryEvent::Handshake(_) if *entry as usize >= MAX_ENTRIES => return,
-            EntryEvent::Opened => What::Opened(Box::new(opening)),
+            EntryEvent::Opened(_) | EntryEvent::Handshake(_) if *entry as usize >= MAX_ENTRIES => return,
+            EntryEvent::Opened(http2_stream) => What::Opened(Box::new(opening(*http2_stream))),
             EntryEvent::Handshake(exchange) => What::Handshake(Box::new(Shaken {
-                opening,
+                opening: opening(None),
                 stamp: *stamp,
                 http: self.options.events.handshake.then(|| convert::http(exchange)),
                 key: leg_key(exchange).map(Into::into),

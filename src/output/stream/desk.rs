@@ -58,6 +58,14 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
+    /// Adds all subjects to the surroundings of others. Returns how many they are.
+    fn add_to(&self, surroundings: &mut [Surroundings; 2]) -> usize {
+        for (at, verdict) in self.verdicts.iter().enumerate() {
+            surroundings.iter_mut().for_each(|one| one.add(&self.subject(at), verdict));
+        }
+        self.verdicts.len()
+    }
+
     fn subject(&self, index: usize) -> Subject<'_> {
         let entry = (!self.record.entries.is_empty()).then_some(index);
         Subject { tcp_stream: self.tcp_stream, record: &self.record, entry }
@@ -81,10 +89,10 @@ pub(super) struct Desk<W> {
     pub(super) forgotten: u64,
     /// Connections without any visible WebSocket that only the end can decide on.
     pub(super) undecided: VecDeque<Remembered>,
-    pub(super) surroundings: Surroundings,
-    /// How many subjects `surroundings` has seen since it was made.
+    /// What is known of the surroundings, and the same as if a WebSocket had been seen elsewhere.
+    pub(super) surroundings: [Surroundings; 2],
+    /// How many subjects `surroundings` have seen since they were made.
     pub(super) seen: usize,
-    pub(super) websockets: bool,
     pub(super) aside: Vec<Finding>,
     pub(super) summary: model::Summary,
     pub(super) frames: u64,
@@ -121,9 +129,8 @@ impl<W: Write> Desk<W> {
             oldest: 0,
             forgotten: 0,
             undecided: VecDeque::new(),
-            surroundings: Surroundings::elsewhere(),
+            surroundings: [Surroundings::default(), Surroundings::elsewhere()],
             seen: 0,
-            websockets: false,
             aside: Vec::new(),
             summary: model::Summary::default(),
             frames: 0,
@@ -263,7 +270,7 @@ impl<W: Write> Desk<W> {
             let mut binding = Vec::with_capacity(96);
             ndjson::binding(&mut binding, bound.connection, &bound.community_id, bound.tcp_stream);
             running.entries[index] = Some(Entry { id: self.ids, binding, key: None, running: false });
-            self.write(options, opened_line(bound, opening, None));
+            self.write(options, opened_line(bound, opening));
         }
         match self.running.get_mut(&local).and_then(|running| running.entries[index].as_mut()) {
             Some(entry) => entry,
@@ -307,8 +314,9 @@ impl<W: Write> Desk<W> {
             return;
         }
         if one.record.entries.is_empty() {
-            // What belongs although a WebSocket was seen elsewhere belongs whatever else is seen.
-            if belongs(&one.subject(0), &self.surroundings, options.chosen) {
+            self.note_surroundings(options, &one);
+            // What belongs although a WebSocket was seen elsewhere belongs, as far as anybody can tell by now.
+            if !options.patient && belongs(&one.subject(0), &self.surroundings[1], options.chosen) {
                 self.tell_whole(options, one);
             } else {
                 self.undecided.push_back(one);
@@ -318,11 +326,10 @@ impl<W: Write> Desk<W> {
             }
             return;
         }
-        let opening = Opening {
-            first: one.record.tcp.first,
-            ends: Ends { client: one.record.tcp.client, server: one.record.tcp.server },
-        };
+        let tcp = &one.record.tcp;
+        let (first, ends) = (tcp.first, Ends { client: tcp.client, server: tcp.server });
         for index in 0..one.record.entries.len() {
+            let opening = Opening { first, ends, http2_stream: one.record.entries[index].http2_stream };
             let entry = self.opened(options, local, index as u32, &opening, numbering);
             let running = entry.running;
             one.ids.push(entry.id);
@@ -343,7 +350,7 @@ impl<W: Write> Desk<W> {
                 continue;
             }
             match key {
-                None => self.tell(options, &[(number, index)]),
+                None => self.over(options, &[(number, index)]),
                 Some(key) => self.leg_over(options, key, (local, index as u32), number),
             }
         }
@@ -353,23 +360,20 @@ impl<W: Write> Desk<W> {
     }
 
     fn note_surroundings(&mut self, options: &Options<'_>, one: &Remembered) {
-        self.websockets = true;
         if self.seen > options.remembered.saturating_mul(2) {
             // Only what is remembered counts, or this would grow for as long as the capture lasts.
-            self.surroundings = Surroundings::elsewhere();
+            self.surroundings = [Surroundings::default(), Surroundings::elsewhere()];
             self.seen = 0;
             for one in &self.remembered {
-                (0..one.verdicts.len()).for_each(|at| self.surroundings.add(&one.subject(at), &one.verdicts[at]));
-                self.seen += one.verdicts.len();
+                self.seen += one.add_to(&mut self.surroundings);
             }
         }
-        (0..one.verdicts.len()).for_each(|at| self.surroundings.add(&one.subject(at), &one.verdicts[at]));
-        self.seen += one.verdicts.len();
+        self.seen += one.add_to(&mut self.surroundings);
     }
 
     /// An entry whose key others may carry is over: tells it, or waits for the other.
     fn leg_over(&mut self, options: &Options<'_>, key: Box<str>, whose: (Local, u32), number: u64) {
-        let Some(legs) = self.legs.get_mut(&key) else { return self.tell(options, &[(number, whose.1 as usize)]) };
+        let Some(legs) = self.legs.get_mut(&key) else { return self.over(options, &[(number, whose.1 as usize)]) };
         if let Some(leg) = legs.iter_mut().find(|leg| leg.whose == whose) {
             leg.over = Some(number);
         }
@@ -379,7 +383,7 @@ impl<W: Write> Desk<W> {
             (2, 1) => {}
             (2, 2) => {
                 self.legs.remove(&key);
-                self.tell(options, &over);
+                self.over(options, &over);
             }
             // Alone, or one of so many that nobody can tell whose leg is whose.
             _ => {
@@ -387,7 +391,7 @@ impl<W: Write> Desk<W> {
                 if legs.is_empty() {
                     self.legs.remove(&key);
                 }
-                over.into_iter().for_each(|place| self.tell(options, &[place]));
+                over.into_iter().for_each(|place| self.over(options, &[place]));
             }
         }
     }
@@ -420,12 +424,22 @@ impl<W: Write> Desk<W> {
             community_id: convert::community(ends),
             tcp_stream: u64::from(one.tcp_stream),
         };
-        let line = opened_line(binding, &Opening { first: tcp.first, ends }, None);
+        let line = opened_line(binding, &Opening { first: tcp.first, ends, http2_stream: None });
         self.write(options, line);
         self.remembered.push_back(one);
-        self.tell(options, &[(self.oldest + self.remembered.len() as u64 - 1, 0)]);
+        self.over(options, &[(self.oldest + self.remembered.len() as u64 - 1, 0)]);
         while self.remembered.len() > options.remembered {
             self.forget(options);
+        }
+    }
+
+    /// Subjects that explain each other are over: tells them, unless others may explain them and that can wait.
+    fn over(&mut self, options: &Options<'_>, places: &[Place]) {
+        let early = |(number, index): &Place| {
+            Judgement::may_be_better_explained(&self.remembered[(number - self.oldest) as usize].verdicts[*index])
+        };
+        if !(options.patient && places.iter().any(early)) {
+            self.tell(options, places);
         }
     }
 
@@ -474,8 +488,7 @@ impl<W: Write> Desk<W> {
             self.write(options, line);
         }
         for connection in connections {
-            let (time, id) = (connection.end, connection.id);
-            self.write(options, Line::ConnectionClosed(Box::new(Closed { time, connection: id, record: connection })));
+            self.write(options, closed_line(connection));
         }
     }
 
@@ -493,73 +506,90 @@ impl<W: Write> Desk<W> {
         }
     }
 
-    /// Tells those that waited for another leg in vain.
-    pub(super) fn tell_untold(&mut self, options: &Options<'_>) {
-        let untold: Vec<Place> = self
-            .remembered
-            .iter()
-            .enumerate()
-            .flat_map(|(at, one)| one.told.iter().enumerate().map(move |(index, told)| (at, index, *told)))
-            .filter(|(.., told)| !told)
-            .map(|(at, index, _)| (self.oldest + at as u64, index))
-            .collect();
-        untold.into_iter().for_each(|place| self.tell(options, &[place]));
-    }
-
     /// Decides on failures that may have to do with a WebSocket.
     pub(super) fn decide(&mut self, options: &Options<'_>) {
         let mut undecided: Vec<Remembered> = std::mem::take(&mut self.undecided).into();
         undecided.sort_unstable_by_key(|one| one.tcp_stream);
         for one in undecided {
-            let nowhere = Surroundings::default();
-            let surroundings = if self.websockets { &self.surroundings } else { &nowhere };
-            if belongs(&one.subject(0), surroundings, options.chosen) {
+            if belongs(&one.subject(0), &self.surroundings[0], options.chosen) {
                 self.tell_whole(options, one);
             }
         }
     }
 
-    /// Tells what the connections say together and was not told yet.
-    pub(super) fn tell_together(&mut self, options: &Options<'_>) {
+    /// Tells what waited for the end: what the connections say together, and those that it may explain.
+    pub(super) fn tell_rest(&mut self, options: &Options<'_>) {
         let remembered = self.remembered.make_contiguous();
+        remembered.sort_unstable_by_key(|one| one.tcp_stream);
         let (subjects, verdicts, ids) = subjects(remembered);
-        let judgement = Judgement::among(subjects, verdicts);
-        let told: HashMap<u64, &[&'static str]> =
-            remembered.iter().flat_map(|one| one.ids.iter().map(|id| (*id, one.legs.as_slice()))).collect();
-        let findings: Vec<model::Finding> = judgement
-            .shared
+        let untold: Vec<usize> = remembered
             .iter()
-            .filter(|shared| {
-                let rule = shared.finding.rule.id;
-                let known = |subject: &usize| told.get(&ids[*subject]).is_some_and(|legs| legs.contains(&rule));
-                !shared.subjects.iter().all(known) && (options.wanted)(shared.finding.rule, shared.finding.severity)
-            })
-            .map(|shared| {
-                let ids = shared.subjects.iter().map(|subject| ids[*subject]).collect();
-                convert::finding(&shared.finding, ids)
+            .flat_map(|one| &one.told)
+            .enumerate()
+            .filter_map(|(index, told)| (!told).then_some(index))
+            .collect();
+        let judgement = Judgement::among(subjects, verdicts);
+        let legs: HashMap<u64, &[&'static str]> =
+            remembered.iter().flat_map(|one| one.ids.iter().map(|id| (*id, one.legs.as_slice()))).collect();
+        let wanted = |finding: &Finding| (options.wanted)(finding.rule, finding.severity);
+        let mut findings: Vec<model::Finding> = Vec::new();
+        // The numbers of the findings about each subject.
+        let mut about: Vec<Vec<u64>> = vec![Vec::new(); ids.len()];
+        for index in &untold {
+            for finding in judgement.verdicts[*index].findings.iter().filter(|finding| wanted(finding)) {
+                about[*index].push(self.findings + findings.len() as u64);
+                findings.push(convert::finding(finding, vec![ids[*index]]));
+            }
+        }
+        for shared in judgement.shared.iter().filter(|shared| wanted(&shared.finding)) {
+            let rule = shared.finding.rule.id;
+            let known = |subject: &usize| legs.get(&ids[*subject]).is_some_and(|legs| legs.contains(&rule));
+            if !shared.subjects.iter().all(known) {
+                shared.subjects.iter().for_each(|subject| about[*subject].push(self.findings + findings.len() as u64));
+                findings.push(convert::finding(&shared.finding, shared.subjects.iter().map(|one| ids[*one]).collect()));
+            }
+        }
+        for index in &untold {
+            self.summary.connections += 1;
+            self.summary.websockets += u64::from(judgement.subjects[*index].is_websocket());
+            *self.summary.outcomes.entry(convert::outcome(judgement.verdicts[*index].outcome)).or_default() += 1;
+        }
+        findings.iter().for_each(|finding| self.summary.findings.add(finding.severity));
+        self.findings += findings.len() as u64;
+        // People find it in the report, which follows.
+        if options.form != Form::Ndjson {
+            return;
+        }
+        let judged = Judged::new(model::Capture::default(), &judgement, options.wanted).numbered(ids, 0);
+        let connections: Vec<model::Connection> = untold
+            .iter()
+            .map(|index| model::Connection {
+                findings: std::mem::take(&mut about[*index]),
+                ..judged.connection(*index)
             })
             .collect();
         for finding in findings {
-            self.summary.findings.add(finding.severity);
-            self.findings += 1;
-            // The report follows.
-            if options.form == Form::Ndjson {
-                let line = found_line(finding, &[]);
-                self.write(options, line);
-            }
+            let line = found_line(finding, &connections);
+            self.write(options, line);
         }
+        connections.into_iter().for_each(|connection| self.write(options, closed_line(connection)));
     }
 }
 
-fn opened_line(binding: Binding, opening: &Opening, http2_stream: Option<u32>) -> Line {
+fn opened_line(binding: Binding, opening: &Opening) -> Line {
     Line::ConnectionOpened(Opened {
         time: Time(opening.first.at),
         binding,
-        http2_stream,
+        http2_stream: opening.http2_stream,
         client: convert::endpoint(opening.ends.client),
         server: convert::endpoint(opening.ends.server),
         first_packet: opening.first.packet,
     })
+}
+
+fn closed_line(connection: model::Connection) -> Line {
+    let (time, id) = (connection.end, connection.id);
+    Line::ConnectionClosed(Box::new(Closed { time, connection: id, record: connection }))
 }
 
 /// The line of a finding about `connections` or none of them.

@@ -58,6 +58,7 @@ fn options<'o>(form: Form, remembered: usize, wanted: &'o Wanted<'o>) -> Options
         chosen: false,
         wanted,
         redactor: Redactor::new(derive_key([])),
+        patient: false,
         remembered,
         stop: Arc::default(),
     }
