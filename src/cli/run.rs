@@ -79,6 +79,7 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
         return Ok(exit(analysis, &ended.summary));
     }
     let (found, read) = files.run(&options, &Silent);
+    tell_what_was_not_kept(&found);
     let judgement = Judgement::of(&found.connections, chosen, threads);
     let judged = Judged::new(summary_of(&found, &read, None), &judgement, &wants(analysis));
     let exit = finish(analysis, &judged, files.key());
@@ -92,6 +93,17 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
 /// Which findings are wanted.
 pub(super) fn wants(analysis: &Analysis) -> impl Fn(&Rule, Severity) -> bool + Sync {
     |rule, severity| analysis.wants(rule.id, convert::severity(severity))
+}
+
+/// Bounds that were reached are no secret.
+fn tell_what_was_not_kept(found: &engine::Analysis) {
+    let (n, fragments) = (found.failures_not_kept, found.fragments_dropped);
+    if n > 0 {
+        let _ = writeln!(io::stderr(), "wsscan: {n} more connections without any WebSocket were only counted");
+    }
+    if fragments > 0 {
+        let _ = writeln!(io::stderr(), "wsscan: {fragments} IP fragments never became whole packets");
+    }
 }
 
 /// What the findings make the exit status.

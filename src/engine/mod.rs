@@ -12,4 +12,4 @@ pub use dispatch::{Name, SHARDS, Wanted};
 pub use event::{Event, Local, Numbering, Observer, Silent};
 pub use judgement::Judgement;
 pub use run::{Analysis, Feed, Known, NAMES, Options, Walked, WantedFactory, run};
-pub use shard::{Finished, LINGER};
+pub use shard::{FAILURES, FLOWS, Finished, LINGER};

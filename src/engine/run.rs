@@ -98,6 +98,9 @@ pub struct Analysis {
     pub tls_secrets: usize,
     /// IP fragments that were given up.
     pub fragments_dropped: u64,
+    /// Connections without any WebSocket that were only counted, because there were more than
+    /// [`FAILURES`](super::FAILURES) in one shard.
+    pub failures_not_kept: u64,
 }
 
 struct Chunk {
@@ -405,11 +408,12 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         analysis.fragments_dropped = ledger.defragmenter.dropped();
         analysis.tcp_connections = numbering.tcp_connections();
         analysis.tls_secrets = keys.len();
-        let finished: Vec<Finished> = self
-            .shards
-            .into_iter()
-            .flat_map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner).take_finished())
-            .collect();
+        let mut finished: Vec<Finished> = Vec::new();
+        for shard in self.shards {
+            let mut shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            analysis.failures_not_kept += shard.failures_not_kept();
+            finished.append(&mut shard.take_finished());
+        }
         analysis.connections = finished
             .into_iter()
             .map(|Finished { connection, record }| Known { tcp_stream: stream(&numbering, connection), record })

@@ -16,6 +16,17 @@ use crate::tcp::{Connection, FlowKey};
 /// How long, in nanoseconds of capture time, a closed connection still listens for late segments.
 pub const LINGER: i64 = 2_000_000_000;
 
+/// Most flows that one shard knows at a time; all shards together know two million. Beyond that the oldest are
+/// forgotten, and a late packet of such a flow counts as a new connection.
+pub const FLOWS: usize = 1 << 16;
+/// Most connections without any WebSocket that one shard keeps for the report (all shards: 131 072); of the rest only
+/// the number is kept. A scan or a flood makes millions of them.
+pub const FAILURES: usize = 1 << 12;
+/// A connection that was silent for this long, in nanoseconds of capture time, may be given up for a new one.
+const SILENT: i64 = 60_000_000_000;
+/// How many lively connections are passed over before one of them is given up.
+const CHANCES: u32 = 64;
+
 /// What is left of a connection that is none of ours: enough to know whether a SYN opens a new one.
 #[derive(Debug)]
 struct Passing {
@@ -65,9 +76,14 @@ pub(super) struct Shard {
     table: HashTable<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Slots in order of their connections' beginnings: slot and number.
+    order: VecDeque<(u32, u32)>,
     numbers: u32,
     /// First packet of each connection that began in the current chunk.
     began: Vec<u64>,
+    /// Connections without any WebSocket that are kept, and how many more there were.
+    failures: usize,
+    failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished>,
 }
@@ -80,8 +96,11 @@ impl Shard {
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
+            order: VecDeque::new(),
             numbers: 0,
             began: Vec::new(),
+            failures: 0,
+            failures_not_kept: 0,
             closing: VecDeque::new(),
             finished: Vec::new(),
         }
@@ -90,6 +109,10 @@ impl Shard {
     /// First packets of the connections that began since the last call, in order.
     pub(super) fn take_began(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.began)
+    }
+
+    pub(super) fn failures_not_kept(&self) -> u64 {
+        self.failures_not_kept
     }
 
     pub(super) fn take_finished(&mut self) -> Vec<Finished> {
@@ -142,7 +165,10 @@ impl Shard {
                 }
                 index
             }
-            None => self.open(key, hash, segment, excluded),
+            None => {
+                self.make_room(segment.stamp.at, context, observer, journal);
+                self.open(key, hash, segment, excluded)
+            }
         };
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         match state {
@@ -203,6 +229,32 @@ impl Shard {
         (number, state)
     }
 
+    /// Makes room when as many flows are known as may be: forgets the oldest that is over or none of ours, or
+    /// else gives up the oldest that was silent for a while, or else the oldest.
+    fn make_room<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+        let mut chances = CHANCES;
+        while self.slots.len() - self.free.len() >= FLOWS {
+            let Some((index, number)) = self.order.pop_front() else { return };
+            let slot = &self.slots[index as usize];
+            if slot.number != number {
+                continue; // Its ports were reused since: it stands further back again.
+            }
+            if let State::Live(live) = &slot.state {
+                if chances > 0 && now.saturating_sub(live.tcp.facts().last.at) < SILENT {
+                    chances -= 1;
+                    self.order.push_back((index, number));
+                    continue;
+                }
+                self.close(index, End::Timeout, context, observer, journal);
+            }
+            let hash = self.hasher.hash_one(self.slots[index as usize].key);
+            if let Ok(entry) = self.table.find_entry(hash, |known| *known == index) {
+                entry.remove();
+            }
+            self.free.push(index);
+        }
+    }
+
     fn open(&mut self, key: FlowKey, hash: u64, segment: &Segment<'_>, excluded: bool) -> u32 {
         let (number, state) = self.begin(segment, excluded);
         let slot = Slot { key, number, state };
@@ -212,6 +264,7 @@ impl Shard {
         } else {
             self.slots[index as usize] = slot;
         }
+        self.order.push_back((index, number));
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table.insert_unique(hash, index, |index| hasher.hash_one(slots[*index as usize].key));
         index
@@ -222,6 +275,7 @@ impl Shard {
         let slot = &mut self.slots[index as usize];
         slot.number = number;
         slot.state = state;
+        self.order.push_back((index, number));
     }
 
     fn icmp(&mut self, key: &FlowKey, error: IcmpError) {
@@ -266,6 +320,13 @@ impl Shard {
         });
         let Live { tcp, stack, .. } = *live;
         let Some(record) = stack.into_record(tcp) else { return };
+        if record.entries.is_empty() {
+            if self.failures >= FAILURES {
+                self.failures_not_kept += 1;
+                return;
+            }
+            self.failures += 1;
+        }
         let (stamp, record) = (record.tcp.last, Box::new(record));
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
         if let Some(record) = observer.keep(journal, connection, record) {
