@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::config::{Analysis, Format, Live as Wanted};
+use super::keylog::Growing;
 use super::{Exit, Failure, run};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
-use crate::connection::{ConnectionRecord, Interest};
+use crate::connection::{ConnectionRecord, Interest, Keys};
 use crate::engine::{self, Event, Feed, Local, Numbering, Observer, Options, Walked};
 use crate::output::convert::Judged;
 use crate::output::model::{Millis, Time};
@@ -37,10 +38,12 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Errors
 /// When the interface cannot be opened or is lost, or the output cannot be written.
 pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failure> {
-    let keys = run::keys(&analysis.keylogs)?;
+    // A file that was named must be readable; its secrets come with the first packets.
+    run::keys(&analysis.keylogs)?;
+    let keys = Keys::new();
     let stop = Arc::new(AtomicBool::new(false));
     let capture = open(analysis, live)?;
-    let feed = LiveFeed::new(capture, live.duration, Arc::clone(&stop));
+    let feed = LiveFeed::new(capture, Growing::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
     listen_for_signals(&stop)?;
     announce(live);
 
@@ -190,6 +193,7 @@ const UNKNOWN: u64 = u64::MAX;
 
 struct LiveState {
     capture: Live,
+    keylogs: Growing,
     counted: Instant,
     /// The last batch was not full: nothing waits that is older than a moment.
     caught_up: bool,
@@ -204,10 +208,10 @@ impl LiveState {
 }
 
 impl LiveFeed {
-    fn new(capture: Live, duration: Option<Duration>, stop: Arc<AtomicBool>) -> Self {
+    fn new(capture: Live, keylogs: Growing, duration: Option<Duration>, stop: Arc<AtomicBool>) -> Self {
         let started = Instant::now();
         let halt = capture.stop_handle();
-        let mut state = LiveState { capture, counted: started, caught_up: true, failure: None };
+        let mut state = LiveState { capture, keylogs, counted: started, caught_up: true, failure: None };
         let dropped = AtomicU64::new(state.dropped().unwrap_or(UNKNOWN));
         let until = duration.and_then(|duration| started.checked_add(duration));
         Self {
@@ -272,7 +276,8 @@ impl Feed for LiveFeed {
             state.counted = Instant::now();
             self.dropped.store(state.dropped().unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
-        Walked { more, ..Walked::default() }
+        // Before the packets of this batch are decrypted, whatever was written until now is known.
+        Walked { more, secrets: state.keylogs.new_lines() }
     }
 
     fn now(&self) -> Option<i64> {

@@ -10,6 +10,8 @@ mod feed;
 mod follow;
 mod interfaces;
 #[cfg(feature = "live")]
+mod keylog;
+#[cfg(feature = "live")]
 mod live;
 mod progress;
 pub mod rules;

@@ -449,7 +449,8 @@ impl Half {
         }
         let missing = self.acknowledged - self.next_offset;
         match self.fin_at {
-            Some(fin) if self.acknowledged == fin + 1 && missing == 1 => false,
+            // Everything before the FIN is there; what is acknowledged beyond is the FIN itself, or nonsense.
+            Some(fin) if self.next_offset >= fin => false,
             Some(fin) if self.acknowledged > fin => {
                 self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, out);
                 false

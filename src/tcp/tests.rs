@@ -372,6 +372,23 @@ fn a_fin_that_was_not_captured_shows_in_the_acknowledgment() {
 }
 
 #[test]
+fn an_acknowledged_fin_is_no_gap_whatever_comes_behind_it() {
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, A, 101, 501, b"abcdef");
+    wire.send(CLIENT, F | A, 104, 501, b"");
+    wire.send(SERVER, A, 501, 110, b"");
+    wire.finish();
+    assert!(!wire.seen.iter().any(|seen| matches!(seen, Seen::Gap(..))), "{:?}", wire.seen);
+
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, A, 101, 501, b"abc");
+    wire.send(SERVER, A, 501, 108, b"");
+    wire.send(CLIENT, F | A, 107, 501, b"");
+    wire.finish();
+    assert!(wire.seen.contains(&Seen::Gap(ToServer, 3, 3, GapCause::NotCaptured)), "{:?}", wire.seen);
+}
+
+#[test]
 fn the_pending_bound_turns_a_hole_into_our_own_loss() {
     let mut wire = Wire::opened();
     let block = [7_u8; 1400];
