@@ -195,7 +195,7 @@ record rec-wrong-accept "$at_client" "The 101 carries the Sec-WebSocket-Accept o
 record rec-nginx-stripped-upgrade "$at_proxy" "nginx forwards the upgrade request as plain HTTP/1.0, without Upgrade and Connection: \`proxy_set_header\` was forgotten. The backend answers 426." ws nginx
 tls_story="The server's certificate"
 record rec-tls-expired "$at_client" "$tls_story for \`feed.test\` ended on 2024-04-01. The client refuses it with the alert certificate_expired; OpenSSL sends it in the clear, although this is TLS 1.3." ws websockets openssl
-record rec-tls-self-signed "$at_client" "$tls_story for \`feed.test\` is signed by itself. Node finishes the TLS 1.3 handshake, checks only then, and hangs up without an alert that says why." ws openssl
+record rec-tls-self-signed "$at_client" "$tls_story for \`feed.test\` is signed by itself. Node hangs up right after the server's flight of TLS 1.3, with no alert that says why." ws openssl
 record rec-tls-other-host "$at_client" "$tls_story is for \`shop.test\`, the client wants \`feed.test\`. The asyncio client hangs up right after the server's flight of TLS 1.3 and sends no alert." ws websockets openssl
 record rec-tls12-other-host "$at_client" "$tls_story is for \`shop.test\`, the client wants \`feed.test\`. OpenSSL's alert for that is bad_certificate; in TLS 1.2 it and the certificate can be read without keys." ws websockets openssl
 record rec-tls-client-certificate "$at_client" "The server demands a certificate of the client, which has none: an alert certificate_required after the client's TLS 1.3 handshake." ws websockets openssl
