@@ -1,11 +1,28 @@
-// A WebSocket server (npm ws) for the recordings: server.js MODE PORT
+// A WebSocket server (npm ws) for the recordings: server.js MODE PORT [FOLDER CERTIFICATE]
+// With a folder of certificates it speaks TLS; in mode "client-certificate" it asks the client for one of the same authority.
 // Logs, as JSON lines, what its API reports of every connection.
 'use strict';
+const fs = require('fs');
+const https = require('https');
 const { WebSocketServer } = require('ws');
-const [mode, port] = [process.argv[2], Number(process.argv[3])];
+const [mode, port, folder, certificate] = [process.argv[2], Number(process.argv[3]), process.argv[4], process.argv[5]];
 const log = (what) => console.log(JSON.stringify(what));
 
-const server = new WebSocketServer({ port, path: mode === 'feed-only' ? '/feed' : undefined });
+const overTls = () => {
+  const asked = mode === 'client-certificate';
+  const secure = https.createServer({
+    cert: fs.readFileSync(`${folder}/${certificate}.pem`),
+    key: fs.readFileSync(`${folder}/${certificate}.key`),
+    ca: asked ? fs.readFileSync(`${folder}/ca.pem`) : undefined,
+    requestCert: asked,
+  });
+  secure.on('tlsClientError', (error) => log({ tls_failed: error.code }));
+  return secure.listen(port);
+};
+const server = new WebSocketServer({
+  ...(folder ? { server: overTls() } : { port }),
+  path: mode === 'feed-only' ? '/feed' : undefined,
+});
 server.on('listening', () => log({ listening: port, mode }));
 server.on('wsClientError', (error) => log({ upgrade_refused: error.message }));
 server.on('connection', (socket, request) => {
