@@ -27,6 +27,7 @@ const NOT_COMPARABLE: &[(&str, &str)] = &[
     ("http-500-in-upgraded-stream", "tshark reads an HTTP answer in the upgraded stream as frames"),
     ("http2-closed-by-client", "tshark 4.0 dissects no WebSocket in an HTTP/2 stream"),
     ("http2-stream-destroyed", "tshark 4.0 dissects no WebSocket in an HTTP/2 stream"),
+    ("rec-tls-http2", "tshark 4.0 dissects no WebSocket in an HTTP/2 stream"),
     ("server-flasksock-crash", "tshark reads an HTTP answer in the upgraded stream as frames"),
     ("snap-length-96", "tshark stops where the snap length cut a payload"),
     ("starts-mid-stream-compressed", "without the handshake tshark dissects no WebSocket"),

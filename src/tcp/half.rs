@@ -157,8 +157,10 @@ impl Half {
         self.ended
     }
 
+    /// Nothing follows: what was held behind a hole, beyond the end, never counts.
     pub(super) fn end(&mut self) {
         self.ended = true;
+        self.pending = None;
     }
 
     /// Whether a segment with this sequence number may come from the sender: at or after what was

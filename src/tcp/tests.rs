@@ -389,6 +389,22 @@ fn an_acknowledged_fin_is_no_gap_whatever_comes_behind_it() {
 }
 
 #[test]
+fn nothing_comes_after_an_end() {
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, F | A, 104, 501, b"");
+    wire.send(CLIENT, A, 110, 501, b"beyond");
+    wire.send(CLIENT, A, 101, 501, b"abc");
+    wire.send(SERVER, A, 501, 116, b"");
+    wire.at += 500 * MS;
+    wire.send(SERVER, A, 501, 116, b"x");
+    wire.finish();
+    let end = wire.seen.iter().position(|seen| *seen == Seen::End(ToServer, End::Fin)).unwrap();
+    assert!(
+        !wire.seen[end + 1..].iter().any(|seen| !matches!(seen, Seen::Data(ToClient, ..) | Seen::End(ToClient, _)))
+    );
+}
+
+#[test]
 fn the_pending_bound_turns_a_hole_into_our_own_loss() {
     let mut wire = Wire::opened();
     let block = [7_u8; 1400];
