@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 
 use super::dispatch::Routed;
 use super::event::{Event, Local, Observer};
-use crate::connection::{ConnectionRecord, Context, EntryEvent, Stack};
+use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
@@ -59,18 +59,17 @@ struct Slot {
     state: State,
 }
 
-/// A finished connection, kept for the report.
+/// A finished connection.
 #[derive(Debug)]
-pub struct Finished {
+pub(super) struct Finished<K> {
     /// Its number in the shard.
-    pub connection: Local,
-    /// Everything known about it.
-    pub record: Box<ConnectionRecord>,
+    pub(super) number: u32,
+    /// What the observer keeps of it.
+    pub(super) kept: K,
 }
 
 /// The connections of one share of the capture.
-#[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct Shard<O: Observer> {
     index: u16,
     hasher: RandomState,
     table: HashTable<u32>,
@@ -85,10 +84,10 @@ pub(super) struct Shard {
     failures: usize,
     failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
-    finished: Vec<Finished>,
+    finished: Vec<Finished<O::Kept>>,
 }
 
-impl Shard {
+impl<O: Observer> Shard<O> {
     pub(super) fn new(index: u16) -> Self {
         Self {
             index,
@@ -115,12 +114,12 @@ impl Shard {
         self.failures_not_kept
     }
 
-    pub(super) fn take_finished(&mut self) -> Vec<Finished> {
+    pub(super) fn take_finished(&mut self) -> Vec<Finished<O::Kept>> {
         std::mem::take(&mut self.finished)
     }
 
     /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
-    pub(super) fn chunk<O: Observer>(
+    pub(super) fn chunk(
         &mut self,
         batch: &Batch,
         routed: &Routed,
@@ -140,7 +139,7 @@ impl Shard {
         }
     }
 
-    fn segment<O: Observer>(
+    fn segment(
         &mut self,
         segment: &Segment<'_>,
         excluded: bool,
@@ -231,7 +230,7 @@ impl Shard {
 
     /// Makes room when as many flows are known as may be: forgets the oldest that is over or none of ours, or
     /// else gives up the oldest that was silent for a while, or else the oldest.
-    fn make_room<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn make_room(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut chances = CHANCES;
         while self.slots.len() - self.free.len() >= FLOWS {
             let Some((index, number)) = self.order.pop_front() else { return };
@@ -289,7 +288,7 @@ impl Shard {
     }
 
     /// Closes the books on connections that have been over for a while.
-    fn retire<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {
@@ -300,7 +299,7 @@ impl Shard {
         }
     }
 
-    fn close<O: Observer>(
+    fn close(
         &mut self,
         index: u32,
         end: End,
@@ -329,13 +328,13 @@ impl Shard {
         }
         let (stamp, record) = (record.tcp.last, Box::new(record));
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
-        if let Some(record) = observer.keep(journal, connection, record) {
-            self.finished.push(Finished { connection, record });
+        if let Some(kept) = observer.keep(journal, connection, record) {
+            self.finished.push(Finished { number: connection.number, kept });
         }
     }
 
     /// The capture is over: closes everything that is still open, in order of first packet.
-    pub(super) fn finish<O: Observer>(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    pub(super) fn finish(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut open: Vec<(u32, u32)> = (0..self.slots.len() as u32)
             .filter(|index| matches!(self.slots[*index as usize].state, State::Live(_)))
             .map(|index| (self.slots[index as usize].number, index))

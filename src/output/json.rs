@@ -95,17 +95,15 @@ pub fn write_value<W: Write, T: Serialize + ?Sized>(writer: W, layout: Layout, v
 }
 
 /// Values in compact form, separated by commas.
-pub(super) fn compact_list<T: Serialize>(values: impl Iterator<Item = T>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 << 16);
+pub(super) fn compact_list<T: Serialize>(out: &mut Vec<u8>, values: impl Iterator<Item = T>) {
     for value in values {
         if !out.is_empty() {
             out.push(b',');
         }
         // A vector takes every byte, and the model holds nothing that has no JSON form.
-        let written = write_value(&mut out, Layout::Compact, &value);
+        let written = write_value(&mut *out, Layout::Compact, &value);
         debug_assert!(written.is_ok());
     }
-    out
 }
 
 /// Writes a whole document and a line end.
