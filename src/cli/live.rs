@@ -306,12 +306,7 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
         self.stream.note(journal, event);
     }
 
-    fn keep(
-        &self,
-        journal: &mut Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<()> {
+    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
         self.stream.keep(journal, connection, record)
     }
 

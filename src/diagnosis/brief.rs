@@ -192,8 +192,7 @@ impl Claim {
             tls_failed: encrypted && wst::failed(case),
             may_be_websocket: encrypted && wst::may_be_websocket(case),
             merely_left: encrypted && wst::merely_left(case),
-            refused_connect: wsp::refused(case)
-                .map(|connect| wsp::destination(connect).map(|name| name_hash(&name))),
+            refused_connect: wsp::refused(case).map(|connect| wsp::destination(connect).map(|name| name_hash(&name))),
         }
     }
 }

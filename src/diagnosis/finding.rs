@@ -153,7 +153,9 @@ impl Finding {
             Cow::Borrowed(text) => std::ptr::eq(*text, of_rule),
             Cow::Owned(_) => false,
         };
-        is(&self.explanation, self.rule.explanation) && is(&self.advice, self.rule.advice) && is(&self.unless, self.rule.unless)
+        is(&self.explanation, self.rule.explanation)
+            && is(&self.advice, self.rule.advice)
+            && is(&self.unless, self.rule.unless)
     }
 
     /// Replaces the rule's severity.

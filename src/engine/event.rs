@@ -67,12 +67,8 @@ pub trait Observer: Sync {
     /// Takes the record of a connection that is over, right after [`Event::Closed`] was noted, while it is still in
     /// the processor's cache. What is handed back is kept for
     /// [`Analysis::connections`](super::Analysis::connections).
-    fn keep(
-        &self,
-        journal: &mut Self::Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<Self::Kept>;
+    fn keep(&self, journal: &mut Self::Journal, connection: Local, record: Box<ConnectionRecord>)
+    -> Option<Self::Kept>;
 
     /// Takes note of an event of the shard that owns `journal`.
     fn note(&self, journal: &mut Self::Journal, event: &Event<'_>);

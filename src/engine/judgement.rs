@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::event::Kept;
+use super::parallel;
 use super::run::Known;
 use crate::diagnosis::relations::{Gathered, Relation, Shared, Surroundings, belongs};
 use crate::diagnosis::{Brief, Finding, Heading};
-use super::parallel;
 
 /// How many subjects one worker takes at a time.
 const BLOCK: usize = 4096;
@@ -84,9 +84,7 @@ impl<'a> Judgement<'a> {
             (subjects, briefs, aside)
         };
         let (mut subjects, mut briefs, mut aside) = (Vec::new(), Vec::new(), Vec::new());
-        for (more_subjects, more_briefs, more_aside) in
-            parallel::blocks(threads, connections.len(), BLOCK, choose)
-        {
+        for (more_subjects, more_briefs, more_aside) in parallel::blocks(threads, connections.len(), BLOCK, choose) {
             subjects.extend(more_subjects);
             briefs.extend(more_briefs);
             aside.extend(more_aside);
@@ -123,7 +121,9 @@ impl<'a> Judgement<'a> {
     /// Whether other connections may yet explain better how this one ended.
     #[must_use]
     pub fn may_be_better_explained(brief: &Brief) -> bool {
-        brief.cause().is_some_and(|cause| BARE_ENDINGS.contains(&cause.rule.id) || SHARED_CAUSES.contains(&cause.rule.id))
+        brief
+            .cause()
+            .is_some_and(|cause| BARE_ENDINGS.contains(&cause.rule.id) || SHARED_CAUSES.contains(&cause.rule.id))
     }
 
     /// The findings about a subject alone, and their places there; without those that a shared finding makes

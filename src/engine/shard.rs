@@ -299,14 +299,7 @@ impl<O: Observer> Shard<O> {
         }
     }
 
-    fn close(
-        &mut self,
-        index: u32,
-        end: End,
-        context: &Context<'_>,
-        observer: &O,
-        journal: &mut O::Journal,
-    ) {
+    fn close(&mut self, index: u32, end: End, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         let State::Live(live) = state else { return };
         let connection = Local { shard: self.index, number: *number };

@@ -7,6 +7,7 @@
 //! reads packets or decides anything.
 
 pub mod community_id;
+mod compact;
 pub mod convert;
 pub mod json;
 pub mod judged;

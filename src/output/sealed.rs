@@ -13,8 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 
+use super::compact;
 use super::convert::{self, Subject};
-use super::json::{JsonWriter, Layout, write_value};
+use super::json::{JsonWriter, Layout};
 use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
@@ -91,7 +92,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Writes compact JSON into memory, which takes every byte.
 fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = write_value(out, Layout::Compact, value);
+    let written = compact::append(out, value);
     debug_assert!(written.is_ok());
 }
 
@@ -116,7 +117,8 @@ impl Shelf {
         let middle = CONNECTION_HEAD.len()..self.draft.len() - CONNECTION_TAIL.len();
         debug_assert!(self.draft.starts_with(CONNECTION_HEAD) && self.draft.ends_with(CONNECTION_TAIL));
         self.draft.truncate(middle.end);
-        let findings = subject.verdict.findings.iter().map(|finding| words(&mut self.draft, redactor, finding)).collect();
+        let findings =
+            subject.verdict.findings.iter().map(|finding| words(&mut self.draft, redactor, finding)).collect();
         let (block, at) = self.keep();
         Text { block, at: at + middle.start as u32, connection: middle.len() as u32, findings }
     }

@@ -300,12 +300,7 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
         journal.notes.push(Note { key: journal.key, number: connection.number, entry: *entry, what });
     }
 
-    fn keep(
-        &self,
-        journal: &mut Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<()> {
+    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
         let mut closed = Recorded::from(record);
         let nowhere = Surroundings::default();
         if !closed.briefs.iter().all(|brief| belongs(brief, &nowhere, self.options.chosen)) {
