@@ -331,3 +331,71 @@ impl<'w> Written<'w, '_> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::judged::{Judged, subjects};
+    use super::super::publish::{Form, publish};
+    use super::super::redact::derive_key;
+    use super::super::stream::tests::Slowly;
+    use super::*;
+    use crate::connection::Keys;
+    use crate::diagnosis::Severity;
+    use crate::engine::{Judgement, Options, Recorder, run};
+
+    fn options() -> Options<'static> {
+        Options { threads: 2, wanted: None, keys: Keys::new() }
+    }
+
+    /// The document written from records, and the one written from sealed text.
+    fn both(name: &str, wanted: &super::super::listing::Wanted<'_>) -> (String, String) {
+        let (step, chosen) = (50, false);
+        let redactor = Redactor::new(derive_key([]));
+        let found = run(&Slowly::new(name, step), &options(), &Recorder);
+        let judgement = Judgement::of(&found.connections, chosen, 1);
+        let listing = Listing::new(&judgement, wanted, 1);
+        let judged = Judged::new(model::Capture::default(), listing, subjects(&judgement, &found.connections));
+        let mut of_records = Vec::new();
+        publish(&judged, &redactor, Form::Json(Layout::Compact), 1, &mut of_records).unwrap();
+
+        let sealer = Sealer::new(redactor);
+        let found = run(&Slowly::new(name, step), &options(), &sealer);
+        let judgement = Judgement::of(&found.connections, chosen, 2);
+        let listing = Listing::new(&judgement, wanted, 2);
+        let mut sealed = Vec::new();
+        sealer.write(&model::Capture::default(), &listing, &found.connections, 2, &mut sealed).unwrap();
+        (String::from_utf8(of_records).unwrap(), String::from_utf8(sealed).unwrap())
+    }
+
+    fn captures() -> impl Iterator<Item = String> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().join("capture.pcap").is_file())
+            .map(|entry| entry.file_name().into_string().unwrap())
+    }
+
+    #[test]
+    fn sealed_text_is_what_the_records_say() {
+        let mut seen = 0;
+        for name in captures() {
+            let (of_records, sealed) = both(&name, &|_, _| true);
+            assert_eq!(of_records, sealed, "{name}");
+            seen += 1;
+        }
+        assert!(seen > 50, "{seen} captures");
+    }
+
+    #[test]
+    fn what_is_not_wanted_leaves_no_hole() {
+        for name in ["demo", "reconnect-loop", "rec-reset"] {
+            for severity in Severity::ALL {
+                let (of_records, sealed) = both(name, &|_, s| s >= severity);
+                assert_eq!(of_records, sealed, "{name} from {severity}");
+            }
+            let (of_records, sealed) = both(name, &|rule, _| rule.id.ends_with('1'));
+            assert_eq!(of_records, sealed, "{name}");
+        }
+    }
+}

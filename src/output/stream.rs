@@ -54,7 +54,7 @@ const MAX_SPARE: usize = 64;
 
 mod desk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
