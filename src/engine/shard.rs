@@ -1,12 +1,11 @@
 //! One share of the connections: a table that nobody else touches, fed in the order of the capture.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
+use std::hint::black_box;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::dispatch::Routed;
+use super::dispatch::{Routed, hash_of};
 use super::event::{Event, Local, Observer};
 use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
@@ -24,6 +23,8 @@ pub const FLOWS: usize = 1 << 16;
 pub const FAILURES: usize = 1 << 12;
 /// A connection that was silent for this long, in nanoseconds of capture time, may be given up for a new one.
 const SILENT: i64 = 60_000_000_000;
+/// How much room of connections that are over is kept for those to come.
+const SPARE: usize = 64;
 /// How many lively connections are passed over before one of them is given up.
 const CHANCES: u32 = 64;
 
@@ -71,8 +72,7 @@ pub(super) struct Finished<K> {
 /// The connections of one share of the capture.
 pub(super) struct Shard<O: Observer> {
     index: u16,
-    hasher: RandomState,
-    table: HashTable<u32>,
+    table: HashTable<Place>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Slots in order of their connections' beginnings: slot and number.
@@ -85,13 +85,31 @@ pub(super) struct Shard<O: Observer> {
     failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished<O::Kept>>,
+    /// Room for connections, used before; [`SPARE`] at most.
+    spare: Vec<Box<Live>>,
+    /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
+    ahead: Vec<u32>,
+}
+
+/// An entry of the table: which slot, and the hash of its key.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: u32,
+    hash: u32,
+}
+
+/// No slot.
+const NOWHERE: u32 = u32::MAX;
+
+/// A hash as the table wants it, which looks at both ends of it.
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl<O: Observer> Shard<O> {
     pub(super) fn new(index: u16) -> Self {
         Self {
             index,
-            hasher: RandomState::default(),
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -102,6 +120,8 @@ impl<O: Observer> Shard<O> {
             failures_not_kept: 0,
             closing: VecDeque::new(),
             finished: Vec::new(),
+            spare: Vec::new(),
+            ahead: Vec::new(),
         }
     }
 
@@ -128,9 +148,11 @@ impl<O: Observer> Shard<O> {
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        routed.for_each(usize::from(self.index), batch, |segment, excluded| {
-            self.segment(&segment, excluded, context, observer, journal);
+        self.look_ahead(routed);
+        routed.for_each(usize::from(self.index), batch, |nth, hash, segment, excluded| {
+            self.segment(nth, hash, &segment, excluded, context, observer, journal);
         });
+        self.ahead.clear();
         for (key, error) in routed.icmp(usize::from(self.index)) {
             self.icmp(key, *error);
         }
@@ -139,8 +161,28 @@ impl<O: Observer> Shard<O> {
         }
     }
 
+    /// Finds the connections of the chunk's packets all at once and reads a little of each. Connections by the thousand
+    /// do not fit into the cache: one after the other they would be waited for, together they come at the same time.
+    fn look_ahead(&mut self, routed: &Routed) {
+        let Self { table, slots, ahead, .. } = self;
+        ahead.clear();
+        ahead.extend(
+            routed
+                .hashes(usize::from(self.index))
+                .map(|hash| table.find(wide(hash), |place| place.hash == hash).map_or(NOWHERE, |place| place.slot)),
+        );
+        let warmth = ahead.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch()),
+            State::Passing(_) | State::Over(_) => None,
+        });
+        black_box(warmth.fold(0, |all, one| all ^ one));
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the three that every step needs")]
     fn segment(
         &mut self,
+        nth: usize,
+        hash: u32,
         segment: &Segment<'_>,
         excluded: bool,
         context: &Context<'_>,
@@ -148,10 +190,8 @@ impl<O: Observer> Shard<O> {
         journal: &mut O::Journal,
     ) {
         let key = FlowKey::of(segment);
-        let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        let known = self.table.find(hash, |index| slots[*index as usize].key == key).copied();
-        let index = match known {
+        let ahead = self.ahead.get(nth).filter(|slot| self.slots.get(**slot as usize).is_some_and(|it| it.key == key));
+        let index = match ahead.copied().or_else(|| self.find(&key, hash)) {
             Some(index) if self.reopened(index, segment) => {
                 self.close(index, End::Fin, context, observer, journal);
                 self.reopen(index, segment, excluded);
@@ -196,6 +236,11 @@ impl<O: Observer> Shard<O> {
         }
     }
 
+    fn find(&self, key: &FlowKey, hash: u32) -> Option<u32> {
+        let is_it = |place: &Place| place.hash == hash && self.slots[place.slot as usize].key == *key;
+        self.table.find(wide(hash), is_it).map(|place| place.slot)
+    }
+
     fn is_over_since(&self, index: u32) -> Option<i64> {
         match &self.slots[index as usize].state {
             State::Live(live) if live.over_since != i64::MAX => Some(live.over_since),
@@ -223,7 +268,14 @@ impl<O: Observer> Shard<O> {
         let state = if excluded {
             State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
         } else {
-            State::Live(Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), over_since: i64::MAX }))
+            State::Live(match self.spare.pop() {
+                Some(mut live) => {
+                    live.tcp = Connection::new(segment);
+                    live.over_since = i64::MAX;
+                    live
+                }
+                None => Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), over_since: i64::MAX }),
+            })
         };
         (number, state)
     }
@@ -246,15 +298,16 @@ impl<O: Observer> Shard<O> {
                 }
                 self.close(index, End::Timeout, context, observer, journal);
             }
-            let hash = self.hasher.hash_one(self.slots[index as usize].key);
-            if let Ok(entry) = self.table.find_entry(hash, |known| *known == index) {
+            let hash = hash_of(&self.slots[index as usize].key);
+            if let Ok(entry) = self.table.find_entry(wide(hash), |place| place.slot == index) {
                 entry.remove();
             }
             self.free.push(index);
+            self.ahead.clear();
         }
     }
 
-    fn open(&mut self, key: FlowKey, hash: u64, segment: &Segment<'_>, excluded: bool) -> u32 {
+    fn open(&mut self, key: FlowKey, hash: u32, segment: &Segment<'_>, excluded: bool) -> u32 {
         let (number, state) = self.begin(segment, excluded);
         let slot = Slot { key, number, state };
         let index = self.free.pop().unwrap_or(self.slots.len() as u32);
@@ -264,8 +317,7 @@ impl<O: Observer> Shard<O> {
             self.slots[index as usize] = slot;
         }
         self.order.push_back((index, number));
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hash, index, |index| hasher.hash_one(slots[*index as usize].key));
+        self.table.insert_unique(wide(hash), Place { slot: index, hash }, |place| wide(place.hash));
         index
     }
 
@@ -278,9 +330,7 @@ impl<O: Observer> Shard<O> {
     }
 
     fn icmp(&mut self, key: &FlowKey, error: IcmpError) {
-        let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        if let Some(index) = self.table.find(hash, |index| slots[*index as usize].key == *key).copied()
+        if let Some(index) = self.find(key, hash_of(key))
             && let State::Live(live) = &mut self.slots[index as usize].state
         {
             live.tcp.note_icmp(error);
@@ -310,8 +360,11 @@ impl<O: Observer> Shard<O> {
         stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
             observer.note(journal, &Event::Entry { stamp, connection, first, ends, entry, event });
         });
-        let Live { tcp, stack, .. } = *live;
-        let Some(record) = stack.into_record(tcp) else { return };
+        let record = stack.take_record(tcp);
+        if self.spare.len() < SPARE {
+            self.spare.push(live);
+        }
+        let Some(record) = record else { return };
         if record.entries.is_empty() {
             if self.failures >= FAILURES {
                 self.failures_not_kept += 1;
@@ -319,7 +372,7 @@ impl<O: Observer> Shard<O> {
             }
             self.failures += 1;
         }
-        let (stamp, record) = (record.tcp.last, Box::new(record));
+        let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
         if let Some(kept) = observer.keep(journal, connection, record) {
             self.finished.push(Finished { number: connection.number, kept });
