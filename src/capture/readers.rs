@@ -41,6 +41,9 @@ const PIECE: usize = 256 << 10;
 /// Less than this is put to what the reader brought before, if that still lies there.
 const SMALL: usize = 16 << 10;
 
+/// A reader that found at least so many bytes looks again soon.
+const BUSY: usize = 64 << 10;
+
 /// How long packets may arrive that have been captured before the end, on an interface that is never still.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -214,7 +217,7 @@ impl Shared {
             // Looked at before the packets are, so that what came before is still brought.
             let last = end.map(|(cut, noticed)| (cut, noticed.elapsed()));
             let (emptied, failure) = hold(&self.handles[reader]).drain(&mut batch, PIECE);
-            let idle = batch.packets.is_empty();
+            let bytes = batch.arena.len();
             let ended = failure.is_some()
                 || last.is_some_and(|(cut, since)| {
                     let beyond = batch.packets.last().is_some_and(|packet| packet.at > cut);
@@ -224,14 +227,10 @@ impl Shared {
             if ended {
                 return;
             }
-            if idle {
+            // The less there was, the longer it may take until there is something worth the look.
+            nap = if bytes >= BUSY { SHORTEST_NAP } else { LONGEST_NAP.min(nap * 2) };
+            if emptied.is_some() {
                 thread::sleep(nap);
-                nap = LONGEST_NAP.min(nap * 2);
-            } else {
-                nap = SHORTEST_NAP;
-                if emptied.is_some() {
-                    thread::sleep(nap);
-                }
             }
         }
     }
