@@ -44,6 +44,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let keys = Keys::new();
     let stop = Arc::new(AtomicBool::new(false));
     let capture = open(analysis, live)?;
+    tell_readers(analysis, &capture);
     let feed = LiveFeed::new(capture, Growing::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
     listen_for_signals(&stop)?;
     announce(live);
@@ -114,6 +115,7 @@ fn open(analysis: &Analysis, live: &Wanted) -> Result<Live, Failure> {
     options.promiscuous = live.promiscuous;
     options.filter = (!analysis.filter.is_empty()).then(|| analysis.filter.clone());
     options.count = analysis.count;
+    options.readers = analysis.threads.get();
     let capture = Live::open(options).map_err(|error| Failure::run(format!("-i: {error}")))?;
     if let Some(user) = &live.user {
         become_user(user)?;
@@ -154,6 +156,18 @@ fn listen_for_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
             .map_err(|error| Failure::run(format!("cannot listen for signals: {error}")))?;
     }
     Ok(())
+}
+
+/// Whoever wants to know much hears how packets are read.
+fn tell_readers(analysis: &Analysis, capture: &Live) {
+    if analysis.format != Format::Report(Detail::Verbose) {
+        return;
+    }
+    let _ = match (capture.readers(), capture.alone()) {
+        (1, None) => Ok(()),
+        (1, Some(why)) => writeln!(io::stderr(), "wsscan: one reader: {}", escape(why)),
+        (n, _) => writeln!(io::stderr(), "wsscan: {n} readers on {}", escape(capture.interface())),
+    };
 }
 
 fn announce(live: &Wanted) {
@@ -283,7 +297,8 @@ impl Feed for LiveFeed {
     }
 
     fn now(&self) -> Option<i64> {
-        hold(&self.state).caught_up.then(wall_clock)
+        let state = hold(&self.state);
+        if state.caught_up { state.capture.reached() } else { None }
     }
 }
 
