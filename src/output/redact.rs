@@ -444,7 +444,7 @@ impl Redactor {
             return Cow::Owned(format!("{}{}", &name[..prefix.len()], self.hide(&name[prefix.len()..])));
         }
         let long = name.len() > MIN_LENGTH;
-        if (announced || long || looks_secret(name)) && !LONG_SUBPROTOCOLS.iter().any(is) {
+        if !LONG_SUBPROTOCOLS.iter().any(is) && (announced || long || looks_secret(name)) {
             Cow::Owned(self.hide(name))
         } else {
             Cow::Borrowed(name)
