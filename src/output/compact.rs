@@ -174,7 +174,10 @@ fn append_suspect(out: &mut Vec<u8>, text: &str, mut at: usize) {
         let next = at + c.len_utf8();
         if let Some(escape) = escape_of(c) {
             out.extend_from_slice(&bytes[written..at]);
-            out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN]));
+            match escape {
+                Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
+                Escape::Units(_) => out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN])),
+            }
             written = next;
         }
         at = next + clean_run(&bytes[next..]);
