@@ -661,7 +661,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::json::{by_serde_json, write_by_serde_json};
-    use super::super::model::{Document, Millis, Outcome, Seconds, Time};
+    use super::super::model::{Document, Millis, Outcome, Seconds, Text, Time};
     use super::super::{ndjson, sample};
     use super::*;
 
@@ -851,13 +851,11 @@ mod tests {
     }
 
     /// The sample document with every text of a captured thing taken from `texts`.
-    fn filled(texts: &[String]) -> Document {
+    fn filled(texts: &[String]) -> Document<'static> {
         let mut document = sample::document();
         let mut texts = texts.iter().cycle().cloned();
-        let mut fill = |place: &mut String| *place = texts.next().unwrap();
+        let mut fill = |place: &mut Text<'static>| *place = Text::Owned(texts.next().unwrap());
         for connection in &mut document.connections {
-            fill(&mut connection.community_id);
-            fill(&mut connection.client.ip);
             if let Some(http) = &mut connection.http {
                 for place in [&mut http.version, &mut http.method, &mut http.target, &mut http.host, &mut http.reason] {
                     fill(place.get_or_insert_default());
