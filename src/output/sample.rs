@@ -265,11 +265,7 @@ pub(crate) fn document() -> Document<'static> {
             back: 2,
             by: "sec-websocket-key".into(),
             score: 100,
-            differences: vec![Difference {
-                name: "Upgrade".into(),
-                front: Some("websocket".into()),
-                back: None,
-            }],
+            differences: vec![Difference { name: "Upgrade".into(), front: Some("websocket".into()), back: None }],
         },
         Relation::ReconnectLoop { connections: vec![2, 3], median_gap_ms: Some(Millis::from_nanos(988 * MS)) },
     ];
