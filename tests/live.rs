@@ -7,6 +7,7 @@
 mod support;
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -314,6 +315,132 @@ fn text_lines_come_as_it_happens_and_then_the_report() {
     let text = lines.join("\n");
     assert!(text.contains("opened   127.0.0.1:") && text.contains("in trouble"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
+}
+
+/// The code with which a connection of [`crowd`] is closed.
+fn code_of(connection: u16) -> u16 {
+    4000 + connection
+}
+
+/// So many conversations at the same time, each with messages both ways and its own end: closed by the server with a
+/// code, or left without Close (every fourth). Each message waits for the answer before.
+fn crowd(listener: &TcpListener, port: u16, connections: u16, rounds: usize) {
+    std::thread::scope(|scope| {
+        for _ in 0..connections {
+            scope.spawn(|| {
+                let (stream, _) = listener.accept().expect("a client comes");
+                let mut server = accept(stream).expect("the upgrade succeeds");
+                let mut asked = 0;
+                let number = loop {
+                    let question = server.read().expect("the client speaks");
+                    asked += 1;
+                    let text = question.to_text().expect("a text").to_owned();
+                    server.send(Message::text(format!("echo {text}"))).expect("the client listens");
+                    if asked == rounds {
+                        break text.split(' ').next().and_then(|n| n.parse::<u16>().ok()).expect("a number");
+                    }
+                };
+                if number % 4 != 3 {
+                    let frame = CloseFrame { code: CloseCode::from(code_of(number)), reason: "".into() };
+                    server.close(Some(frame)).expect("a close can be sent");
+                    drain(&mut server);
+                }
+            });
+        }
+        for connection in 0..connections {
+            scope.spawn(move || {
+                let mut client = connect(port);
+                for round in 0..rounds {
+                    let size = if round % 16 == 0 { 30_000 } else { 40 };
+                    let text = format!("{connection} {}", "x".repeat(size));
+                    client.send(Message::text(&text)).expect("the server listens");
+                    let answer = client.read().expect("the server answers");
+                    assert_eq!(answer.into_text().expect("a text").len(), text.len() + 5);
+                }
+                drain(&mut client);
+            });
+        }
+    });
+}
+
+#[test]
+fn several_readers_tell_the_same_as_one() {
+    if let Some(why) = missing_permission() {
+        return support::skip("several_readers_tell_the_same_as_one", &why);
+    }
+    const CONNECTIONS: u16 = 48;
+    const ROUNDS: usize = 100;
+    let (port, listener) = echo_server();
+    // Both watch the same packets.
+    let mut watchers = ["1", "4"].map(|threads| {
+        let events = "connection,frame,finding,stats";
+        Watcher::start(port, &["--ndjson", "--events", events, "--threads", threads, "-B", "65536"])
+    });
+    for watcher in &mut watchers {
+        let ready = watcher.wait_for(PATIENCE, |line| line.contains("\"stats\""));
+        assert!(ready.is_some(), "no stats within {PATIENCE:?}");
+    }
+    crowd(&listener, port, CONNECTIONS, ROUNDS);
+    let told = watchers.map(|mut watcher| {
+        for _ in 0..CONNECTIONS {
+            let closed = watcher.wait_for(PATIENCE, |line| line.contains("connection.closed"));
+            assert!(closed.is_some(), "too few connections were closed; said {:?}", watcher.seen.last());
+        }
+        watcher.signal("INT");
+        let (status, lines, messages) = watcher.finish();
+        assert_eq!(status, Some(0), "{messages}");
+        let events: Vec<Value> =
+            lines.iter().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+        let end = events.last().expect("events").clone();
+        assert_eq!(end["event"], "capture.end");
+        assert_eq!(end["capture"]["packets_dropped"], 0, "this machine is too slow for the test: {end}");
+        let closed: Vec<&Value> = events.iter().filter(|e| e["event"] == "connection.closed").collect();
+        assert_eq!(closed.len(), usize::from(CONNECTIONS));
+        // By the client's port: how it ended, and its frames in order, each with its length.
+        let mut connections: BTreeMap<String, (Value, Vec<String>)> = closed
+            .iter()
+            .map(|e| {
+                // Each watcher has its own stamps, so times and numbers of packets differ.
+                let (socket, tcp) = (&e["websocket"], &e["tcp"]);
+                let what: Vec<&Value> = ["community_id", "outcome", "application_view", "http"]
+                    .iter()
+                    .map(|name| &e[name])
+                    .chain(["client", "server", "unanswered_pings", "upgrade"].iter().map(|name| &socket[name]))
+                    .chain(["client", "server"].iter().map(|side| &socket["close"][side]["code"]))
+                    .chain([&socket["close"]["first"], &socket["close"]["complete"]])
+                    .chain(["opening", "closing", "first_closer", "lost_bytes"].iter().map(|name| &tcp[name]))
+                    .chain(["out_of_order", "retransmissions"].iter().map(|name| &tcp[name]))
+                    .collect();
+                (e["client"].to_string(), (serde_json::json!(what), Vec::new()))
+            })
+            .collect();
+        assert_eq!(connections.len(), usize::from(CONNECTIONS), "{}", closed[0]);
+        let names: BTreeMap<String, String> =
+            closed.iter().map(|e| (e["connection"].to_string(), e["client"].to_string())).collect();
+        for frame in events.iter().filter(|e| e["event"] == "frame") {
+            let (_, frames) = connections.get_mut(&names[&frame["connection"].to_string()]).expect("a connection");
+            frames.push(format!("{} {} {}", frame["from"], frame["opcode"], frame["length"]));
+        }
+        // A question, its answer, and so on, also where the two ways are read by different readers.
+        for (client, (_, frames)) in &connections {
+            let data: Vec<&String> = frames.iter().filter(|frame| frame.contains(" 1 ")).collect();
+            assert_eq!(data.len(), 2 * ROUNDS, "{client}");
+            for pair in data.chunks(2) {
+                assert!(pair[0].contains("client") && pair[1].contains("server"), "{client}: {pair:?}");
+            }
+        }
+        let numbers = ["websockets", "outcomes", "findings"].map(|name| end["summary"][name].clone());
+        let packets =
+            ["packets", "bytes", "tcp_connections", "undecoded_packets"].map(|name| end["capture"][name].clone());
+        (numbers, packets, connections)
+    });
+    let [one, several] = told;
+    assert_eq!(one.0, several.0);
+    assert_eq!(one.1, several.1, "packets, bytes, connections and packets that could not be read");
+    for (client, connection) in &one.2 {
+        assert_eq!(Some(connection), several.2.get(client), "{client}");
+    }
+    assert_eq!(one.0[0], CONNECTIONS, "{}", one.0[0]);
 }
 
 #[test]

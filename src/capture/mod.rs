@@ -10,16 +10,22 @@ mod bpf;
 mod buffered;
 mod decompress;
 mod error;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod fanout;
 mod filter;
 mod format;
 #[cfg(feature = "live")]
 mod interfaces;
+#[cfg(feature = "live")]
+mod lanes;
 mod link_type;
 #[cfg(feature = "live")]
 mod live;
 mod merge;
 #[cfg(all(feature = "live", unix))]
 mod privileges;
+#[cfg(feature = "live")]
+mod readers;
 mod source;
 mod walker;
 

@@ -14,7 +14,8 @@ use super::{Exit, Failure, run};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
 use crate::connection::{ConnectionRecord, Interest, Keys};
 use crate::engine::{self, Event, Feed, Local, Numbering, Observer, Options, Walked};
-use crate::output::convert::Judged;
+use crate::output::judged::Judged;
+use crate::output::listing::Listing;
 use crate::output::model::{Millis, Time};
 use crate::output::publish::Events;
 use crate::output::report::Detail;
@@ -43,6 +44,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let keys = Keys::new();
     let stop = Arc::new(AtomicBool::new(false));
     let capture = open(analysis, live)?;
+    tell_readers(analysis, &capture);
     let feed = LiveFeed::new(capture, Growing::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
     listen_for_signals(&stop)?;
     announce(live);
@@ -72,7 +74,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let Teller { stream, .. } = teller;
     let dropped = feed.dropped();
     let failure = feed.into_failure();
-    let summary = run::summary_of(&found, &[], dropped);
+    let summary = run::summary_of(&found.totals, &[], dropped);
     let ended = stream.end(summary.clone()).map_err(Failure::output)?;
     let exit = match form {
         Form::Ndjson => run::exit(analysis, &ended.summary),
@@ -86,9 +88,10 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
                 );
             }
             let (judgement, ids) = ended.judgement();
-            let judged = Judged::new(summary, &judgement, &wants);
+            let listing = Listing::new(&judgement, &wants, analysis.threads.get());
             // Where nothing was told before, ids are as for a file.
-            let judged = if form == Form::Text { judged.numbered(ids, 0) } else { judged };
+            let listing = if form == Form::Text { listing.numbered(ids, 0) } else { listing };
+            let judged = Judged::new(summary, listing, ended.subjects());
             if form == Form::Text {
                 let _ = writeln!(io::stdout());
             }
@@ -112,6 +115,7 @@ fn open(analysis: &Analysis, live: &Wanted) -> Result<Live, Failure> {
     options.promiscuous = live.promiscuous;
     options.filter = (!analysis.filter.is_empty()).then(|| analysis.filter.clone());
     options.count = analysis.count;
+    options.readers = analysis.threads.get();
     let capture = Live::open(options).map_err(|error| Failure::run(format!("-i: {error}")))?;
     if let Some(user) = &live.user {
         become_user(user)?;
@@ -152,6 +156,18 @@ fn listen_for_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
             .map_err(|error| Failure::run(format!("cannot listen for signals: {error}")))?;
     }
     Ok(())
+}
+
+/// Whoever wants to know much hears how packets are read.
+fn tell_readers(analysis: &Analysis, capture: &Live) {
+    if analysis.format != Format::Report(Detail::Verbose) {
+        return;
+    }
+    let _ = match (capture.readers(), capture.alone()) {
+        (1, None) => Ok(()),
+        (1, Some(why)) => writeln!(io::stderr(), "wsscan: one reader: {}", escape(why)),
+        (n, _) => writeln!(io::stderr(), "wsscan: {n} readers on {}", escape(capture.interface())),
+    };
 }
 
 fn announce(live: &Wanted) {
@@ -281,7 +297,8 @@ impl Feed for LiveFeed {
     }
 
     fn now(&self) -> Option<i64> {
-        hold(&self.state).caught_up.then(wall_clock)
+        let state = hold(&self.state);
+        if state.caught_up { state.capture.reached() } else { None }
     }
 }
 
@@ -294,6 +311,7 @@ struct Teller<'t, 'o, W> {
 
 impl<W: Write + Send> Observer for Teller<'_, '_, W> {
     type Journal = Journal;
+    type Kept = ();
 
     fn interest(&self) -> Interest {
         self.stream.interest()
@@ -303,12 +321,7 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
         self.stream.note(journal, event);
     }
 
-    fn keep(
-        &self,
-        journal: &mut Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<Box<ConnectionRecord>> {
+    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
         self.stream.keep(journal, connection, record)
     }
 

@@ -102,12 +102,14 @@ struct Undecided {
     weighed: usize,
 }
 
+/// The usual layers lie in the connection itself: a short connection would spend its time on fetching memory for them.
+#[allow(clippy::large_enum_variant, reason = "the large ones are the usual ones")]
 enum Layer {
-    Undecided(Box<Undecided>),
+    Undecided(Undecided),
     Foreign,
-    Http(Box<Http>),
+    Http(Http),
     Http2(Box<Streams>),
-    WebSocket(Box<WebSocket>),
+    WebSocket(WebSocket),
 }
 
 /// HTTP/2 and the WebSockets that its streams carry (RFC 8441).
@@ -143,7 +145,7 @@ impl fmt::Debug for Stack {
 
 impl Default for Layer {
     fn default() -> Self {
-        Layer::Undecided(Box::default())
+        Layer::Undecided(Undecided::default())
     }
 }
 
@@ -154,6 +156,8 @@ pub struct Stack {
     tls: Option<Box<Tls>>,
     below: Below,
     parts: Parts,
+    /// What HTTP reports of one event; empty in between.
+    reports: Vec<HttpEvent>,
 }
 
 /// What lies between TCP and the layer.
@@ -199,6 +203,15 @@ impl Stack {
             && self.parts.plain.is_empty()
     }
 
+    /// Reads what the next segment will need, so that it is at hand then.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        match &self.layer {
+            Layer::WebSocket(websocket) => websocket.touch(),
+            _ => 0,
+        }
+    }
+
     /// Takes one segment through all layers. `note` gets what they report: stamp, client and server, entry, event.
     #[inline]
     pub fn segment<N: Note>(
@@ -209,7 +222,39 @@ impl Stack {
         note: &mut N,
     ) {
         let ends = ends_of(tcp);
+        if matches!(self.layer, Layer::Undecided(_)) {
+            return self.first_segment(tcp, segment, ends, context, note);
+        }
         tcp.segment(segment, &mut |stamp, direction, event| {
+            self.take(stamp, direction, event, ends, context, note);
+        });
+        if matches!(self.layer, Layer::Undecided(_)) {
+            self.settle(tcp, context, note, false);
+        }
+    }
+
+    /// A segment before it is known what the connection carries.
+    fn first_segment<N: Note>(
+        &mut self,
+        tcp: &mut Connection,
+        segment: &Segment<'_>,
+        ends: Ends,
+        context: &Context<'_>,
+        note: &mut N,
+    ) {
+        // The roles of a connection whose beginning was seen are no guess.
+        let certain = tcp.facts().opening != Opening::MidStream && self.tls.is_none();
+        tcp.segment(segment, &mut |stamp, direction, event| {
+            if certain
+                && direction == Direction::ToServer
+                && let StreamEvent::Data { bytes, .. } = event
+                && let Layer::Undecided(undecided) = &self.layer
+                && undecided.held.is_empty()
+                && classify(&bytes[..bytes.len().min(ENOUGH)], false) == Guess::Is(Is::Http)
+            {
+                self.parts.spoke_http = true;
+                self.layer = Layer::Http(Http::default());
+            }
             self.take(stamp, direction, event, ends, context, note);
         });
         if matches!(self.layer, Layer::Undecided(_)) {
@@ -226,15 +271,17 @@ impl Stack {
         self.settle(tcp, context, note, true);
     }
 
-    /// Closes the books. `None` when there is nothing that anybody would want to know.
+    /// Closes the books, and is ready for another connection. `None` when there is nothing that anybody would want to
+    /// know.
     #[must_use]
-    pub fn into_record(mut self, tcp: Connection) -> Option<ConnectionRecord> {
+    pub fn take_record(&mut self, tcp: &Connection) -> Option<Box<ConnectionRecord>> {
         self.collect();
-        let tcp = tcp.into_facts();
-        let tls = self.tls.map(|tls| Box::new(tls.facts().clone()));
-        let mut parts = self.parts;
+        self.layer = Layer::default();
+        let tls = self.tls.take().map(|tls| Box::new(tls.facts().clone()));
+        let mut parts = std::mem::take(&mut self.parts);
+        let below = std::mem::take(&mut self.below);
         parts.entries.shrink_to_fit();
-        let failed = matches!(tcp.opening, Opening::Refused | Opening::Unanswered);
+        let failed = matches!(tcp.facts().opening, Opening::Refused | Opening::Unanswered);
         let layers = if !parts.entries.is_empty() {
             Layers::WebSocket
         } else if tls.is_some() {
@@ -251,19 +298,21 @@ impl Stack {
             Layers::None => failed,
             Layers::Http | Layers::Foreign => parts.connect.is_some() || !parts.plain.is_empty(),
         };
-        wanted.then(|| ConnectionRecord {
-            tcp,
-            tls,
-            tls_in_tunnel: self.below.tls_in_tunnel,
-            connect: parts.connect,
-            proxy_header: parts.proxy_header,
-            http2: parts.http2,
-            entries: parts.entries,
-            entries_not_kept: parts.entries_not_kept,
-            plain: parts.plain,
-            http_facts: parts.http_facts,
-            layers,
-            ends: parts.ends,
+        wanted.then(|| {
+            Box::new(ConnectionRecord {
+                tcp: tcp.final_facts(),
+                tls,
+                tls_in_tunnel: below.tls_in_tunnel,
+                connect: parts.connect,
+                proxy_header: parts.proxy_header,
+                http2: parts.http2,
+                entries: parts.entries,
+                entries_not_kept: parts.entries_not_kept,
+                plain: parts.plain,
+                http_facts: parts.http_facts,
+                layers,
+                ends: parts.ends,
+            })
         })
     }
 
@@ -284,8 +333,8 @@ impl Stack {
             }
             _ => self.parts.payload = true,
         }
-        let Self { layer, tls, parts, below } = self;
-        let mut desk = Desk { parts, below, ends, context, note };
+        let Self { layer, tls, parts, below, reports } = self;
+        let mut desk = Desk { parts, below, reports, ends, context, note };
         match tls {
             None => layer.feed(stamp, direction, event, &mut desk),
             Some(tls) => tls.feed(stamp, direction, event, context.keys, &mut |stamp, direction, event| {
@@ -322,7 +371,7 @@ impl Stack {
                 }
                 Is::Http => {
                     self.parts.spoke_http = true;
-                    self.layer = Layer::Http(Box::default());
+                    self.layer = Layer::Http(Http::default());
                 }
                 Is::Http2 => {
                     self.parts.spoke_http = true;
@@ -330,8 +379,8 @@ impl Stack {
                 }
                 Is::WebSocket => {
                     let first = held.first().map_or(tcp.facts().first, |held| held.stamp);
-                    let Self { parts, below, .. } = self;
-                    let mut desk = Desk { parts, below, ends, context, note };
+                    let Self { parts, below, reports, .. } = self;
+                    let mut desk = Desk { parts, below, reports, ends, context, note };
                     self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
                 }
             }
@@ -340,8 +389,8 @@ impl Stack {
                 if is == Is::Tls {
                     self.take(stamp, direction, event, ends, context, note);
                 } else {
-                    let Self { layer, parts, below, .. } = self;
-                    layer.feed(stamp, direction, event, &mut Desk { parts, below, ends, context, note });
+                    let Self { layer, parts, below, reports, .. } = self;
+                    layer.feed(stamp, direction, event, &mut Desk { parts, below, reports, ends, context, note });
                 }
             }
         }
@@ -352,7 +401,7 @@ impl Stack {
         match std::mem::replace(&mut self.layer, Layer::Foreign) {
             Layer::WebSocket(websocket) => {
                 if let Some(entry) = self.parts.entries.get_mut(self.parts.current as usize) {
-                    entry.websocket = Some(Box::new(websocket.into_facts()));
+                    entry.websocket = Some(websocket.into_facts());
                 }
             }
             Layer::Http2(streams) => streams.collect(&mut self.parts),
@@ -408,7 +457,7 @@ impl Streams {
         let mut facts = self.http2.into_facts();
         for socket in self.sockets {
             let Some(entry) = parts.entries.get_mut(socket.entry as usize) else { continue };
-            entry.websocket = socket.websocket.map(|websocket| Box::new(websocket.into_facts()));
+            entry.websocket = socket.websocket.map(WebSocket::into_facts);
             if let Some(at) = facts.websockets.iter().position(|known| known.id == socket.stream) {
                 entry.http2 = Some(Box::new(facts.websockets.swap_remove(at)));
             }
@@ -510,28 +559,29 @@ impl Layer {
         desk: &mut Desk<'_, N>,
     ) {
         let Layer::Http(http) = self else { return };
-        let mut reports = Vec::new();
+        let mut reports = std::mem::take(desk.reports);
         let (switch, unseen) = if http.answer_lost() && desk.parts.frames_so_far(direction, event) {
-            let Some(mut switch) = http.switch_unseen(stamp, &mut reports) else { return };
+            let Some(mut switch) = http.switch_unseen(stamp, &mut reports) else {
+                *desk.reports = reports;
+                return;
+            };
             switch.next = Some(event);
             (switch, true)
         } else {
             match http.feed(stamp, direction, event, &mut reports) {
                 Step::More => {
-                    if !reports.is_empty() {
-                        desk.report(&mut reports);
-                    }
+                    desk.report(reports);
                     return;
                 }
                 Step::NotHttp => {
-                    desk.report(&mut reports);
+                    desk.report(reports);
                     *self = Layer::Foreign;
                     return;
                 }
                 Step::Switch(switch) => (switch, false),
             }
         };
-        desk.report(&mut reports);
+        desk.report(reports);
         let proven = !unseen && switch.starts.iter().all(|start| start.proven);
         *self = match switch.to {
             SwitchTo::WebSocket { compression, .. } => desk.open_websocket(stamp, true, proven, compression),
@@ -575,14 +625,15 @@ fn last_stamp(exchange: &Exchange) -> Stamp {
 struct Desk<'d, N> {
     parts: &'d mut Parts,
     below: &'d mut Below,
+    reports: &'d mut Vec<HttpEvent>,
     ends: Ends,
     context: &'d Context<'d>,
     note: &'d mut N,
 }
 
 impl<N: Note> Desk<'_, N> {
-    /// Files what HTTP reports.
-    fn report(&mut self, reports: &mut Vec<HttpEvent>) {
+    /// Files what HTTP reports, and keeps the empty list for the next time.
+    fn report(&mut self, mut reports: Vec<HttpEvent>) {
         for report in reports.drain(..) {
             match report {
                 HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
@@ -601,6 +652,7 @@ impl<N: Note> Desk<'_, N> {
                 }
             }
         }
+        *self.reports = reports;
     }
 
     fn file(&mut self, exchange: Box<Exchange>) {
@@ -638,7 +690,7 @@ impl<N: Note> Desk<'_, N> {
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
         let interest = self.context.interest;
-        Layer::WebSocket(Box::new(WebSocket::new(Options { deflate: deflate(compression), start, interest })))
+        Layer::WebSocket(WebSocket::new(Options { deflate: deflate(compression), start, interest }))
     }
 }
 
@@ -657,6 +709,10 @@ impl Parts {
     fn add_entry(&mut self, entry: Entry) -> bool {
         let room = self.entries.len() < MAX_ENTRIES;
         if room {
+            // Most connections carry one.
+            if self.entries.is_empty() {
+                self.entries.reserve_exact(1);
+            }
             self.entries.push(entry);
         } else {
             self.entries_not_kept += 1;

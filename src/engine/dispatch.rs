@@ -3,6 +3,11 @@
 //! Only indices are kept; the shard decodes its packets again when it comes to them, which costs less than
 //! carrying decoded headers through memory.
 
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+use foldhash::fast::RandomState;
+
 use crate::packet::{
     Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode,
 };
@@ -18,10 +23,19 @@ const INDEX: u32 = REASSEMBLED - 1;
 /// Decides whether a packet is wanted (a capture filter).
 pub type Wanted = dyn FnMut(&Packet<'_>) -> bool;
 
+/// One packet of a shard.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    /// Index of the packet, and what is to be known of it.
+    packet: u32,
+    /// [`hash_of`] its connection.
+    hash: u32,
+}
+
 /// Packets of one chunk, by shard.
 #[derive(Debug)]
 pub(super) struct Routed {
-    shards: Vec<Vec<u32>>,
+    shards: Vec<Vec<Tag>>,
     icmp: Vec<(u16, FlowKey, IcmpError)>,
     fragments: Vec<(u32, bool)>,
     /// Packets put together from fragments, with the index of the packet that completed each.
@@ -67,6 +81,12 @@ fn shard_of(key: &FlowKey) -> usize {
     (key.spread() >> 59) as usize % SHARDS
 }
 
+/// Where a shard's table has a connection: differs from run to run, so that nobody can prepare collisions.
+pub(super) fn hash_of(key: &FlowKey) -> u32 {
+    static HASHER: OnceLock<RandomState> = OnceLock::new();
+    HASHER.get_or_init(RandomState::default).hash_one(key) as u32
+}
+
 impl Routed {
     fn clear(&mut self) {
         self.shards.iter_mut().for_each(Vec::clear);
@@ -90,7 +110,10 @@ impl Routed {
             self.counts.excluded += u64::from(excluded);
             let tag = index as u32 | if excluded { EXCLUDED } else { 0 };
             match decode(packet) {
-                Decoded::Segment(segment) => self.shards[shard_of(&FlowKey::of(&segment))].push(tag),
+                Decoded::Segment(segment) => {
+                    let key = FlowKey::of(&segment);
+                    self.shards[shard_of(&key)].push(Tag { packet: tag, hash: hash_of(&key) });
+                }
                 Decoded::Fragment(_) => self.fragments.push((index as u32, excluded)),
                 other => self.set_aside(&other, excluded),
             }
@@ -119,13 +142,14 @@ impl Routed {
             match whole.decode() {
                 Decoded::Segment(segment) => {
                     let reassembled = &self.reassembled;
-                    let shard = &mut self.shards[shard_of(&FlowKey::of(&segment))];
-                    let place = shard.partition_point(|tag| match tag & REASSEMBLED {
-                        0 => tag & INDEX < index,
-                        _ => reassembled[(tag & INDEX) as usize].0 < index,
+                    let key = FlowKey::of(&segment);
+                    let shard = &mut self.shards[shard_of(&key)];
+                    let place = shard.partition_point(|tag| match tag.packet & REASSEMBLED {
+                        0 => tag.packet & INDEX < index,
+                        _ => reassembled[(tag.packet & INDEX) as usize].0 < index,
                     });
-                    let tag = self.reassembled.len() as u32 | REASSEMBLED | if excluded { EXCLUDED } else { 0 };
-                    shard.insert(place, tag);
+                    let packet = self.reassembled.len() as u32 | REASSEMBLED | if excluded { EXCLUDED } else { 0 };
+                    shard.insert(place, Tag { packet, hash: hash_of(&key) });
                     self.reassembled.push((index, whole));
                 }
                 other => self.set_aside(&other, excluded),
@@ -133,14 +157,20 @@ impl Routed {
         }
     }
 
-    /// Calls `take` with every segment of `shard`, in order, and whether the filter excludes it.
-    pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(Segment<'_>, bool)) {
-        for tag in &self.shards[shard] {
+    /// [`hash_of`] the connection of every segment of `shard`, in order.
+    pub(super) fn hashes(&self, shard: usize) -> impl Iterator<Item = u32> {
+        self.shards[shard].iter().map(|tag| tag.hash)
+    }
+
+    /// Calls `take` with every segment of `shard`, in order: its place among them, the hash of its connection, itself,
+    /// and whether the filter excludes it.
+    pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(usize, u32, Segment<'_>, bool)) {
+        for (nth, Tag { packet: tag, hash }) in self.shards[shard].iter().enumerate() {
             let index = (tag & INDEX) as usize;
             let decoded =
                 if tag & REASSEMBLED == 0 { decode(batch.packet(index)) } else { self.reassembled[index].1.decode() };
             if let Decoded::Segment(segment) = decoded {
-                take(segment, tag & EXCLUDED != 0);
+                take(nth, *hash, segment, tag & EXCLUDED != 0);
             }
         }
     }

@@ -1,14 +1,13 @@
 //! One share of the connections: a table that nobody else touches, fed in the order of the capture.
 
 use std::collections::VecDeque;
-use std::hash::BuildHasher;
+use std::hint::black_box;
 
-use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::dispatch::Routed;
+use super::dispatch::{Routed, hash_of};
 use super::event::{Event, Local, Observer};
-use crate::connection::{ConnectionRecord, Context, EntryEvent, Stack};
+use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
@@ -24,6 +23,8 @@ pub const FLOWS: usize = 1 << 16;
 pub const FAILURES: usize = 1 << 12;
 /// A connection that was silent for this long, in nanoseconds of capture time, may be given up for a new one.
 const SILENT: i64 = 60_000_000_000;
+/// How much room of connections that are over is kept for those to come.
+const SPARE: usize = 64;
 /// How many lively connections are passed over before one of them is given up.
 const CHANCES: u32 = 64;
 
@@ -59,21 +60,19 @@ struct Slot {
     state: State,
 }
 
-/// A finished connection, kept for the report.
+/// A finished connection.
 #[derive(Debug)]
-pub struct Finished {
+pub(super) struct Finished<K> {
     /// Its number in the shard.
-    pub connection: Local,
-    /// Everything known about it.
-    pub record: Box<ConnectionRecord>,
+    pub(super) number: u32,
+    /// What the observer keeps of it.
+    pub(super) kept: K,
 }
 
 /// The connections of one share of the capture.
-#[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct Shard<O: Observer> {
     index: u16,
-    hasher: RandomState,
-    table: HashTable<u32>,
+    table: HashTable<Place>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Slots in order of their connections' beginnings: slot and number.
@@ -85,14 +84,32 @@ pub(super) struct Shard {
     failures: usize,
     failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
-    finished: Vec<Finished>,
+    finished: Vec<Finished<O::Kept>>,
+    /// Room for connections, used before; [`SPARE`] at most.
+    spare: Vec<Box<Live>>,
+    /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
+    ahead: Vec<u32>,
 }
 
-impl Shard {
+/// An entry of the table: which slot, and the hash of its key.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: u32,
+    hash: u32,
+}
+
+/// No slot.
+const NOWHERE: u32 = u32::MAX;
+
+/// A hash as the table wants it, which looks at both ends of it.
+fn wide(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+impl<O: Observer> Shard<O> {
     pub(super) fn new(index: u16) -> Self {
         Self {
             index,
-            hasher: RandomState::default(),
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -103,6 +120,8 @@ impl Shard {
             failures_not_kept: 0,
             closing: VecDeque::new(),
             finished: Vec::new(),
+            spare: Vec::new(),
+            ahead: Vec::new(),
         }
     }
 
@@ -115,12 +134,12 @@ impl Shard {
         self.failures_not_kept
     }
 
-    pub(super) fn take_finished(&mut self) -> Vec<Finished> {
+    pub(super) fn take_finished(&mut self) -> Vec<Finished<O::Kept>> {
         std::mem::take(&mut self.finished)
     }
 
     /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
-    pub(super) fn chunk<O: Observer>(
+    pub(super) fn chunk(
         &mut self,
         batch: &Batch,
         routed: &Routed,
@@ -129,9 +148,11 @@ impl Shard {
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        routed.for_each(usize::from(self.index), batch, |segment, excluded| {
-            self.segment(&segment, excluded, context, observer, journal);
+        self.look_ahead(routed);
+        routed.for_each(usize::from(self.index), batch, |nth, hash, segment, excluded| {
+            self.segment(nth, hash, &segment, excluded, context, observer, journal);
         });
+        self.ahead.clear();
         for (key, error) in routed.icmp(usize::from(self.index)) {
             self.icmp(key, *error);
         }
@@ -140,8 +161,28 @@ impl Shard {
         }
     }
 
-    fn segment<O: Observer>(
+    /// Finds the connections of the chunk's packets all at once and reads a little of each. Connections by the thousand
+    /// do not fit into the cache: one after the other they would be waited for, together they come at the same time.
+    fn look_ahead(&mut self, routed: &Routed) {
+        let Self { table, slots, ahead, .. } = self;
+        ahead.clear();
+        ahead.extend(
+            routed
+                .hashes(usize::from(self.index))
+                .map(|hash| table.find(wide(hash), |place| place.hash == hash).map_or(NOWHERE, |place| place.slot)),
+        );
+        let warmth = ahead.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch()),
+            State::Passing(_) | State::Over(_) => None,
+        });
+        black_box(warmth.fold(0, |all, one| all ^ one));
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the three that every step needs")]
+    fn segment(
         &mut self,
+        nth: usize,
+        hash: u32,
         segment: &Segment<'_>,
         excluded: bool,
         context: &Context<'_>,
@@ -149,10 +190,8 @@ impl Shard {
         journal: &mut O::Journal,
     ) {
         let key = FlowKey::of(segment);
-        let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        let known = self.table.find(hash, |index| slots[*index as usize].key == key).copied();
-        let index = match known {
+        let ahead = self.ahead.get(nth).filter(|slot| self.slots.get(**slot as usize).is_some_and(|it| it.key == key));
+        let index = match ahead.copied().or_else(|| self.find(&key, hash)) {
             Some(index) if self.reopened(index, segment) => {
                 self.close(index, End::Fin, context, observer, journal);
                 self.reopen(index, segment, excluded);
@@ -197,6 +236,11 @@ impl Shard {
         }
     }
 
+    fn find(&self, key: &FlowKey, hash: u32) -> Option<u32> {
+        let is_it = |place: &Place| place.hash == hash && self.slots[place.slot as usize].key == *key;
+        self.table.find(wide(hash), is_it).map(|place| place.slot)
+    }
+
     fn is_over_since(&self, index: u32) -> Option<i64> {
         match &self.slots[index as usize].state {
             State::Live(live) if live.over_since != i64::MAX => Some(live.over_since),
@@ -224,14 +268,21 @@ impl Shard {
         let state = if excluded {
             State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
         } else {
-            State::Live(Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), over_since: i64::MAX }))
+            State::Live(match self.spare.pop() {
+                Some(mut live) => {
+                    live.tcp = Connection::new(segment);
+                    live.over_since = i64::MAX;
+                    live
+                }
+                None => Box::new(Live { tcp: Connection::new(segment), stack: Stack::new(), over_since: i64::MAX }),
+            })
         };
         (number, state)
     }
 
     /// Makes room when as many flows are known as may be: forgets the oldest that is over or none of ours, or
     /// else gives up the oldest that was silent for a while, or else the oldest.
-    fn make_room<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn make_room(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut chances = CHANCES;
         while self.slots.len() - self.free.len() >= FLOWS {
             let Some((index, number)) = self.order.pop_front() else { return };
@@ -247,15 +298,16 @@ impl Shard {
                 }
                 self.close(index, End::Timeout, context, observer, journal);
             }
-            let hash = self.hasher.hash_one(self.slots[index as usize].key);
-            if let Ok(entry) = self.table.find_entry(hash, |known| *known == index) {
+            let hash = hash_of(&self.slots[index as usize].key);
+            if let Ok(entry) = self.table.find_entry(wide(hash), |place| place.slot == index) {
                 entry.remove();
             }
             self.free.push(index);
+            self.ahead.clear();
         }
     }
 
-    fn open(&mut self, key: FlowKey, hash: u64, segment: &Segment<'_>, excluded: bool) -> u32 {
+    fn open(&mut self, key: FlowKey, hash: u32, segment: &Segment<'_>, excluded: bool) -> u32 {
         let (number, state) = self.begin(segment, excluded);
         let slot = Slot { key, number, state };
         let index = self.free.pop().unwrap_or(self.slots.len() as u32);
@@ -265,8 +317,7 @@ impl Shard {
             self.slots[index as usize] = slot;
         }
         self.order.push_back((index, number));
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.table.insert_unique(hash, index, |index| hasher.hash_one(slots[*index as usize].key));
+        self.table.insert_unique(wide(hash), Place { slot: index, hash }, |place| wide(place.hash));
         index
     }
 
@@ -279,9 +330,7 @@ impl Shard {
     }
 
     fn icmp(&mut self, key: &FlowKey, error: IcmpError) {
-        let hash = self.hasher.hash_one(key);
-        let slots = &self.slots;
-        if let Some(index) = self.table.find(hash, |index| slots[*index as usize].key == *key).copied()
+        if let Some(index) = self.find(key, hash_of(key))
             && let State::Live(live) = &mut self.slots[index as usize].state
         {
             live.tcp.note_icmp(error);
@@ -289,7 +338,7 @@ impl Shard {
     }
 
     /// Closes the books on connections that have been over for a while.
-    fn retire<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {
@@ -300,14 +349,7 @@ impl Shard {
         }
     }
 
-    fn close<O: Observer>(
-        &mut self,
-        index: u32,
-        end: End,
-        context: &Context<'_>,
-        observer: &O,
-        journal: &mut O::Journal,
-    ) {
+    fn close(&mut self, index: u32, end: End, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         let State::Live(live) = state else { return };
         let connection = Local { shard: self.index, number: *number };
@@ -318,8 +360,11 @@ impl Shard {
         stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
             observer.note(journal, &Event::Entry { stamp, connection, first, ends, entry, event });
         });
-        let Live { tcp, stack, .. } = *live;
-        let Some(record) = stack.into_record(tcp) else { return };
+        let record = stack.take_record(tcp);
+        if self.spare.len() < SPARE {
+            self.spare.push(live);
+        }
+        let Some(record) = record else { return };
         if record.entries.is_empty() {
             if self.failures >= FAILURES {
                 self.failures_not_kept += 1;
@@ -327,15 +372,15 @@ impl Shard {
             }
             self.failures += 1;
         }
-        let (stamp, record) = (record.tcp.last, Box::new(record));
+        let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
-        if let Some(record) = observer.keep(journal, connection, record) {
-            self.finished.push(Finished { connection, record });
+        if let Some(kept) = observer.keep(journal, connection, record) {
+            self.finished.push(Finished { number: connection.number, kept });
         }
     }
 
     /// The capture is over: closes everything that is still open, in order of first packet.
-    pub(super) fn finish<O: Observer>(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    pub(super) fn finish(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut open: Vec<(u32, u32)> = (0..self.slots.len() as u32)
             .filter(|index| matches!(self.slots[*index as usize].state, State::Live(_)))
             .map(|index| (self.slots[index as usize].number, index))

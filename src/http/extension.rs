@@ -8,6 +8,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::head::is_token_byte;
 
 /// The most extensions that are read from one head.
@@ -21,7 +23,7 @@ pub struct Extension<'a> {
     /// Its name, never empty.
     pub name: &'a str,
     /// Its parameters in the order sent.
-    pub parameters: Vec<Parameter<'a>>,
+    pub parameters: SmallVec<[Parameter<'a>; 2]>,
 }
 
 /// One parameter.
@@ -37,7 +39,7 @@ pub struct Parameter<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionList<'a> {
     /// Those that could be read, in the order sent, at most [`MAX_EXTENSIONS`].
-    pub extensions: Vec<Extension<'a>>,
+    pub extensions: SmallVec<[Extension<'a>; 1]>,
     /// Something does not follow the grammar; it was left out.
     pub malformed: bool,
     /// A bound was reached.
@@ -149,7 +151,7 @@ impl<'a> Cursor<'a> {
         if name.is_empty() {
             return None;
         }
-        let mut parameters = Vec::new();
+        let mut parameters = SmallVec::new();
         loop {
             self.skip_blanks();
             match self.peek() {

@@ -3,6 +3,8 @@
 //! Every fact has a value for "cannot be known", used when a head was cut: what was not captured is no violation.
 //! Nothing here judges which violation broke the connection.
 
+use smallvec::SmallVec;
+
 use super::accept;
 use super::deflate::{self, Compression, Violation};
 use super::extension::ExtensionList;
@@ -224,17 +226,19 @@ impl Handshake {
     /// Checks both heads. `certain` tells whether they surely belong together.
     #[must_use]
     pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
+        let offers = request.map_or_else(ExtensionList::default, |request| {
+            ExtensionList::parse(request.head.headers("sec-websocket-extensions"))
+        });
         Handshake {
-            request: request.map(RequestChecks::of),
-            response: response.map(|response| ResponseChecks::of(request, response, certain)),
+            request: request.map(|request| RequestChecks::of(request, &offers)),
+            response: response.map(|response| ResponseChecks::of(request, &offers, response, certain)),
         }
     }
 }
 
 impl RequestChecks {
-    fn of(request: &RequestHead) -> RequestChecks {
+    fn of(request: &RequestHead, offers: &ExtensionList<'_>) -> RequestChecks {
         let head = &request.head;
-        let extensions = ExtensionList::parse(head.headers("sec-websocket-extensions"));
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
@@ -253,21 +257,23 @@ impl RequestChecks {
             },
             subprotocols: offered_subprotocols(request),
             extensions: head.presence("sec-websocket-extensions"),
-            extensions_malformed: extensions.malformed,
-            extension_names: names(&extensions),
+            extensions_malformed: offers.malformed,
+            extension_names: names(offers),
         }
     }
 }
 
 impl ResponseChecks {
-    fn of(request: Option<&RequestHead>, response: &ResponseHead, certain: bool) -> ResponseChecks {
+    fn of(
+        request: Option<&RequestHead>,
+        offers: &ExtensionList<'_>,
+        response: &ResponseHead,
+        certain: bool,
+    ) -> ResponseChecks {
         let head = &response.head;
-        let offers = request.map_or_else(ExtensionList::default, |request| {
-            ExtensionList::parse(request.head.headers("sec-websocket-extensions"))
-        });
         let offers_known = certain && request.is_some_and(|request| request.head.is_complete());
         let answer = ExtensionList::parse(head.headers("sec-websocket-extensions"));
-        let (compression, violations) = deflate::negotiate(&offers, offers_known, &answer, head.is_complete());
+        let (compression, violations) = deflate::negotiate(offers, offers_known, &answer, head.is_complete());
         ResponseChecks {
             status: response.status,
             version: response.version,
@@ -357,7 +363,7 @@ fn draft(head: &Head) -> Option<Draft> {
 }
 
 fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
-    let mut values: Vec<&str> = request.subprotocols().collect();
+    let mut values: SmallVec<[&str; 8]> = request.subprotocols().collect();
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
     let is_token = |value: &&str| value.bytes().all(is_token_byte);
     let fields = request.head.headers("sec-websocket-protocol");

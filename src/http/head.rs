@@ -8,6 +8,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::stream::Stamp;
 
 /// An HTTP version as written in a start line.
@@ -68,6 +70,8 @@ pub struct Head {
     text: Box<str>,
     /// End of the start line.
     start_line_end: u32,
+    /// The [`mark`]s of all field names: most fields that are asked for are not there.
+    marks: u64,
     fields: Box<[Field]>,
     /// How much of it was seen.
     pub completeness: Completeness,
@@ -83,9 +87,18 @@ pub struct Head {
     pub last: Stamp,
 }
 
+/// One bit of 64 for a field name, whatever its case.
+fn mark(name: &str) -> u64 {
+    let first = name.as_bytes().first().map_or(0, |first| u32::from(first | 0x20));
+    1 << ((name.len() as u32 * 5 + first) % 64)
+}
+
+/// The places of all fields of a head.
+pub(super) type Fields = SmallVec<[Field; 20]>;
+
 /// Where a field lies in the text of its head: found once, because it is looked up many times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Field {
+pub(super) struct Field {
     name_at: u32,
     name_end: u32,
     value_at: u32,
@@ -93,6 +106,14 @@ struct Field {
 }
 
 impl Field {
+    /// The place of a name and its value within `text`, of which they are parts.
+    pub(super) fn place(text: &[u8], name: &[u8], value: &[u8]) -> Field {
+        // A head is at most MAX_HEAD bytes, and decoding at most doubles it.
+        let place_of = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize) as u32;
+        let (name_at, value_at) = (place_of(name), place_of(value));
+        Field { name_at, name_end: name_at + name.len() as u32, value_at, value_end: value_at + value.len() as u32 }
+    }
+
     fn name(self, text: &str) -> &str {
         &text[self.name_at as usize..self.name_end as usize]
     }
@@ -113,8 +134,15 @@ pub(super) struct Place {
 
 impl Head {
     /// Stores `raw`, which starts at the start line. Unless `completeness` says that it is whole, what follows its
-    /// last line feed is cut off, except a start line that is all there is.
-    pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool) -> Head {
+    /// last line feed is cut off, except a start line that is all there is. `known`: the fields of `raw`, where a strict
+    /// parser found them.
+    pub(super) fn store(
+        raw: &[u8],
+        completeness: Completeness,
+        place: Place,
+        refused: bool,
+        known: Option<&Fields>,
+    ) -> Head {
         let mut deviations = Deviations {
             leading_blank_lines: place.leading_blank_lines,
             refused_by_strict_parser: refused,
@@ -126,31 +154,36 @@ impl Head {
         };
         let mut bytes = kept.to_vec();
         unfold(&mut bytes, &mut deviations);
+        let mut same = kept.len() == raw.len() && !deviations.folded_line;
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
                 deviations.not_utf8 = true;
+                same = false;
                 error.into_bytes().iter().map(|&byte| char::from(byte)).collect()
             }
         };
         let fields_at = memchr::memchr(b'\n', text.as_bytes()).map_or(text.len(), |at| at + 1);
-        // A head is at most MAX_HEAD bytes, and decoding at most doubles it.
-        let place_of = |part: &str| (part.as_ptr() as usize - text.as_ptr() as usize) as u32;
-        let mut fields = Vec::with_capacity(16);
-        for line in lines(&text[fields_at..]) {
-            match split_field(line) {
-                None => deviations.malformed_line = true,
-                Some((name, value, spaced)) => {
-                    deviations.space_before_colon |= spaced;
-                    let (name_at, value_at) = (place_of(name), place_of(value));
-                    let (name_end, value_end) = (name_at + name.len() as u32, value_at + value.len() as u32);
-                    fields.push(Field { name_at, name_end, value_at, value_end });
+        let fields: Box<[Field]> = match known {
+            Some(known) if same => known.as_slice().into(),
+            _ => {
+                let mut fields = Fields::new();
+                for line in lines(&text[fields_at..]) {
+                    match split_field(line) {
+                        None => deviations.malformed_line = true,
+                        Some((name, value, spaced)) => {
+                            deviations.space_before_colon |= spaced;
+                            fields.push(Field::place(text.as_bytes(), name.as_bytes(), value.as_bytes()));
+                        }
+                    }
                 }
+                fields.as_slice().into()
             }
-        }
+        };
         Head {
             start_line_end: text[..fields_at].trim_end_matches(['\r', '\n']).len() as u32,
-            fields: fields.into_boxed_slice(),
+            marks: fields.iter().fold(0, |marks, field| marks | mark(field.name(&text))),
+            fields,
             text: text.into_boxed_str(),
             completeness,
             deviations,
@@ -192,10 +225,11 @@ impl Head {
 
     /// The values of every field of this name, case ignored.
     pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
+        let fields = if self.marks & mark(name) == 0 { &[] } else { &self.fields[..] };
         let wanted = move |field: &&Field| {
             (field.name_end - field.name_at) as usize == name.len() && field.name(&self.text).eq_ignore_ascii_case(name)
         };
-        self.fields.iter().filter(wanted).map(|field| field.value(&self.text))
+        fields.iter().filter(wanted).map(|field| field.value(&self.text))
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
@@ -402,14 +436,15 @@ impl RequestLine {
     /// Takes the first word for the method, `HTTP/x.y` at the end for the version and what lies between for the
     /// target, so that a target with a space in it is still shown whole.
     pub(super) fn split(line: &str) -> RequestLine {
-        let blank = [' ', '\t'];
-        let method_end = line.find(blank).unwrap_or(line.len());
-        let rest_at = line.len() - line[method_end..].trim_start_matches(blank).len();
-        let rest = line[rest_at..].trim_end_matches(blank);
-        let (target, version) = match rest.rfind(blank) {
-            Some(at) => match parse_version(&rest.as_bytes()[at + 1..]) {
+        let line = line.as_bytes();
+        let method_end = line.iter().position(is_blank).unwrap_or(line.len());
+        let rest_at =
+            line[method_end..].iter().position(|byte| !is_blank(byte)).map_or(line.len(), |at| method_end + at);
+        let rest = without_blanks_at_end(&line[rest_at..]);
+        let (target, version) = match rest.iter().rposition(is_blank) {
+            Some(at) => match parse_version(&rest[at + 1..]) {
                 Some((version, len)) if len == rest.len() - at - 1 => {
-                    (rest[..at].trim_end_matches(blank), Some(version))
+                    (without_blanks_at_end(&rest[..at]), Some(version))
                 }
                 _ => (rest, None),
             },
@@ -465,7 +500,19 @@ fn range(start: usize, end: usize) -> Range<u32> {
 
 /// White space that may surround a field value or a list element (RFC 9110 §5.6.3), and stray carriage returns.
 pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\r'])
+    let kept = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
+    let bytes = text.as_bytes();
+    let Some(start) = bytes.iter().position(kept) else { return &text[text.len()..] };
+    let end = bytes.iter().rposition(kept).map_or(text.len(), |last| last + 1);
+    &text[start..end]
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn without_blanks_at_end(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1)]
 }
 
 /// The lines of a field block up to the blank line.
@@ -495,10 +542,20 @@ pub(super) fn split_field(line: &str) -> Option<(&str, &str, bool)> {
 
 /// `tchar` of RFC 9110 §5.6.2.
 pub(super) const fn is_token_byte(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+    TOKEN_BYTES[byte as usize]
 }
+
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        byte += 1;
+    }
+    table
+};
 
 /// Replaces obsolete line folding by as many spaces, in place, and notes odd line ends.
 pub(super) fn unfold(bytes: &mut [u8], deviations: &mut Deviations) {

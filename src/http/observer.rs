@@ -65,14 +65,8 @@ struct Pending {
     /// How far the server's direction had come.
     server_next: u64,
     place: Place,
-    kept: Option<Box<Kept>>,
-}
-
-/// What is kept of a request that is no ordinary one.
-#[derive(Debug)]
-struct Kept {
-    head: RequestHead,
-    interim: Vec<Interim>,
+    /// What is known of the exchange, unless the request is an ordinary one.
+    kept: Option<Box<Exchange>>,
 }
 
 impl Pending {
@@ -130,7 +124,7 @@ impl Http {
     #[must_use]
     pub fn pending(&self) -> Option<&RequestHead> {
         let attempt = self.pending.iter().find(|pending| pending.is_attempt())?;
-        attempt.kept.as_ref().map(|kept| &kept.head)
+        attempt.kept.as_ref()?.request.as_ref()
     }
 
     /// Whether the answer to an attempt may lie in bytes that were not captured: the server's direction is lost and
@@ -147,7 +141,7 @@ impl Http {
 
     /// Ends HTTP although no 101 was seen: reports the pending attempt with [`Answer::NotCaptured`] and hands over
     /// what was held. `None` when no attempt is pending.
-    pub fn switch_unseen(&mut self, stamp: Stamp, events: &mut Vec<HttpEvent>) -> Option<Box<Switch<'static>>> {
+    pub fn switch_unseen(&mut self, stamp: Stamp, events: &mut Vec<HttpEvent>) -> Option<Switch<'static>> {
         let at =
             self.pending.iter().position(|pending| pending.is_attempt() || pending.kind == ExchangeKind::Unknown)?;
         let pending = self.pending.remove(at);
@@ -160,7 +154,7 @@ impl Http {
         exchange.early = self.held.as_ref().and_then(|held| held.early());
         self.report(exchange, events);
         let server = Start { offset: self.server.next, proven: false };
-        Some(Box::new(self.hand_over(to, None, server)))
+        Some(self.hand_over(to, None, server))
     }
 
     /// Ordinary traffic so far.
@@ -381,8 +375,10 @@ impl Http {
                 part if lesser => (part, cut(part)),
                 _ => (raw, completeness),
             };
-            let head = RequestHead::new(Head::store(raw, completeness, place, survey.refused));
-            Box::new(Kept { head, interim: Vec::new() })
+            let fields = survey.fields.as_ref().filter(|_| !lesser);
+            let head = Head::store(raw, completeness, place, survey.refused, fields);
+            let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
+            Box::new(begun(kind, Some(RequestHead::new(head)), ended))
         });
         // The end of a head of which nothing tells that it is an upgrade is held like an upgrade's: it may be one.
         let hold = is_attempt(kind) || (kind == ExchangeKind::Unknown && survey.get_method);
@@ -716,7 +712,7 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, place, survey.refused);
+            let head = Head::store(raw, completeness, place, survey.refused, survey.fields.as_ref());
             let answer = match ResponseHead::new(head) {
                 Some(head) => Answer::Response(Box::new(head)),
                 None => Answer::Fragment(Box::new(foreign(raw, place))),
@@ -724,18 +720,7 @@ impl Http {
             let ended = Ended::Switched { stamp: place.last };
             let mut exchange = match pending {
                 Some(pending) => self.exchange(pending, answer, ended),
-                None => Box::new(Exchange {
-                    kind,
-                    request: None,
-                    pairing: Pairing::Certain,
-                    interim: Vec::new(),
-                    answer,
-                    body: Body::default(),
-                    ended,
-                    early: None,
-                    client_end: None,
-                    handshake: None,
-                }),
+                None => Box::new(Exchange { answer, ..begun(kind, None, ended) }),
             };
             if switch {
                 exchange.early = self.held.as_ref().and_then(|held| held.early());
@@ -948,28 +933,19 @@ impl Http {
     /// An exchange of this request; what is not known yet is filled in later.
     fn exchange(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
         let certain = pending.certain && !self.unsure;
-        let (request, interim) = match pending.kept {
-            Some(kept) => (Some(kept.head), kept.interim),
-            None if pending.has_plain_head => {
+        let mut exchange = pending.kept.unwrap_or_else(|| {
+            let request = pending.has_plain_head.then(|| {
                 let raw = &self.plain_head;
                 let whole = raw.len() < MAX_PLAIN_HEAD;
                 let completeness = if whole { Completeness::Complete } else { cut(raw) };
-                (Some(RequestHead::new(Head::store(raw, completeness, pending.place, false))), Vec::new())
-            }
-            None => (None, Vec::new()),
-        };
-        Box::new(Exchange {
-            kind: pending.kind,
-            request,
-            pairing: if certain { Pairing::Certain } else { Pairing::Inferred },
-            interim,
-            answer,
-            body: Body::default(),
-            ended,
-            early: None,
-            client_end: None,
-            handshake: None,
-        })
+                RequestHead::new(Head::store(raw, completeness, pending.place, false, None))
+            });
+            Box::new(begun(pending.kind, request, ended))
+        });
+        exchange.pairing = if certain { Pairing::Certain } else { Pairing::Inferred };
+        exchange.answer = answer;
+        exchange.ended = ended;
+        exchange
     }
 
     fn finish_answer(&mut self, ended: Ended, events: &mut Vec<HttpEvent>) {
@@ -999,7 +975,7 @@ impl Http {
             to = destination(&exchange);
             self.report(exchange, events);
         }
-        Step::Switch(Box::new(self.hand_over(to, next, server)))
+        Step::Switch(self.hand_over(to, next, server))
     }
 
     fn hand_over<'a>(&mut self, to: SwitchTo, next: Option<StreamEvent<'a>>, server: Start) -> Switch<'a> {
@@ -1014,6 +990,22 @@ impl Http {
         self.server.phase = Phase::Dead;
         self.pending.clear();
         Switch { to, next, early, starts: [Start { offset, proven }, server] }
+    }
+}
+
+/// An exchange without an answer yet.
+fn begun(kind: ExchangeKind, request: Option<RequestHead>, ended: Ended) -> Exchange {
+    Exchange {
+        kind,
+        request,
+        pairing: Pairing::Certain,
+        interim: Vec::new(),
+        answer: Answer::Nothing,
+        body: Body::default(),
+        ended,
+        early: None,
+        client_end: None,
+        handshake: None,
     }
 }
 

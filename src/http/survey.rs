@@ -5,7 +5,7 @@
 use std::mem::MaybeUninit;
 
 use super::event::ExchangeKind;
-use super::head::{Deviations, RequestLine, StatusLine, split_field, trim, unfold};
+use super::head::{Deviations, Field, Fields as Places, RequestLine, StatusLine, split_field, trim, unfold};
 use super::sniff::{self, Sniff};
 
 /// More fields than this and a head is read leniently.
@@ -93,7 +93,7 @@ impl Fields {
 }
 
 /// A request head, surveyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestSurvey {
     pub(super) kind: ExchangeKind,
     pub(super) head_method: bool,
@@ -102,14 +102,18 @@ pub(super) struct RequestSurvey {
     pub(super) hixie76: bool,
     pub(super) framing: Framing,
     pub(super) refused: bool,
+    /// The places of its fields, if the strict parser found them.
+    pub(super) fields: Option<Places>,
 }
 
 /// A response head, surveyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResponseSurvey {
     pub(super) status: u16,
     pub(super) framing: Framing,
     pub(super) refused: bool,
+    /// The places of its fields, if the strict parser found them.
+    pub(super) fields: Option<Places>,
 }
 
 /// `None` when there is no request line. `whole` when the head ends with its blank line.
@@ -128,10 +132,9 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
         if let Ok(httparse::Status::Complete(_)) =
             config.parse_request_with_uninit_headers(&mut parsed, raw, &mut space)
         {
-            for header in parsed.headers.iter() {
-                add(&mut fields, header);
-            }
-            return Some(sum_up_request(parsed.method.unwrap_or_default(), fields, true, false));
+            let places = survey_fields(raw, parsed.headers, &mut fields);
+            let survey = sum_up_request(parsed.method.unwrap_or_default(), fields, true, false);
+            return Some(RequestSurvey { fields: Some(places), ..survey });
         }
         refused = true;
     }
@@ -157,6 +160,7 @@ fn sum_up_request(method: &str, fields: Fields, whole: bool, refused: bool) -> R
         hixie76: fields.hixie76,
         framing: fields.framing(),
         refused,
+        fields: None,
     }
 }
 
@@ -172,11 +176,9 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
         if let Ok(httparse::Status::Complete(_)) =
             config.parse_response_with_uninit_headers(&mut parsed, raw, &mut space)
         {
-            for header in parsed.headers.iter() {
-                add(&mut fields, header);
-            }
+            let places = survey_fields(raw, parsed.headers, &mut fields);
             let status = parsed.code.unwrap_or_default();
-            return Some(ResponseSurvey { status, framing: fields.framing(), refused });
+            return Some(ResponseSurvey { status, framing: fields.framing(), refused, fields: Some(places) });
         }
         refused = true;
     }
@@ -184,14 +186,29 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = StatusLine::split(line.trim_end_matches('\r'))?;
     survey_lines(block, whole, &mut fields);
-    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused })
+    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused, fields: None })
 }
 
-fn add(fields: &mut Fields, header: &httparse::Header<'_>) {
-    // Values of the fields that matter are ASCII; others may hold anything.
-    if let Ok(value) = std::str::from_utf8(header.value) {
-        fields.add(header.name, trim(value));
-    }
+/// Whether [`Fields::add`] may look at a field of this name.
+fn may_matter(name: &str) -> bool {
+    let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+    matches!((name.len(), first), (7, b'u') | (14, b'c') | (17, b't') | (14.., b's'))
+}
+
+/// Reads the fields that matter, and tells where all of them lie in `raw`.
+fn survey_fields(raw: &[u8], headers: &[httparse::Header<'_>], fields: &mut Fields) -> Places {
+    headers
+        .iter()
+        .map(|header| {
+            // The parser has removed the white space around the value.
+            if may_matter(header.name)
+                && let Ok(value) = std::str::from_utf8(header.value)
+            {
+                fields.add(header.name, trim(value));
+            }
+            Field::place(raw, header.name.as_bytes(), header.value)
+        })
+        .collect()
 }
 
 /// The head with folded lines joined, readable as text.

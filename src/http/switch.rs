@@ -5,11 +5,12 @@ use crate::stream::{Direction, GapCause, Stamp, StreamEvent};
 
 /// What one event led to.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub enum Step<'a> {
     /// Go on feeding.
     More,
     /// The connection is no HTTP any more; feed the next layer and drop this one.
-    Switch(Box<Switch<'a>>),
+    Switch(Switch<'a>),
     /// The client's or the server's first bytes are no HTTP; a [`HttpFact::NotHttp`](super::HttpFact) says which. Said
     /// once per direction; whoever goes on feeding gets what can still be said.
     NotHttp,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 const TCP: u8 = 6;
 const SEED: u16 = 0;
@@ -16,23 +16,47 @@ const SEED: u16 = 0;
 /// byte order, the end with the smaller address first (with equal addresses, the smaller port).
 #[must_use]
 pub fn community_id(one: (IpAddr, u16), other: (IpAddr, u16)) -> String {
-    let order = |(ip, port): (IpAddr, u16)| match ip {
-        IpAddr::V4(ip) => (ip.octets().to_vec(), port),
-        IpAddr::V6(ip) => (ip.octets().to_vec(), port),
-    };
-    let (one, other) = (order(one), order(other));
-    let (low, high) = if one <= other { (one, other) } else { (other, one) };
-    let mut sha1 = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-    sha1.update(&SEED.to_be_bytes());
-    sha1.update(&low.0);
-    sha1.update(&high.0);
-    sha1.update(&[TCP, 0]);
-    sha1.update(&low.1.to_be_bytes());
-    sha1.update(&high.1.to_be_bytes());
-    let mut out = String::with_capacity(30);
+    let (one, other) = ((Address::of(one.0), one.1), (Address::of(other.0), other.1));
+    let ((low, low_port), (high, high_port)) =
+        if (one.0.bytes(), one.1) <= (other.0.bytes(), other.1) { (one, other) } else { (other, one) };
+    let parts: [&[u8]; 6] =
+        [&SEED.to_be_bytes(), low.bytes(), high.bytes(), &[TCP, 0], &low_port.to_be_bytes(), &high_port.to_be_bytes()];
+    let mut message = [0; MESSAGE_LEN];
+    let mut len = 0;
+    for part in parts {
+        message[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    let mut out = String::with_capacity(ID_LEN);
     out.push_str("1:");
-    STANDARD.encode_string(sha1.finish(), &mut out);
+    STANDARD.encode_string(digest(&SHA1_FOR_LEGACY_USE_ONLY, &message[..len]), &mut out);
     out
+}
+
+/// Bytes that are hashed at most: seed, two IPv6 addresses, protocol and padding, two ports.
+const MESSAGE_LEN: usize = 2 + 16 + 16 + 2 + 2 + 2;
+/// Length of a Community ID: `1:` and a SHA-1 hash in base64.
+const ID_LEN: usize = 30;
+
+enum Address {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Address {
+    const fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Address::V4(ip.octets()),
+            IpAddr::V6(ip) => Address::V6(ip.octets()),
+        }
+    }
+
+    const fn bytes(&self) -> &[u8] {
+        match self {
+            Address::V4(octets) => octets,
+            Address::V6(octets) => octets,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +85,7 @@ mod tests {
     #[test]
     fn ports_decide_between_equal_addresses() {
         let ip: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(community_id((ip, 1), (ip, 2)).len(), ID_LEN);
         assert_eq!(community_id((ip, 1), (ip, 2)), community_id((ip, 2), (ip, 1)));
         assert_ne!(community_id((ip, 1), (ip, 2)), community_id((ip, 1), (ip, 3)));
     }

@@ -7,15 +7,18 @@
 //!
 //! Redaction is idempotent, and errs on the side of hiding. It never looks at addresses.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hashbrown::HashMap;
 use ring::{digest, hmac};
 
 use super::model::{Connection, Document, Finding, Header, Http, Relation};
 use super::ndjson::Event;
-use crate::diagnosis::catalogue;
+use crate::diagnosis::catalogue::{self, Rule};
 use crate::diagnosis::secret::{
     MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
     is_uuid, looks_secret, percent_decoded,
@@ -57,6 +60,10 @@ const SUBPROTOCOL_PREFIXES: &[&str] = &[
     "jwt",
 ];
 
+/// Types of messages that carry credentials.
+const LOGIN_TYPES: &[&str] =
+    &["connection_init", "auth", "authenticate", "authentication", "authorize", "login", "identify"];
+
 /// A key for [`Redactor::new`] that depends on nothing but `parts`, so that the same capture gives the same
 /// output. `parts` must hold something of the capture that the output does not show, such as the raw bytes of
 /// its first packets: whoever can compute the key can test guesses of a secret against its mark.
@@ -73,47 +80,187 @@ pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     key
 }
 
-/// Fields of nearly every handshake whose name is no name of a secret; their values are looked at all the same.
-const PLAIN_HEADERS: &[&str] = &[
-    "Host",
-    "Upgrade",
-    "Connection",
-    "Origin",
-    "User-Agent",
-    "Server",
-    "Date",
-    "Pragma",
-    "Cache-Control",
-    "Accept",
-    "Accept-Encoding",
-    "Accept-Language",
-    "Content-Type",
-    "Content-Length",
+/// What is done with the value of a header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Treatment {
+    /// It is looked through like any text; the name is no name of a secret.
+    Plain,
+    /// It is left as it is.
+    Shown,
+    /// Names of subprotocols.
+    Subprotocols,
+    /// Credentials after the name of their scheme.
+    Credentials,
+    /// `name=value` pairs.
+    Cookie,
+    /// A `name=value` pair and attributes.
+    SetCookie,
+    /// An authentication challenge.
+    Challenge,
+}
+
+/// Header fields whose treatment does not need to be found out, in lower case, in order of length.
+const HEADERS: &[(&str, Treatment)] = &[
+    ("dnt", Treatment::Plain),
+    ("via", Treatment::Plain),
+    ("date", Treatment::Plain),
+    ("etag", Treatment::Plain),
+    ("host", Treatment::Plain),
+    ("vary", Treatment::Plain),
+    ("accept", Treatment::Plain),
+    ("cf-ray", Treatment::Plain),
+    ("cookie", Treatment::Cookie),
+    ("origin", Treatment::Plain),
+    ("pragma", Treatment::Plain),
+    ("server", Treatment::Plain),
+    ("alt-svc", Treatment::Plain),
+    ("expires", Treatment::Plain),
+    ("referer", Treatment::Plain),
+    ("upgrade", Treatment::Plain),
+    ("location", Treatment::Plain),
+    ("priority", Treatment::Plain),
+    ("forwarded", Treatment::Plain),
+    ("x-real-ip", Treatment::Plain),
+    ("connection", Treatment::Plain),
+    ("keep-alive", Treatment::Plain),
+    ("set-cookie", Treatment::SetCookie),
+    ("user-agent", Treatment::Plain),
+    ("content-type", Treatment::Plain),
+    ("x-powered-by", Treatment::Plain),
+    ("x-request-id", Treatment::Plain),
+    ("authorization", Treatment::Credentials),
+    ("cache-control", Treatment::Plain),
+    ("last-modified", Treatment::Plain),
+    ("content-length", Treatment::Plain),
+    ("sec-fetch-dest", Treatment::Plain),
+    ("sec-fetch-mode", Treatment::Plain),
+    ("sec-fetch-site", Treatment::Plain),
+    ("accept-encoding", Treatment::Plain),
+    ("accept-language", Treatment::Plain),
+    ("x-forwarded-for", Treatment::Plain),
+    ("content-encoding", Treatment::Plain),
+    ("www-authenticate", Treatment::Challenge),
+    ("x-forwarded-host", Treatment::Plain),
+    ("x-forwarded-port", Treatment::Plain),
+    ("sec-websocket-key", Treatment::Shown),
+    ("transfer-encoding", Treatment::Plain),
+    ("x-forwarded-proto", Treatment::Plain),
+    ("proxy-authenticate", Treatment::Challenge),
+    ("authentication-info", Treatment::Challenge),
+    ("proxy-authorization", Treatment::Credentials),
+    ("sec-websocket-accept", Treatment::Shown),
+    ("sec-websocket-version", Treatment::Shown),
+    ("sec-websocket-protocol", Treatment::Subprotocols),
+    ("x-content-type-options", Treatment::Plain),
+    ("sec-websocket-extensions", Treatment::Shown),
+    ("proxy-authentication-info", Treatment::Challenge),
+    ("strict-transport-security", Treatment::Plain),
 ];
 
-/// Whether any rule for running text could apply. Most texts are told apart here, at a glance.
+/// Length of the longest name in [`HEADERS`].
+const LONGEST_HEADER: usize = 25;
+
+/// Where in [`HEADERS`] the names of each length begin; one more for the end of the last.
+const BY_LENGTH: [u8; LONGEST_HEADER + 2] = {
+    let mut starts = [0; LONGEST_HEADER + 2];
+    let (mut at, mut length) = (0, 0);
+    while length <= LONGEST_HEADER {
+        starts[length] = at as u8;
+        while at < HEADERS.len() && HEADERS[at].0.len() == length {
+            at += 1;
+        }
+        length += 1;
+    }
+    starts[length] = at as u8;
+    assert!(at == HEADERS.len(), "the names are in order of length");
+    starts
+};
+
+fn treatment(name: &str) -> Option<Treatment> {
+    let first = name.as_bytes().first()? | 0x20;
+    let (from, to) = (*BY_LENGTH.get(name.len())?, *BY_LENGTH.get(name.len() + 1)?);
+    HEADERS[from.into()..to.into()]
+        .iter()
+        .find(|(known, _)| known.as_bytes()[0] == first && known.eq_ignore_ascii_case(name))
+        .map(|(_, treatment)| *treatment)
+}
+
+/// The rules of the catalogue by their ids.
+static RULES: LazyLock<HashMap<&'static str, &'static Rule, foldhash::fast::FixedState>> =
+    LazyLock::new(|| catalogue::all().map(|rule| (rule.id, rule)).collect());
+
+fn rule(id: &str) -> Option<&'static Rule> {
+    RULES.get(id).copied().or_else(|| catalogue::rule(id))
+}
+
+/// The bytes of running text that may be part of something random.
+const IN_RUN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'_' | b'-' | b'+' | b'/');
+        byte += 1;
+    }
+    table
+};
+
+/// Whether any rule for running text could apply: there is a character that announces a value, the beginning of a
+/// JSON Web Token, the name of an authentication scheme or, if `looks` says so, a run of characters long enough to
+/// be random. Most texts are told apart here, at a glance.
 fn may_hold_secret(text: &[u8], looks: bool) -> bool {
-    let mut run = 0;
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            b'=' | b'"' | b'@' | b'<' => return true,
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'/' => {
-                let rest = &text[at..];
-                let word = |name: &[u8]| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-                if rest.starts_with(b"eyJ")
-                    || (run == 0 && matches!(byte | 0x20, b'b') && (word(b"bearer") || word(b"basic")))
-                {
-                    return true;
-                }
-                run += 1;
-                if looks && run >= MIN_LENGTH {
-                    return true;
-                }
-            }
-            _ => run = 0,
+    has_sign(text) || (looks && has_long_run(text))
+}
+
+/// Whether there are [`MIN_LENGTH`] bytes of [`IN_RUN`] in a row.
+fn has_long_run(text: &[u8]) -> bool {
+    let mut rest = text;
+    // Such a run within the next bytes ends no earlier than with the last of them: look from there.
+    while let Some(next) = rest.get(..MIN_LENGTH) {
+        match next.iter().rposition(|byte| !IN_RUN[usize::from(*byte)]) {
+            None => return true,
+            Some(at) => rest = &rest[at + 1..],
         }
     }
     false
+}
+
+/// Whether a character announces a value, a JSON Web Token begins, or an authentication scheme is named.
+fn has_sign(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Which bytes of eight are `byte`, by their high bits. A borrow may set the bit of a byte behind such a one.
+    const fn equal(word: u64, byte: u8) -> u64 {
+        let zero = word ^ (ONES * byte as u64);
+        zero.wrapping_sub(ONES) & !zero & (ONES * 0x80)
+    }
+    let mut at = 0;
+    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight);
+        if equal(word, b'=') | equal(word, b'"') | equal(word, b'@') | equal(word, b'<') != 0 {
+            return true;
+        }
+        let mut candidates = equal(word, b'J') | equal(word | (ONES * 0x20), b'b');
+        while candidates != 0 {
+            if is_sign(text, at + candidates.trailing_zeros() as usize / 8) {
+                return true;
+            }
+            candidates &= candidates - 1;
+        }
+        at += 8;
+    }
+    (at..text.len()).any(|at| is_sign(text, at))
+}
+
+/// Whether there is such a sign at `at`: of a token, at its third character.
+fn is_sign(text: &[u8], at: usize) -> bool {
+    match text[at] {
+        b'=' | b'"' | b'@' | b'<' => true,
+        b'J' => text[..at].ends_with(b"ey"),
+        b'b' | b'B' => {
+            let scheme = |name: &[u8]| text[at..].get(..name.len()).is_some_and(|s| s.eq_ignore_ascii_case(name));
+            (scheme(b"bearer") || scheme(b"basic")) && !text[..at].last().is_some_and(|b| IN_RUN[usize::from(*b)])
+        }
+        _ => false,
+    }
 }
 
 /// Takes secrets out of everything that is written.
@@ -148,18 +295,18 @@ impl Redactor {
             self.http(http);
         }
         if let Some(websocket) = &mut connection.websocket {
-            self.apply(&mut websocket.subprotocol, Self::subprotocols);
+            self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
             for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
-                self.replace(&mut frame.reason, Self::text);
+                self.replace(&mut frame.reason, Self::text_of);
             }
         }
     }
 
     /// Request and response.
     pub fn http(&self, http: &mut Http) {
-        self.apply(&mut http.target, Self::target);
-        self.apply(&mut http.reason, Self::text);
-        self.apply(&mut http.body_excerpt, Self::payload);
+        self.apply(&mut http.target, Self::target_of);
+        self.apply(&mut http.reason, Self::text_of);
+        self.apply(&mut http.body_excerpt, Self::payload_of);
         for header in http.request_headers.iter_mut().chain(&mut http.response_headers) {
             self.header(header);
         }
@@ -181,17 +328,17 @@ impl Redactor {
 
     /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
     pub fn finding(&self, finding: &mut Finding) {
-        let rule = catalogue::rule(&finding.rule);
+        let rule = rule(&finding.rule);
         let own = |text: &str| {
             rule.is_some_and(|rule| [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text))
         };
         for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
             if !own(text) {
-                self.replace(text, Self::text);
+                self.replace(text, Self::text_of);
             }
         }
         for evidence in &mut finding.evidence {
-            self.replace(&mut evidence.note, Self::text);
+            self.replace(&mut evidence.note, Self::text_of);
         }
     }
 
@@ -200,8 +347,8 @@ impl Redactor {
         match event {
             Event::Handshake(handshake) => self.http(&mut handshake.http),
             Event::Message(message) => {
-                self.apply(&mut message.text, Self::payload);
-                self.apply(&mut message.base64, Self::base64);
+                self.apply(&mut message.text, Self::payload_of);
+                self.apply(&mut message.base64, Self::base64_of);
             }
             Event::ConnectionClosed(closed) => self.connection(&mut closed.record),
             Event::Finding(found) => self.finding(&mut found.finding),
@@ -213,49 +360,51 @@ impl Redactor {
     /// path stays.
     #[must_use]
     pub fn target(&self, target: &str) -> String {
+        self.target_of(target).into_owned()
+    }
+
+    fn target_of<'t>(&self, target: &'t str) -> Cow<'t, str> {
         self.plain(target, false)
     }
 
     /// A header field.
     pub fn header(&self, header: &mut Header) {
-        header.1 = self.header_value(&header.0, &header.1);
+        let (name, value) = header;
+        self.replace(value, |this, value| this.header_value_of(name, value));
     }
 
     /// The value of the header field `name`.
     #[must_use]
     pub fn header_value(&self, name: &str, value: &str) -> String {
+        self.header_value_of(name, value).into_owned()
+    }
+
+    fn header_value_of<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
-            return value.to_owned();
+            return Cow::Borrowed(value);
         }
-        if PLAIN_HEADERS.iter().any(|plain| name.eq_ignore_ascii_case(plain)) {
-            return self.plain(value, false);
-        }
-        let lower = name.to_ascii_lowercase();
-        match lower.as_str() {
-            "sec-websocket-protocol" => self.subprotocols(value),
-            "authorization" | "proxy-authorization" => match value.trim_start().split_once(' ') {
+        match treatment(name) {
+            Some(Treatment::Plain) => self.plain(value, false),
+            Some(Treatment::Shown) => Cow::Borrowed(value),
+            Some(Treatment::Subprotocols) => self.subprotocols_of(value),
+            Some(Treatment::Credentials) => match value.trim_start().split_once(' ') {
                 Some((scheme, rest)) if !rest.trim().is_empty() && scheme.len() <= 20 => {
-                    format!("{scheme} {}", self.hide(rest.trim()))
+                    Cow::Owned(format!("{scheme} {}", self.hide(rest.trim())))
                 }
-                _ => self.hide(value.trim()),
+                _ => Cow::Owned(self.hide(value.trim())),
             },
-            "cookie" => {
+            Some(Treatment::Cookie) => {
                 let pairs: Vec<String> = value.split(';').map(|pair| self.cookie(pair.trim())).collect();
-                pairs.join("; ")
+                Cow::Owned(pairs.join("; "))
             }
-            "set-cookie" => {
+            Some(Treatment::SetCookie) => {
                 let (pair, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
-                format!("{}{attributes}", self.cookie(pair.trim()))
+                Cow::Owned(format!("{}{attributes}", self.cookie(pair.trim())))
             }
-            "www-authenticate" | "proxy-authenticate" | "authentication-info" | "proxy-authentication-info" => {
-                self.challenge(value)
-            }
-            "sec-websocket-key" | "sec-websocket-accept" | "sec-websocket-version" | "sec-websocket-extensions" => {
-                value.to_owned()
-            }
-            _ if lower.starts_with("access-control-") => value.to_owned(),
-            _ if is_secret_name(name) => self.hide(value.trim()),
-            _ => self.plain(value, false),
+            Some(Treatment::Challenge) => Cow::Owned(self.challenge(value)),
+            None if starts_with(name, "access-control-") => Cow::Borrowed(value),
+            None if is_secret_name(name) => Cow::Owned(self.hide(value.trim())),
+            None => self.plain(value, false),
         }
     }
 
@@ -263,39 +412,54 @@ impl Redactor {
     /// 20 bytes, that has a telling prefix, or that follows one such as `access_token`, is hidden.
     #[must_use]
     pub fn subprotocols(&self, value: &str) -> String {
+        self.subprotocols_of(value).into_owned()
+    }
+
+    fn subprotocols_of<'t>(&self, value: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
-            return value.to_owned();
+            return Cow::Borrowed(value);
         }
-        let mut after_word = false;
-        let names: Vec<String> = value
-            .split(',')
-            .map(|name| {
-                let name = name.trim();
-                let lower = name.to_ascii_lowercase();
-                let announced = std::mem::replace(
-                    &mut after_word,
-                    matches!(lower.as_str(), "access_token" | "bearer" | "jwt" | "token" | "authorization" | "auth"),
-                );
-                if after_word || name.is_empty() {
-                    return name.to_owned();
-                }
-                if let Some(prefix) = SUBPROTOCOL_PREFIXES.iter().find(|prefix| lower.starts_with(**prefix)) {
-                    // A prefix is ASCII, so it ends where a character begins.
-                    return format!("{}{}", &name[..prefix.len()], self.hide(&name[prefix.len()..]));
-                }
-                let known = LONG_SUBPROTOCOLS.contains(&lower.as_str());
-                let long = name.len() > MIN_LENGTH;
-                if !known && (announced || long || looks_secret(name)) { self.hide(name) } else { name.to_owned() }
-            })
-            .collect();
-        names.join(", ")
+        let mut names = value.split(',').map(str::trim);
+        let mut announced = false;
+        let mut shown = self.subprotocol(names.next().unwrap_or_default(), &mut announced);
+        for name in names {
+            let name = self.subprotocol(name, &mut announced);
+            let list = shown.to_mut();
+            list.push_str(", ");
+            list.push_str(&name);
+        }
+        shown
+    }
+
+    /// One name; `announced` says whether the name before it, and then whether this one, is that of a secret to come.
+    fn subprotocol<'t>(&self, name: &'t str, announced: &mut bool) -> Cow<'t, str> {
+        let is = |known: &&str| name.eq_ignore_ascii_case(known);
+        let announces = ["access_token", "bearer", "jwt", "token", "authorization", "auth"].iter().any(is);
+        let announced = std::mem::replace(announced, announces);
+        if announces || name.is_empty() {
+            return Cow::Borrowed(name);
+        }
+        if let Some(prefix) = SUBPROTOCOL_PREFIXES.iter().find(|prefix| starts_with(name, prefix)) {
+            // A prefix is ASCII, so it ends where a character begins.
+            return Cow::Owned(format!("{}{}", &name[..prefix.len()], self.hide(&name[prefix.len()..])));
+        }
+        let long = name.len() > MIN_LENGTH;
+        if (announced || long || looks_secret(name)) && !LONG_SUBPROTOCOLS.iter().any(is) {
+            Cow::Owned(self.hide(name))
+        } else {
+            Cow::Borrowed(name)
+        }
     }
 
     /// Text written by wsscan or by a peer: everything that looks like a secret.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
+        self.text_of(text).into_owned()
+    }
+
+    fn text_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() || !may_hold_secret(text.as_bytes(), true) {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
         self.quoted(text, false, 0)
     }
@@ -303,8 +467,12 @@ impl Redactor {
     /// What a message or a body says: as [`Self::text`], and the login messages of known protocols.
     #[must_use]
     pub fn payload(&self, text: &str) -> String {
+        self.payload_of(text).into_owned()
+    }
+
+    fn payload_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
         self.payload_at(text, 0)
     }
@@ -312,29 +480,39 @@ impl Redactor {
     /// Base64 of a message. A login packet (MQTT CONNECT) is hidden whole; text inside is treated as text.
     #[must_use]
     pub fn base64(&self, encoded: &str) -> String {
+        self.base64_of(encoded).into_owned()
+    }
+
+    fn base64_of<'t>(&self, encoded: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
-            return encoded.to_owned();
+            return Cow::Borrowed(encoded);
         }
-        let Ok(bytes) = STANDARD.decode(encoded) else { return self.hide(encoded) };
+        let Ok(bytes) = STANDARD.decode(encoded) else { return Cow::Owned(self.hide(encoded)) };
         let mqtt_connect =
             bytes.first() == Some(&0x10) && bytes.windows(4).take(8).any(|w| w == b"MQTT" || w == b"MQIs");
         if mqtt_connect {
-            return self.hide(encoded);
+            return Cow::Owned(self.hide(encoded));
         }
         let text = String::from_utf8_lossy(&bytes);
-        if self.payload(&text) == text { encoded.to_owned() } else { self.hide(encoded) }
+        if self.payload_of(&text) == text { Cow::Borrowed(encoded) } else { Cow::Owned(self.hide(encoded)) }
     }
 
-    fn apply(&self, value: &mut Option<String>, rule: fn(&Self, &str) -> String) {
+    fn apply(&self, value: &mut Option<String>, rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>) {
         if let Some(value) = value {
             self.replace(value, rule);
         }
     }
 
-    fn replace(&self, value: &mut String, rule: fn(&Self, &str) -> String) {
-        if self.key.is_some() && !value.is_empty() {
-            *value = rule(self, value);
+    fn replace(&self, value: &mut String, rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>) {
+        if self.key.is_none() || value.is_empty() {
+            return;
         }
+        let redacted = match rule(self, value) {
+            // A part of the value as long as the value is the value.
+            Cow::Borrowed(same) if same.len() == value.len() => return,
+            other => other.into_owned(),
+        };
+        *value = redacted;
     }
 
     /// The mark that stands for `secret`.
@@ -383,21 +561,23 @@ impl Redactor {
         out
     }
 
-    fn payload_at(&self, text: &str, depth: u8) -> String {
+    fn payload_at<'t>(&self, text: &'t str, depth: u8) -> Cow<'t, str> {
         if text.starts_with("CONNECT\n") || text.starts_with("STOMP\n") || text.starts_with("CONNECT\r\n") {
-            return self.stomp(text);
+            return Cow::Owned(self.stomp(text));
+        }
+        if memchr::memchr(b'"', text.as_bytes()).is_none() {
+            return self.plain(text, true);
         }
         let compact: String = text.chars().take(200).filter(|c| !c.is_whitespace()).collect();
         // WAMP AUTHENTICATE: [5, Signature, Extra].
         if let Some(after) = compact.strip_prefix("[5,\"") {
             let signature = after.split('"').next().unwrap_or_default();
             if !signature.is_empty() {
-                return self.quoted(&text.replacen(signature, &self.hide(signature), 1), true, depth);
+                let hidden = text.replacen(signature, &self.hide(signature), 1);
+                return Cow::Owned(self.quoted(&hidden, true, depth).into_owned());
             }
         }
-        let login = ["connection_init", "auth", "authenticate", "authentication", "authorize", "login", "identify"]
-            .iter()
-            .any(|kind| compact.contains(&format!("\"type\":\"{kind}\"")))
+        let login = has_login_type(&compact)
             || compact.contains("\"phx_join\"")
             || compact.contains("\"action\":\"auth")
             || compact.contains("\"op\":\"login\"")
@@ -411,7 +591,7 @@ impl Redactor {
             .map(|line| match line.trim_end().split_once(':') {
                 Some((name, value)) if name == "login" || is_secret_name(name) => {
                     let end = &line[line.trim_end().len()..];
-                    format!("{name}:{}{end}", self.hide(value))
+                    Cow::Owned(format!("{name}:{}{end}", self.hide(value)))
                 }
                 _ => self.plain(line, true),
             })
@@ -420,9 +600,12 @@ impl Redactor {
 
     /// Text with JSON or other quoted strings in it, perhaps cut off anywhere. With `all`, the string value
     /// of every member is hidden except of those that only name the message.
-    fn quoted(&self, text: &str, all: bool, depth: u8) -> String {
+    fn quoted<'t>(&self, text: &'t str, all: bool, depth: u8) -> Cow<'t, str> {
         const HARMLESS: &[&str] =
             &["type", "event", "topic", "ref", "join_ref", "id", "op", "action", "version", "method"];
+        if memchr::memchr(b'"', text.as_bytes()).is_none() {
+            return self.plain(text, true);
+        }
         let mut out = String::with_capacity(text.len() + 16);
         let mut rest = text;
         while let Some(at) = rest.find('"') {
@@ -445,9 +628,9 @@ impl Redactor {
             rest = value;
             if let Some(inner) = value.strip_prefix('"') {
                 let (body_value, after) = string_body(inner);
-                let hidden = secret || (all && !HARMLESS.contains(&body.to_ascii_lowercase().as_str()));
+                let hidden = secret || (all && !HARMLESS.iter().any(|name| name.eq_ignore_ascii_case(body)));
                 out.push('"');
-                out.push_str(&if hidden { self.hide(body_value) } else { self.string(body_value, depth) });
+                out.push_str(&if hidden { Cow::Owned(self.hide(body_value)) } else { self.string(body_value, depth) });
                 let quote = after.len().min(1);
                 out.push_str(&after[..quote]);
                 rest = &after[quote..];
@@ -461,11 +644,11 @@ impl Redactor {
             }
         }
         out.push_str(&self.plain(rest, true));
-        out
+        Cow::Owned(out)
     }
 
     /// The inside of a quoted string, which may hold quoted JSON again.
-    fn string(&self, body: &str, depth: u8) -> String {
+    fn string<'t>(&self, body: &'t str, depth: u8) -> Cow<'t, str> {
         const MAX_DEPTH: u8 = 3;
         if depth < MAX_DEPTH
             && body.contains("\\\"")
@@ -473,94 +656,116 @@ impl Redactor {
         {
             let redacted = self.payload_at(&inner, depth + 1);
             if redacted == inner {
-                return body.to_owned();
+                return Cow::Borrowed(body);
             }
             let quoted = serde_json::to_string(&redacted).unwrap_or_default();
-            return quoted[1..quoted.len().max(2) - 1].to_owned();
+            return Cow::Owned(quoted[1..quoted.len().max(2) - 1].to_owned());
         }
         self.plain(body, true)
     }
 
     /// Text without quotes: user information and query values of URLs, `name=value` with a secret name, bearer
     /// tokens, JSON Web Tokens and, if `looks` says so, whatever looks random.
-    fn plain(&self, text: &str, looks: bool) -> String {
+    fn plain<'t>(&self, text: &'t str, looks: bool) -> Cow<'t, str> {
         if self.key.is_none() || !may_hold_secret(text.as_bytes(), looks) {
-            return text.to_owned();
+            return Cow::Borrowed(text);
         }
-        let mut out = String::with_capacity(text.len() + 16);
+        let mut out = String::new();
+        let mut copied = 0;
         let mut at = 0;
         let mut previous = ' ';
         while let Some(c) = text[at..].chars().next() {
             let rest = &text[at..];
             let mut taken = c.len_utf8();
+            let mut secret = None;
             if is_mark_start(rest) {
                 taken = rest.find('>').map_or(rest.len(), |end| end + 1);
-                out.push_str(&rest[..taken]);
             } else if let Some(after) = rest.strip_prefix("://") {
                 let authority = &after[..after.find(|c: char| "/?#\"'<>\\ \t\r\n".contains(c)).unwrap_or(after.len())];
-                out.push_str("://");
                 taken = 3;
                 if let Some(end) = authority.rfind('@') {
-                    out.push_str(&self.hide(&authority[..end]));
                     taken += end;
+                    secret = Some(3);
                 }
             } else if is_word(c) && !is_word(previous) {
-                taken = self.word(&mut out, rest, previous, looks);
-            } else {
-                out.push(c);
+                (taken, secret) = word(rest, previous, looks);
+            }
+            if let Some(start) = secret {
+                out.push_str(&text[copied..at + start]);
+                out.push_str(&self.hide(&rest[start..taken]));
+                copied = at + taken;
             }
             at += taken;
             previous = text[..at].chars().next_back().unwrap_or(' ');
         }
-        out
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(&text[copied..]);
+        Cow::Owned(out)
     }
+}
 
-    /// Deals with the word at the start of `rest` and says how many bytes it took.
-    fn word(&self, out: &mut String, rest: &str, previous: char, looks: bool) -> usize {
-        let word = &rest[..rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())];
-        let after = &rest[word.len()..];
-        if let Some(value) = after.strip_prefix('=')
-            && !value.starts_with('=')
-        {
-            let value = &value[..value.find(|c: char| "&#\"'<>|\\ \t\r\n".contains(c)).unwrap_or(value.len())];
-            let in_query = matches!(previous, '?' | '&');
-            let value = if in_query { value } else { value.split([',', ';', ')']).next().unwrap_or(value) };
-            let secret = if in_query {
-                is_secret_in_query(word) || looks_secret(&percent_decoded(value))
-            } else {
-                is_secret_name(word)
-            };
-            if secret && !value.is_empty() {
-                let _ = write!(out, "{word}={}", self.hide(value));
-                return word.len() + 1 + value.len();
-            }
+/// How many bytes the word at the start of `rest` takes with what belongs to it, and where in them a secret begins
+/// that reaches to their end.
+fn word(rest: &str, previous: char, looks: bool) -> (usize, Option<usize>) {
+    let word = &rest[..rest.find(|c: char| !is_word(c)).unwrap_or(rest.len())];
+    let after = &rest[word.len()..];
+    if let Some(value) = after.strip_prefix('=')
+        && !value.starts_with('=')
+    {
+        let value = &value[..value.find(|c: char| "&#\"'<>|\\ \t\r\n".contains(c)).unwrap_or(value.len())];
+        let in_query = matches!(previous, '?' | '&');
+        let value = if in_query { value } else { value.split([',', ';', ')']).next().unwrap_or(value) };
+        let secret = if in_query {
+            is_secret_in_query(word) || looks_secret(&percent_decoded(value))
+        } else {
+            is_secret_name(word)
+        };
+        if secret && !value.is_empty() {
+            return (word.len() + 1 + value.len(), Some(word.len() + 1));
         }
-        if is_jwt(word) {
-            out.push_str(&self.hide(word));
-            return word.len();
-        }
-        if ["bearer", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
-            && let Some(token) = after.strip_prefix(' ')
-        {
-            let token = &token[..token.find(|c: char| !is_token(c)).unwrap_or(token.len())];
-            let token = token.trim_end_matches('.');
-            let ordinary = token.chars().skip(1).all(|c| c.is_ascii_lowercase());
-            if token.len() >= 8 && !ordinary {
-                let _ = write!(out, "{word} {}", self.hide(token));
-                return word.len() + 1 + token.len();
-            }
-        }
-        if looks && previous != '/' {
-            let token = &rest[..rest.find(|c: char| !is_base64(c)).unwrap_or(rest.len())];
-            let path = token.matches('/').count() > 1;
-            if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && !is_uuid(token) && is_random(token) {
-                out.push_str(&self.hide(token));
-                return token.len();
-            }
-        }
-        out.push_str(word);
-        word.len()
     }
+    if is_jwt(word) {
+        return (word.len(), Some(0));
+    }
+    if ["bearer", "basic"].iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+        && let Some(token) = after.strip_prefix(' ')
+    {
+        let token = &token[..token.find(|c: char| !is_token(c)).unwrap_or(token.len())];
+        let token = token.trim_end_matches('.');
+        let ordinary = token.chars().skip(1).all(|c| c.is_ascii_lowercase());
+        if token.len() >= 8 && !ordinary {
+            return (word.len() + 1 + token.len(), Some(word.len() + 1));
+        }
+    }
+    if looks && previous != '/' {
+        let token = &rest[..rest.find(|c: char| !is_base64(c)).unwrap_or(rest.len())];
+        let path = token.matches('/').count() > 1;
+        if token.len() >= MIN_LENGTH && !path && !is_handshake_value(token) && !is_uuid(token) && is_random(token) {
+            return (token.len(), Some(0));
+        }
+    }
+    (word.len(), None)
+}
+
+/// Whether `text` begins with `start`, which is ASCII, in any case.
+fn starts_with(text: &str, start: &str) -> bool {
+    text.as_bytes().get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
+}
+
+/// Whether a member `type` of JSON without spaces is one of [`LOGIN_TYPES`].
+fn has_login_type(compact: &str) -> bool {
+    const MEMBER: &str = "\"type\":\"";
+    let mut rest = compact;
+    while let Some(at) = rest.find(MEMBER) {
+        // From the quotation mark on: it may begin the next such member of a broken text.
+        rest = &rest[at + MEMBER.len() - 1..];
+        if rest[1..].split_once('"').is_some_and(|(kind, _)| LOGIN_TYPES.contains(&kind)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The inside of a JSON string that has been opened, and what follows from its closing quote on.
@@ -823,7 +1028,103 @@ mod tests {
         }
     }
 
+    #[test]
+    fn well_known_headers_are_no_secrets() {
+        for (name, treatment) in HEADERS {
+            assert_eq!(super::treatment(name), Some(*treatment), "{name}");
+            assert_eq!(super::treatment(&name.to_ascii_uppercase()), Some(*treatment), "{name}");
+            if *treatment == Treatment::Plain {
+                assert!(!is_secret_name(name) && !name.starts_with("access-control-"), "{name}");
+            }
+        }
+        for name in ["", "x", "hos", "hosts", "nost", "x-api-key", "ſec-websocket-key", &"x".repeat(300)] {
+            assert_eq!(super::treatment(name), None, "{name}");
+        }
+        assert_eq!(rule("WSH301").map(|rule| rule.id), Some("WSH301"));
+        assert_eq!(rule(" wsh301").map(|rule| rule.id), Some("WSH301"));
+        assert_eq!(rule("WSH000").map(|rule| rule.id), None);
+    }
+
+    #[test]
+    fn types_of_messages() {
+        for (text, login) in [
+            (r#"{"type":"auth"}"#, true),
+            (r#"{"type":"ping","and":{"type":"login","#, true),
+            (r#"{"type":"type":"auth""#, true),
+            (r#"{"type":"authentic"}"#, false),
+            (r#"{"type":"auth"#, false),
+            (r#"{"type":""}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(has_login_type(text), login, "{text}");
+        }
+    }
+
+    /// As the rules for running text say it, byte by byte.
+    fn may_hold_secret_by_the_byte(text: &[u8], looks: bool) -> bool {
+        let mut run = 0;
+        for (at, byte) in text.iter().enumerate() {
+            match byte {
+                b'=' | b'"' | b'@' | b'<' => return true,
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'/' => {
+                    let rest = &text[at..];
+                    let word =
+                        |name: &[u8]| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+                    if rest.starts_with(b"eyJ")
+                        || (run == 0 && matches!(byte | 0x20, b'b') && (word(b"bearer") || word(b"basic")))
+                    {
+                        return true;
+                    }
+                    run += 1;
+                    if looks && run >= MIN_LENGTH {
+                        return true;
+                    }
+                }
+                _ => run = 0,
+            }
+        }
+        false
+    }
+
+    #[test]
+    fn what_holds_no_secret_is_not_copied() {
+        let redactor = redactor();
+        let same = |redacted: Cow<'_, str>| assert!(matches!(redacted, Cow::Borrowed(_)), "{redacted}");
+        same(redactor.target_of("/live?vsn=2.0.0&room=general"));
+        same(redactor.text_of("no token was given to websocket_subprotocol_handler"));
+        same(redactor.payload_of("going away"));
+        same(redactor.header_value_of("Referer", "https://chat.example/?lang=en"));
+        same(redactor.header_value_of("X-Served-By", "cache-zrh-1"));
+        same(redactor.subprotocols_of("graphql-transport-ws"));
+        same(redactor.base64_of("AAEC"));
+    }
+
+    /// Text made of what the rules look for, and of what looks nearly so.
+    fn telling_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            3 => "[ -~é\\n]{0,12}",
+            2 => "[A-Za-z0-9_+/-]{1,24}",
+            2 => "[a-z ,.;:]{0,30}",
+            3 => prop::sample::select(vec![
+                "=", "\"", "@", "<", "eyJ", "eyK", "ey", "J", "Bearer ", "bearer ", "BASIC ", "basi", "x-basic ", "b",
+                "B", " ", "?token=", "&sid=", "://", "user:Pa55word@", "\"type\":\"", "\"auth\"", "{\"password\":",
+                "\\\"", "[5,\"", "CONNECT\n", "passcode:", "40{", "<redacted:1a2b3c4d>", "<redacted:", JWT,
+                "graphql-ws", "bearer", "access_token", "header-", ", ", "\u{e9}", "%3A",
+            ]).prop_map(str::to_owned),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
+        #[test]
+        fn a_glance_is_as_good_as_reading(text in telling_text(), bytes: Vec<u8>) {
+            for looks in [false, true] {
+                for text in [text.as_bytes(), &bytes] {
+                    prop_assert_eq!(may_hold_secret(text, looks), may_hold_secret_by_the_byte(text, looks));
+                }
+            }
+        }
+
         #[test]
         fn any_text_is_survived(text in r#"[ -~é\n]{0,120}"#, name in "[ -~é]{0,20}") {
             let redactor = redactor();

@@ -2,6 +2,7 @@
 //! microsecond precision. Knows no clock and no time zone.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -10,6 +11,9 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Length in bytes of a written [`Time`]: `2026-11-21T09:30:00.123456789Z`.
 pub(crate) const TIME_LEN: usize = 30;
+
+/// Length in bytes of a written date: `2026-11-21`.
+const DATE_LEN: usize = 10;
 
 const DIGIT_PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 2021222324252627282930313233343536373839\
@@ -28,14 +32,7 @@ impl Time {
         let nanos = self.0.rem_euclid(NANOS_PER_SECOND) as u32;
         let day = seconds.div_euclid(SECONDS_PER_DAY);
         let in_day = seconds.rem_euclid(SECONDS_PER_DAY) as u32;
-        let (year, month, day) = civil(day);
-        let year = year as u32; // 1677..=2262
-        pair(out, 0, year / 100);
-        pair(out, 2, year % 100);
-        out[4] = b'-';
-        pair(out, 5, month);
-        out[7] = b'-';
-        pair(out, 8, day);
+        out[..DATE_LEN].copy_from_slice(&date(day));
         out[10] = b'T';
         pair(out, 11, in_day / 3600);
         out[13] = b':';
@@ -185,10 +182,35 @@ fn trimmed(value: f64, places: usize) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn pair(out: &mut [u8; TIME_LEN], at: usize, value: u32) {
+fn pair<const N: usize>(out: &mut [u8; N], at: usize, value: u32) {
     let from = value as usize % 100 * 2;
     out[at] = DIGIT_PAIRS[from];
     out[at + 1] = DIGIT_PAIRS[from + 1];
+}
+
+thread_local! {
+    /// The day asked for last, and its date: nearly always that of the next time, too.
+    static LAST_DATE: Cell<(i64, [u8; DATE_LEN])> = const { Cell::new((0, *b"1970-01-01")) };
+}
+
+/// The date of a day within the range of [`Time`], counted from 1970-01-01.
+#[inline]
+fn date(day: i64) -> [u8; DATE_LEN] {
+    LAST_DATE.with(|last| {
+        let (known, date) = last.get();
+        if known == day {
+            return date;
+        }
+        let (year, month, day_of_month) = civil(day);
+        let year = year as u32; // 1677..=2262
+        let mut date = [b'-'; DATE_LEN];
+        pair(&mut date, 0, year / 100);
+        pair(&mut date, 2, year % 100);
+        pair(&mut date, 5, month);
+        pair(&mut date, 8, day_of_month);
+        last.set((day, date));
+        date
+    })
 }
 
 /// Appends `value` in decimal.
@@ -252,6 +274,7 @@ mod tests {
             (i64::MIN, "1677-09-21T00:12:43.145224192Z"),
         ] {
             assert_eq!(Time(nanos).to_string(), text, "{nanos}");
+            assert_eq!(Time(nanos).to_string(), text, "{nanos} again");
         }
     }
 

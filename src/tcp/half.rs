@@ -145,6 +145,10 @@ impl Half {
         }
     }
 
+    pub(super) fn touch(&self) -> u64 {
+        self.next_offset ^ self.samples[1].offset
+    }
+
     pub(super) fn next_sequence(&self) -> u32 {
         self.next_sequence
     }

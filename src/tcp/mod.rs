@@ -69,10 +69,23 @@ impl Connection {
 
     /// What is known, at the end.
     #[must_use]
-    pub fn into_facts(self) -> TcpFacts {
-        let mut facts = self.facts;
+    pub fn final_facts(&self) -> TcpFacts {
+        let mut facts = self.facts.clone();
         facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
         facts
+    }
+
+    /// Reads what the next segment will need, so that it is at hand then.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let [to_server, to_client] = &self.halves;
+        let facts = &self.facts;
+        to_server.touch()
+            ^ to_client.touch()
+            ^ facts.side(Side::Client).packets
+            ^ facts.side(Side::Server).packets
+            ^ facts.last.packet
+            ^ u64::from(facts.client.port)
     }
 
     /// Which way a segment of this connection travels.

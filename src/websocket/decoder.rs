@@ -176,6 +176,10 @@ impl Half {
         }
     }
 
+    pub(super) fn touch(&self) -> u64 {
+        self.position ^ self.message.length
+    }
+
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.buffer.capacity()

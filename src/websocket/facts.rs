@@ -117,6 +117,14 @@ pub struct DirectionFacts {
 }
 
 impl DirectionFacts {
+    pub(super) fn touch(&self) -> u64 {
+        self.frames
+            ^ self.masks.masked
+            ^ self.largest_message
+            ^ u64::from(self.close.is_some())
+            ^ u64::from(self.last_bytes.is_some())
+    }
+
     /// Whether everything this side sent was seen: no header was lost, and decoding never stopped.
     #[must_use]
     pub fn whole(&self) -> bool {

@@ -113,7 +113,7 @@ pub struct Options {
 pub struct WebSocket {
     context: Context,
     halves: [Half; 2],
-    facts: WebSocketFacts,
+    facts: Box<WebSocketFacts>,
 }
 
 impl WebSocket {
@@ -123,7 +123,7 @@ impl WebSocket {
         let Options { deflate, start, interest } = options;
         let mid_stream = start == Start::MidStream;
         let context = Context { deflate, mid_stream, interest };
-        let mut facts = WebSocketFacts { deflate, mid_stream, ..WebSocketFacts::default() };
+        let mut facts = Box::new(WebSocketFacts { deflate, mid_stream, ..WebSocketFacts::default() });
         if mid_stream {
             for direction in Direction::BOTH {
                 facts[direction].gaps.lost = true;
@@ -131,6 +131,14 @@ impl WebSocket {
             }
         }
         WebSocket { context, halves: Direction::BOTH.map(|direction| Half::new(direction, &context)), facts }
+    }
+
+    /// Reads what the next bytes will need, so that it is at hand then.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        Direction::BOTH
+            .iter()
+            .fold(0, |sum, direction| sum ^ self.halves[direction.index()].touch() ^ self.facts[*direction].touch())
     }
 
     /// Takes what happened next in `direction`; `stamp` is the packet that brought it.
@@ -172,7 +180,7 @@ impl WebSocket {
 
     /// What was known in the end.
     #[must_use]
-    pub fn into_facts(self) -> WebSocketFacts {
+    pub fn into_facts(self) -> Box<WebSocketFacts> {
         self.facts
     }
 }
