@@ -90,6 +90,7 @@ pub(super) struct Shard<O: Observer> {
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
+    #[allow(clippy::vec_box, reason = "they go in and out as they are")]
     spare: Vec<Box<Live>>,
     /// The slot that is looked at next for being idle, and when the next round over all of them begins.
     hand: usize,
