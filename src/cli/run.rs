@@ -89,7 +89,8 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
         let capture = summary_of(&found.totals, &read, None);
         let judgement = Judgement::of(&found.connections, chosen, threads);
         let listing = Listing::new(&judgement, &wants, threads);
-        let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+        // What is larger than the buffer passes it by.
+        let mut out = BufWriter::with_capacity(1 << 14, io::stdout().lock());
         let written = sealer.write(&capture, &listing, &found.connections, threads, &mut out);
         written.and_then(|()| out.flush()).map_err(Failure::output)?;
         let exit = exit(analysis, listing.summary());

@@ -86,7 +86,7 @@ impl Escape {
 /// Whether a byte may begin a character that is not written as itself: all for which [`escape_of`] has an answer
 /// among ASCII, and everything beyond.
 const fn is_suspect(byte: u8) -> bool {
-    byte < b' ' || byte >= 0x7f || byte == b'"' || byte == b'\\'
+    byte.wrapping_sub(b' ') >= 0x7f - b' ' || byte == b'"' || byte == b'\\'
 }
 
 // What the scan passes over must be what needs no escape.
@@ -116,6 +116,12 @@ const fn suspects(word: u64) -> u64 {
         & HIGH
 }
 
+/// Whether one of many bytes is suspect, told without a branch, so that all are looked at together.
+#[inline(always)]
+fn any_suspect(bytes: &[u8; 32]) -> bool {
+    bytes.iter().fold(0, |any, byte| any | u8::from(is_suspect(*byte))) != 0
+}
+
 /// How many bytes at the start of `bytes` are not suspect.
 #[inline]
 fn clean_run(bytes: &[u8]) -> usize {
@@ -123,7 +129,7 @@ fn clean_run(bytes: &[u8]) -> usize {
     let first = |at: usize, found: u64| at + found.trailing_zeros() as usize / 8;
     let mut at = 0;
     while let Some(chunk) = bytes[at..].first_chunk::<32>() {
-        if chunk.iter().fold(false, |any, byte| any | is_suspect(*byte)) {
+        if any_suspect(chunk) {
             break;
         }
         at += 32;
@@ -168,7 +174,10 @@ fn append_suspect(out: &mut Vec<u8>, text: &str, mut at: usize) {
         let next = at + c.len_utf8();
         if let Some(escape) = escape_of(c) {
             out.extend_from_slice(&bytes[written..at]);
-            out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN]));
+            match escape {
+                Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
+                Escape::Units(_) => out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN])),
+            }
             written = next;
         }
         at = next + clean_run(&bytes[next..]);
@@ -187,40 +196,31 @@ impl fmt::Write for Displayed<'_> {
     }
 }
 
+/// Appends a name of ours between two short pieces. Where the lengths are known, and in line they are, all is joined
+/// before the program runs, and what is left is to look for room once and to store some words.
+#[inline(always)]
+fn append_parts(out: &mut Vec<u8>, before: &[u8], name: &str, after: &[u8]) {
+    const ROOM: usize = 64;
+    let name = name.as_bytes();
+    let (name_end, end) = (before.len() + name.len(), before.len() + name.len() + after.len());
+    if end <= ROOM {
+        let mut joined = [0; ROOM];
+        joined[..before.len()].copy_from_slice(before);
+        joined[before.len()..name_end].copy_from_slice(name);
+        joined[name_end..end].copy_from_slice(after);
+        out.extend_from_slice(&joined[..end]);
+    } else {
+        out.extend_from_slice(before);
+        out.extend_from_slice(name);
+        out.extend_from_slice(after);
+    }
+}
+
 fn append_signed(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
     decimal(out, value.unsigned_abs());
-}
-
-/// Appends a number as serde_json writes it: the shortest that reads back as the same, never without a decimal point
-/// or an exponent; null for what JSON cannot say.
-fn append_float(out: &mut Vec<u8>, value: f64) {
-    // Nearly all are milliseconds to the microsecond. Such a number has at most 15 digits here, and no two of those
-    // are the same `f64`: its own digits, without zeros at the end, are the shortest that read back.
-    const LIMIT: f64 = 1e15;
-    let thousandths = (value * 1000.0).round_ties_even();
-    if thousandths.abs() < LIMIT && thousandths / 1000.0 == value && (value != 0.0 || value.is_sign_positive()) {
-        if value < 0.0 {
-            out.push(b'-');
-        }
-        let thousandths = thousandths.abs() as u64;
-        decimal(out, thousandths / 1000);
-        let rest = (thousandths % 1000) as u16;
-        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
-        let len = match (digits[2], digits[3]) {
-            (b'0', b'0') => 2,
-            (_, b'0') => 3,
-            _ => 4,
-        };
-        out.extend_from_slice(&digits[..len]);
-    } else if value.is_finite() {
-        // Writing into memory does not fail.
-        let _ = CompactFormatter.write_f64(out, value);
-    } else {
-        out.extend_from_slice(b"null");
-    }
 }
 
 /// Writes one value at the end of a vector.
@@ -262,10 +262,8 @@ impl Members<'_> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
         debug_assert!(name.bytes().all(|byte| !is_suspect(byte)), "{name:?}");
-        self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
-        self.first = false;
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        let start: &[u8] = if std::mem::replace(&mut self.first, false) { b"\"" } else { b",\"" };
+        append_parts(self.out, start, name, b"\":");
         value.serialize(Compact(self.out))
     }
 
@@ -348,8 +346,13 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        append_float(self.0, value);
-        Ok(())
+        if value.is_finite() {
+            // Writing into memory does not fail.
+            let _ = CompactFormatter.write_f64(self.0, value);
+            Ok(())
+        } else {
+            self.serialize_unit()
+        }
     }
     fn serialize_char(self, value: char) -> Result<(), Error> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
@@ -378,12 +381,10 @@ impl<'o> ser::Serializer for Compact<'o> {
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
         self.serialize_unit()
     }
-    #[inline]
+    #[inline(always)]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
         debug_assert!(variant.bytes().all(|byte| !is_suspect(byte)), "{variant:?}");
-        self.0.push(b'"');
-        self.0.extend_from_slice(variant.as_bytes());
-        self.0.push(b'"');
+        append_parts(self.0, b"\"", variant, b"\"");
         Ok(())
     }
     #[inline]
@@ -660,7 +661,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::json::{by_serde_json, write_by_serde_json};
-    use super::super::model::{Document, Millis, Outcome, Seconds, Time};
+    use super::super::model::{Document, Millis, Outcome, Seconds, Text, Time};
     use super::super::{ndjson, sample};
     use super::*;
 
@@ -850,13 +851,11 @@ mod tests {
     }
 
     /// The sample document with every text of a captured thing taken from `texts`.
-    fn filled(texts: &[String]) -> Document {
+    fn filled(texts: &[String]) -> Document<'static> {
         let mut document = sample::document();
         let mut texts = texts.iter().cycle().cloned();
-        let mut fill = |place: &mut String| *place = texts.next().unwrap();
+        let mut fill = |place: &mut Text<'static>| *place = Text::Owned(texts.next().unwrap());
         for connection in &mut document.connections {
-            fill(&mut connection.community_id);
-            fill(&mut connection.client.ip);
             if let Some(http) = &mut connection.http {
                 for place in [&mut http.version, &mut http.method, &mut http.target, &mut http.host, &mut http.reason] {
                     fill(place.get_or_insert_default());

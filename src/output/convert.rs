@@ -1,7 +1,9 @@
 //! From records and verdicts to the output model. The only place that knows both.
 
+use smallvec::SmallVec;
+
 use super::community_id::community_id;
-use super::model;
+use super::model::{self, Text};
 use super::time::{Millis, Seconds, Time};
 use crate::connection::{ConnectionRecord, Ends, Entry};
 use crate::diagnosis::finding::{self, Finding};
@@ -22,7 +24,7 @@ const BODY_SHOWN: usize = 400;
 /// `ip` and `port` as the model has them.
 #[must_use]
 pub fn endpoint(endpoint: Endpoint) -> model::Endpoint {
-    model::Endpoint { ip: endpoint.ip.to_string(), port: endpoint.port }
+    model::Endpoint { ip: endpoint.ip, port: endpoint.port }
 }
 
 /// Community ID of a connection.
@@ -46,7 +48,7 @@ pub struct Subject<'a> {
 
 /// One connection object. `root_cause` and `findings` are filled in by the caller.
 #[must_use]
-pub fn connection(id: u64, subject: &Subject<'_>) -> model::Connection {
+pub fn connection<'a>(id: u64, subject: &Subject<'a>) -> model::Connection<'a> {
     let Subject { tcp_stream, record, entry, verdict } = *subject;
     let tcp = &record.tcp;
     let entry = entry.and_then(|index| record.entries.get(index));
@@ -143,26 +145,26 @@ fn tcp_object(tcp: &TcpFacts) -> model::Tcp {
     }
 }
 
-fn tls_object(tls: &TlsFacts) -> model::Tls {
+fn tls_object(tls: &TlsFacts) -> model::Tls<'_> {
     let certificates = tls.server_certificates.as_ref().map_or(&[][..], |chain| &chain.certificates);
     model::Tls {
-        version: tls.version().and_then(|version| version.name()).map(str::to_owned),
+        version: tls.version().and_then(|version| version.name()).map(Text::from),
         cipher_suite: tls.cipher_suite().map(|suite| match suite.name() {
-            Some(name) => name.to_owned(),
-            None => format!("0x{:04X}", suite.0),
+            Some(name) => name.into(),
+            None => format!("0x{:04X}", suite.0).into(),
         }),
-        server_name: tls.server_name().map(str::to_owned),
-        alpn: tls.alpn.clone(),
+        server_name: tls.server_name().map(Text::from),
+        alpn: tls.alpn.as_deref().map(Text::from),
         decrypted: tls.decrypted(),
         certificates: certificates
             .iter()
             .map(|certificate| model::Certificate {
-                subject: certificate.subject.clone(),
-                issuer: certificate.issuer.clone(),
+                subject: certificate.subject.as_str().into(),
+                issuer: certificate.issuer.as_str().into(),
                 not_before: Seconds::new(certificate.not_before),
                 not_after: Seconds::new(certificate.not_after),
                 self_signed: certificate.self_signed,
-                names: certificate.names.iter().map(ToString::to_string).collect(),
+                names: certificate.names.iter().map(|name| name.to_string().into()).collect(),
             })
             .collect(),
         alerts: tls
@@ -170,78 +172,91 @@ fn tls_object(tls: &TlsFacts) -> model::Tls {
             .iter()
             .map(|alert| model::TlsAlert {
                 from: alert.from.into(),
-                level: alert.level_name().map(str::to_owned),
+                level: alert.level_name().map(Text::from),
                 code: alert.code,
-                description: alert.description().map(str::to_owned),
+                description: alert.description().map(Text::from),
                 packet: alert.stamp.packet,
             })
             .collect(),
     }
 }
 
-fn version(version: Option<Version>) -> Option<String> {
-    version.map(|version| format!("{}.{}", version.major, version.minor))
+fn version(version: Option<Version>) -> Option<Text<'static>> {
+    version.map(|version| match (version.major, version.minor) {
+        (1, 1) => "1.1".into(),
+        (1, 0) => "1.0".into(),
+        (major, minor) => format!("{major}.{minor}").into(),
+    })
+}
+
+fn headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<model::Header<'a>> {
+    fields.map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// The opening handshake.
 #[must_use]
-pub fn http(exchange: &Exchange) -> model::Http {
+pub fn http(exchange: &Exchange) -> model::Http<'_> {
     let request = exchange.request.as_ref();
     let response = exchange.response();
-    let headers = |fields: &mut dyn Iterator<Item = (&str, &str)>| {
-        fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    };
     model::Http {
         version: version(
             response.map_or_else(|| request.and_then(|request| request.version), |response| response.version),
         ),
-        method: request.map(|request| request.method().to_owned()),
-        target: request.map(|request| request.target().to_owned()),
-        host: request.and_then(|request| request.host()).map(str::to_owned),
+        method: request.map(|request| request.method().into()),
+        target: request.map(|request| request.target().into()),
+        host: request.and_then(|request| request.host()).map(Text::from),
         status: exchange.status(),
-        reason: response.map(|response| response.reason().to_owned()),
-        request_headers: request.map_or_else(Vec::new, |request| headers(&mut request.head.fields())),
-        response_headers: response.map_or_else(Vec::new, |response| headers(&mut response.head.fields())),
+        reason: response.map(|response| response.reason().into()),
+        request_headers: request.map_or_else(Vec::new, |request| headers(request.head.fields())),
+        response_headers: response.map_or_else(Vec::new, |response| headers(response.head.fields())),
         body_excerpt: body_excerpt(exchange),
     }
 }
 
 /// The opening handshake of a WebSocket over HTTP/2 (RFC 8441).
-fn http2(stream: &WebSocketStream) -> model::Http {
+fn http2(stream: &WebSocketStream) -> model::Http<'_> {
     let response = stream.response.as_ref();
     let excerpt = &stream.refusal_body[..stream.refusal_body.len().min(BODY_SHOWN)];
     model::Http {
-        version: Some("2".to_owned()),
-        method: stream.request.method.clone(),
-        target: stream.request.path.clone(),
-        host: stream.request.authority.clone(),
+        version: Some("2".into()),
+        method: stream.request.method.as_deref().map(Text::from),
+        target: stream.request.path.as_deref().map(Text::from),
+        host: stream.request.authority.as_deref().map(Text::from),
         status: response.and_then(|response| response.status),
         reason: None,
-        request_headers: stream.request.fields.clone(),
-        response_headers: response.map_or_else(Vec::new, |response| response.fields.clone()),
-        body_excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(excerpt).into_owned()),
+        request_headers: headers(stream.request.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
+        response_headers: response.map_or_else(Vec::new, |response| {
+            headers(response.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        }),
+        body_excerpt: (!excerpt.is_empty()).then(|| String::from_utf8_lossy(excerpt)),
     }
 }
 
-fn body_excerpt(exchange: &Exchange) -> Option<String> {
+fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
     let bytes = match &exchange.answer {
         Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
         _ => &exchange.body.excerpt[..],
     };
     let shown = &bytes[..bytes.len().min(BODY_SHOWN)];
-    (!shown.is_empty()).then(|| String::from_utf8_lossy(shown).into_owned())
+    (!shown.is_empty()).then(|| String::from_utf8_lossy(shown))
 }
 
-fn websocket(entry: &Entry, record: &ConnectionRecord) -> model::WebSocket {
+fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocket<'a> {
     let exchange = entry.handshake.as_deref();
     let facts = entry.websocket.as_deref();
     let checks = exchange.and_then(|exchange| exchange.handshake.as_ref()).and_then(|checks| checks.response.as_ref());
     let response = exchange.and_then(Exchange::response);
-    let header = |name: &str| {
-        let values: Vec<&str> = response.map(|response| response.head.headers(name).collect()).unwrap_or_default();
-        let stream = entry.http2.as_ref().and_then(|stream| stream.response.as_ref());
-        let over_http2 = stream.and_then(|head| head.field(&name.to_ascii_lowercase())).map(str::to_owned);
-        (!values.is_empty()).then(|| values.join(", ")).or(over_http2)
+    let header = |name: &str| -> Option<Text<'a>> {
+        let Some(response) = response else {
+            let stream = entry.http2.as_ref()?.response.as_ref()?;
+            return stream.field(&name.to_ascii_lowercase()).map(Text::from);
+        };
+        let values: SmallVec<[&str; 2]> = response.head.headers(name).collect();
+        match values[..] {
+            [] => None,
+            [value] => Some(value.into()),
+            _ => Some(values.join(", ").into()),
+        }
     };
     model::WebSocket {
         upgrade: upgrade(exchange, entry, record),
@@ -318,12 +333,7 @@ fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
     })
 }
 
-fn close(facts: &WebSocketFacts) -> model::Close {
-    let frame = |close: &CloseFacts| model::CloseFrame {
-        code: close.code,
-        reason: close.reason.clone(),
-        packet: close.stamp.packet,
-    };
+fn close(facts: &WebSocketFacts) -> model::Close<'_> {
     let client = facts[Direction::ToServer].close.as_deref();
     let server = facts[Direction::ToClient].close.as_deref();
     model::Close {
@@ -333,61 +343,65 @@ fn close(facts: &WebSocketFacts) -> model::Close {
             (_, Some(_)) => Some(model::Side::Server),
             (None, None) => None,
         },
-        client: client.map(frame),
-        server: server.map(frame),
+        client: client.map(close_frame),
+        server: server.map(close_frame),
         complete: client.is_some() && server.is_some(),
     }
 }
 
+fn close_frame(close: &CloseFacts) -> model::CloseFrame<'_> {
+    model::CloseFrame { code: close.code, reason: close.reason.as_str().into(), packet: close.stamp.packet }
+}
+
 /// One finding about the connections with these ids.
 #[must_use]
-pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding {
+pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding<'_> {
     model::Finding {
-        rule: finding.rule.id.to_owned(),
-        slug: finding.rule.slug.to_owned(),
+        rule: finding.rule.id.into(),
+        slug: finding.rule.slug.into(),
         severity: severity(finding.severity),
         confidence: confidence(finding.confidence),
         connections,
-        summary: finding.summary.clone(),
-        explanation: finding.explanation.to_string(),
-        advice: finding.advice.to_string(),
-        unless: finding.unless.to_string(),
-        references: finding.rule.references.iter().map(|reference| (*reference).to_owned()).collect(),
+        summary: finding.summary.as_str().into(),
+        explanation: Text::from(&*finding.explanation),
+        advice: Text::from(&*finding.advice),
+        unless: Text::from(&*finding.unless),
+        references: finding.rule.references.iter().map(|reference| (*reference).into()).collect(),
         evidence: finding.evidence.iter().map(evidence).collect(),
     }
 }
 
 /// One finding about nobody yet, without the words that are the same in every finding of its rule.
 #[must_use]
-pub fn finding_in_brief(finding: &Finding) -> model::Finding {
+pub fn finding_in_brief(finding: &Finding) -> model::Finding<'_> {
     model::Finding {
-        rule: finding.rule.id.to_owned(),
-        slug: finding.rule.slug.to_owned(),
+        rule: finding.rule.id.into(),
+        slug: finding.rule.slug.into(),
         severity: severity(finding.severity),
         confidence: confidence(finding.confidence),
         connections: Vec::new(),
-        summary: finding.summary.clone(),
-        explanation: String::new(),
-        advice: String::new(),
-        unless: String::new(),
+        summary: finding.summary.as_str().into(),
+        explanation: Text::default(),
+        advice: Text::default(),
+        unless: Text::default(),
         references: Vec::new(),
         evidence: finding.evidence.iter().map(evidence).collect(),
     }
 }
 
-fn evidence(evidence: &finding::Evidence) -> model::Evidence {
+fn evidence(evidence: &finding::Evidence) -> model::Evidence<'_> {
     model::Evidence {
         packet: evidence.stamp.packet,
         time: Time(evidence.stamp.at),
         from: evidence.from.map(model::Side::from),
-        note: evidence.note.to_string(),
+        note: Text::from(&*evidence.note),
     }
 }
 
 /// What is said to be the cause of an outcome.
 #[must_use]
-pub fn root_cause(heading: Heading) -> model::RootCause {
-    model::RootCause { rule: heading.rule.id.to_owned(), confidence: confidence(heading.confidence) }
+pub fn root_cause(heading: Heading) -> model::RootCause<'static> {
+    model::RootCause { rule: heading.rule.id.into(), confidence: confidence(heading.confidence) }
 }
 
 /// One relation; `id` tells the id of a subject.

@@ -112,7 +112,7 @@ pub(super) fn compact_list<T: Serialize>(out: &mut Vec<u8>, values: impl Iterato
 ///
 /// # Errors
 /// When `writer` fails.
-pub fn write_document<W: Write>(mut writer: W, layout: Layout, document: &Document) -> io::Result<()> {
+pub fn write_document<W: Write>(mut writer: W, layout: Layout, document: &Document<'_>) -> io::Result<()> {
     write_value(&mut writer, layout, document)?;
     writer.write_all(b"\n")
 }
@@ -166,7 +166,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// When the writer fails.
-    pub fn connection(&mut self, connection: &Connection) -> io::Result<()> {
+    pub fn connection(&mut self, connection: &Connection<'_>) -> io::Result<()> {
         self.element(List::Connections, connection)
     }
 
@@ -198,7 +198,7 @@ impl<W: Write> JsonWriter<W> {
     ///
     /// # Errors
     /// When the writer fails.
-    pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+    pub fn finding(&mut self, finding: &Finding<'_>) -> io::Result<()> {
         self.element(List::Findings, finding)
     }
 

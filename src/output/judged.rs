@@ -46,7 +46,7 @@ impl Source for Judged<'_> {
         self.subjects.len()
     }
 
-    fn connection(&self, index: usize) -> model::Connection {
+    fn connection(&self, index: usize) -> model::Connection<'_> {
         let cause = self.listing.judgement().root_cause_heading(index);
         model::Connection {
             root_cause: cause.map(convert::root_cause),
@@ -63,7 +63,7 @@ impl Source for Judged<'_> {
         self.listing.len()
     }
 
-    fn finding(&self, index: usize) -> model::Finding {
+    fn finding(&self, index: usize) -> model::Finding<'_> {
         let place = self.listing.place(index);
         match (place, self.listing.other(place)) {
             (_, Some((finding, ids))) => convert::finding(finding, ids),

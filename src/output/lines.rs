@@ -26,8 +26,7 @@ pub fn time_of_day(time: Time) -> String {
 /// `10.0.0.7:80` or `[fe80::1]:80`.
 #[must_use]
 pub fn address(endpoint: &Endpoint) -> String {
-    let ip = escape(&endpoint.ip);
-    if ip.contains(':') { format!("[{ip}]:{}", endpoint.port) } else { format!("{ip}:{}", endpoint.port) }
+    endpoint.to_string()
 }
 
 /// Appends the line of an event, if people want to see it: openings, handshakes that failed, findings, ends.

@@ -4,7 +4,9 @@
 //! added, none is renamed within a major version. What is not known is `null`, never a guess. These types
 //! hold no behaviour beyond names and order, and never see a packet.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,9 +20,12 @@ pub const SCHEMA_VERSION: &str = "1.0";
 /// Version of the program.
 pub const WSSCAN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Text that may lie where it was captured.
+pub type Text<'a> = Cow<'a, str>;
+
 /// Everything wsscan knows about a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Document {
+pub struct Document<'a> {
     /// Version of this form: fields may be added in a minor version, none is renamed within a major one.
     pub schema_version: String,
     /// Version of the program that wrote it.
@@ -30,22 +35,22 @@ pub struct Document {
     /// The whole in numbers.
     pub summary: Summary,
     /// One entry for every WebSocket, and for every attempt at one.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Connection<'a>>,
     /// How connections belong together.
     pub relations: Vec<Relation>,
     /// What is wrong or worth knowing, each with its evidence.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Finding<'a>>,
 }
 
-impl Document {
+impl<'a> Document<'a> {
     /// A document of the current version.
     #[must_use]
     pub fn new(
         capture: Capture,
         summary: Summary,
-        connections: Vec<Connection>,
+        connections: Vec<Connection<'a>>,
         relations: Vec<Relation>,
-        findings: Vec<Finding>,
+        findings: Vec<Finding<'a>>,
     ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION.to_owned(),
@@ -238,17 +243,18 @@ pub struct PerSide<T> {
 }
 
 /// An address and a TCP port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Endpoint {
     /// IPv4 or IPv6 address.
-    pub ip: String,
+    #[schemars(with = "String")]
+    pub ip: IpAddr,
     /// TCP port.
     pub port: u16,
 }
 
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.ip.contains(':') {
+        if self.ip.is_ipv6() {
             write!(f, "[{}]:{}", self.ip, self.port)
         } else {
             write!(f, "{}:{}", self.ip, self.port)
@@ -258,7 +264,7 @@ impl std::fmt::Display for Endpoint {
 
 /// One WebSocket, or one attempt at one. A TCP connection that carries several has an entry for each.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Connection {
+pub struct Connection<'a> {
     /// 1-based, in order of first packet among those reported.
     pub id: u64,
     /// Equals Wireshark's `tcp.stream` for the same file.
@@ -286,15 +292,15 @@ pub struct Connection {
     /// What TCP shows.
     pub tcp: Tcp,
     /// What TLS shows; null without TLS.
-    pub tls: Option<Tls>,
+    pub tls: Option<Tls<'a>>,
     /// The opening handshake; null when none was seen, or none could be read.
-    pub http: Option<Http>,
+    pub http: Option<Http<'a>>,
     /// The WebSocket, or the attempt at one; null when nothing was seen of it.
-    pub websocket: Option<WebSocket>,
+    pub websocket: Option<WebSocket<'a>>,
     /// What each end's program was told, derived by RFC 6455 §7.1.5.
     pub application_view: ApplicationView,
     /// The finding that explains the outcome best; null when nothing needs or has an explanation.
-    pub root_cause: Option<RootCause>,
+    pub root_cause: Option<RootCause<'a>>,
     /// Indices into the document's `findings`.
     pub findings: Vec<u64>,
 }
@@ -346,30 +352,30 @@ pub enum TcpClosing {
 
 /// What TLS shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Tls {
+pub struct Tls<'a> {
     /// Negotiated version: `1.0`, `1.1`, `1.2` or `1.3`.
-    pub version: Option<String>,
+    pub version: Option<Text<'a>>,
     /// Negotiated cipher suite by its IANA name.
-    pub cipher_suite: Option<String>,
+    pub cipher_suite: Option<Text<'a>>,
     /// Server name the client asked for (SNI, RFC 6066 §3).
-    pub server_name: Option<String>,
+    pub server_name: Option<Text<'a>>,
     /// Negotiated protocol (ALPN, RFC 7301).
-    pub alpn: Option<String>,
+    pub alpn: Option<Text<'a>>,
     /// Whether application data was decrypted.
     pub decrypted: bool,
     /// The server's certificates, its own first.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<Certificate<'a>>,
     /// Alerts, in order.
-    pub alerts: Vec<TlsAlert>,
+    pub alerts: Vec<TlsAlert<'a>>,
 }
 
 /// An X.509 certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Certificate {
+pub struct Certificate<'a> {
     /// Distinguished name of its holder.
-    pub subject: String,
+    pub subject: Text<'a>,
     /// Distinguished name of who signed it.
-    pub issuer: String,
+    pub issuer: Text<'a>,
     /// Not valid before.
     pub not_before: Option<Seconds>,
     /// Not valid after.
@@ -377,59 +383,81 @@ pub struct Certificate {
     /// Signed by its own holder.
     pub self_signed: bool,
     /// DNS names and addresses it is valid for (subjectAltName).
-    pub names: Vec<String>,
+    pub names: Vec<Text<'a>>,
 }
 
 /// A TLS alert.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct TlsAlert {
+pub struct TlsAlert<'a> {
     /// Who sent it.
     pub from: Side,
     /// `warning` or `fatal`; null while encrypted.
-    pub level: Option<String>,
+    pub level: Option<Text<'a>>,
     /// AlertDescription number; null while encrypted.
     pub code: Option<u8>,
     /// AlertDescription name of RFC 8446 §6, such as `certificate_expired`.
-    pub description: Option<String>,
+    pub description: Option<Text<'a>>,
     /// The packet that completed it.
     pub packet: u64,
 }
 
 /// A header field: name and value.
-pub type Header = (String, String);
+pub type Header<'a> = (Text<'a>, Text<'a>);
 
 /// The opening handshake: request and response. Over HTTP/2 the method is CONNECT (RFC 8441).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Http {
+pub struct Http<'a> {
     /// HTTP version of the request: `1.0`, `1.1` or `2`.
-    pub version: Option<String>,
+    pub version: Option<Text<'a>>,
     /// Request method.
-    pub method: Option<String>,
+    pub method: Option<Text<'a>>,
     /// Request target.
-    pub target: Option<String>,
+    pub target: Option<Text<'a>>,
     /// Host header, or `:authority`.
-    pub host: Option<String>,
+    pub host: Option<Text<'a>>,
     /// Status of the final response; null when there was none.
     pub status: Option<u16>,
     /// Reason phrase.
-    pub reason: Option<String>,
+    pub reason: Option<Text<'a>>,
     /// Request headers as sent, in order.
-    pub request_headers: Vec<Header>,
+    pub request_headers: Vec<Header<'a>>,
     /// Response headers as sent, in order.
-    pub response_headers: Vec<Header>,
+    pub response_headers: Vec<Header<'a>>,
     /// Beginning of the body of a response that is no upgrade.
-    pub body_excerpt: Option<String>,
+    pub body_excerpt: Option<Text<'a>>,
+}
+
+impl Http<'_> {
+    /// The same in memory of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Http<'static> {
+        let own = |text: Option<Text<'_>>| text.map(|text| Text::Owned(text.into_owned()));
+        let headers = |headers: Vec<Header<'_>>| {
+            headers.into_iter().map(|(name, value)| (name.into_owned().into(), value.into_owned().into())).collect()
+        };
+        Http {
+            version: own(self.version),
+            method: own(self.method),
+            target: own(self.target),
+            host: own(self.host),
+            status: self.status,
+            reason: own(self.reason),
+            request_headers: headers(self.request_headers),
+            response_headers: headers(self.response_headers),
+            body_excerpt: own(self.body_excerpt),
+        }
+    }
 }
 
 /// The WebSocket, or the attempt at one.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct WebSocket {
+pub struct WebSocket<'a> {
     /// What became of the upgrade.
     pub upgrade: Upgrade,
     /// Subprotocol the server selected.
-    pub subprotocol: Option<String>,
+    pub subprotocol: Option<Text<'a>>,
     /// Extensions the server agreed to, as it wrote them.
-    pub extensions: Option<String>,
+    pub extensions: Option<Text<'a>>,
     /// Whether Sec-WebSocket-Accept fits the key (RFC 6455 §4.2.2); null when either was not seen.
     pub accept_valid: Option<bool>,
     /// What the client sent.
@@ -441,7 +469,7 @@ pub struct WebSocket {
     /// Pings that no pong answered.
     pub unanswered_pings: u64,
     /// The closing handshake.
-    pub close: Close,
+    pub close: Close<'a>,
 }
 
 /// What became of the upgrade.
@@ -496,24 +524,24 @@ pub struct PingRtt {
 
 /// The closing handshake.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Close {
+pub struct Close<'a> {
     /// Who sent the first Close frame; null when nobody did.
     pub first: Option<Side>,
     /// The client's first Close frame.
-    pub client: Option<CloseFrame>,
+    pub client: Option<CloseFrame<'a>>,
     /// The server's first Close frame.
-    pub server: Option<CloseFrame>,
+    pub server: Option<CloseFrame<'a>>,
     /// Both ends sent one.
     pub complete: bool,
 }
 
 /// A Close frame as the wire carried it.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct CloseFrame {
+pub struct CloseFrame<'a> {
     /// Status code; null when the frame carried none.
     pub code: Option<u16>,
     /// Reason; empty when the frame carried none.
-    pub reason: String,
+    pub reason: Text<'a>,
     /// The packet that completed it.
     pub packet: u64,
 }
@@ -538,9 +566,9 @@ pub struct View {
 
 /// The finding that explains an outcome best.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct RootCause {
+pub struct RootCause<'a> {
     /// Rule, such as `WSH301`.
-    pub rule: String,
+    pub rule: Text<'a>,
     /// How sure it is.
     pub confidence: Confidence,
 }
@@ -632,11 +660,11 @@ pub struct Difference {
 
 /// What is wrong or worth knowing, with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Finding {
+pub struct Finding<'a> {
     /// Rule, such as `WSH301`.
-    pub rule: String,
+    pub rule: Text<'a>,
     /// Its lasting name, such as `upgrade-stripped`.
-    pub slug: String,
+    pub slug: Text<'a>,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
@@ -644,22 +672,22 @@ pub struct Finding {
     /// Ids of the connections it is about.
     pub connections: Vec<u64>,
     /// What happened, in one sentence.
-    pub summary: String,
+    pub summary: Text<'a>,
     /// Why that is so.
-    pub explanation: String,
+    pub explanation: Text<'a>,
     /// What to do.
-    pub advice: String,
+    pub advice: Text<'a>,
     /// What would disprove it.
-    pub unless: String,
+    pub unless: Text<'a>,
     /// Where the rule comes from.
-    pub references: Vec<String>,
+    pub references: Vec<Text<'a>>,
     /// The packets that show it.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Evidence<'a>>,
 }
 
 /// A packet that shows something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Evidence {
+pub struct Evidence<'a> {
     /// Packet number, equal to Wireshark's `frame.number`.
     pub packet: u64,
     /// When it was captured.
@@ -667,5 +695,5 @@ pub struct Evidence {
     /// Who sent it.
     pub from: Option<Side>,
     /// What it shows.
-    pub note: String,
+    pub note: Text<'a>,
 }

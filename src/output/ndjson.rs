@@ -30,13 +30,13 @@ pub struct Binding {
 /// One line of the event stream.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event")]
-pub enum Event {
+pub enum Event<'a> {
     /// A connection that will be reported was recognised.
     #[serde(rename = "connection.opened")]
     ConnectionOpened(Opened),
     /// The opening handshake is complete, one way or the other.
     #[serde(rename = "handshake")]
-    Handshake(Box<Handshake>),
+    Handshake(Box<Handshake<'a>>),
     /// One frame.
     #[serde(rename = "frame")]
     Frame(Frame),
@@ -45,10 +45,10 @@ pub enum Event {
     Message(Message),
     /// A connection ended, or the capture did.
     #[serde(rename = "connection.closed")]
-    ConnectionClosed(Box<Closed>),
+    ConnectionClosed(Box<Closed<'a>>),
     /// A finding.
     #[serde(rename = "finding")]
-    Finding(Box<Found>),
+    Finding(Box<Found<'a>>),
     /// Live: how the capture goes, every second.
     #[serde(rename = "stats")]
     Stats(Stats),
@@ -77,7 +77,7 @@ pub struct Opened {
 
 /// The opening handshake.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Handshake {
+pub struct Handshake<'a> {
     /// When it was complete.
     pub time: Time,
     /// Which connection.
@@ -85,7 +85,7 @@ pub struct Handshake {
     pub binding: Binding,
     /// Request and response, as in the document.
     #[serde(flatten)]
-    pub http: Http,
+    pub http: Http<'a>,
 }
 
 /// One frame, bound to its connection.
@@ -164,19 +164,19 @@ pub enum MessageKind {
 
 /// A connection ended, or the capture did.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Closed {
+pub struct Closed<'a> {
     /// When it ended.
     pub time: Time,
     /// Its id.
     pub connection: u64,
     /// All that is known of it, as in the document; `findings` counts the `finding` lines from 0.
     #[serde(flatten)]
-    pub record: Connection,
+    pub record: Connection<'a>,
 }
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Found {
+pub struct Found<'a> {
     /// Time of its last evidence.
     pub time: Time,
     /// Id of the connection, when it is about one only.
@@ -189,7 +189,7 @@ pub struct Found {
     pub tcp_stream: Option<u64>,
     /// The finding, as in the document.
     #[serde(flatten)]
-    pub finding: Finding,
+    pub finding: Finding<'a>,
 }
 
 /// How the capture goes.
@@ -470,7 +470,7 @@ pub(crate) mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    pub(crate) fn every_event() -> Vec<Event> {
+    pub(crate) fn every_event() -> Vec<Event<'static>> {
         let connection = sample::healthy(12, 7);
         let document = sample::document();
         let message = Message {

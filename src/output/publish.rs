@@ -23,16 +23,16 @@ pub trait Source: Sync {
     /// How many connections there are.
     fn connections(&self) -> usize;
     /// One of them, counted from 0 in order of id.
-    fn connection(&self, index: usize) -> Connection;
+    fn connection(&self, index: usize) -> Connection<'_>;
     /// How they belong together.
     fn relations(&self) -> Box<dyn Iterator<Item = Relation> + '_>;
     /// How many findings there are.
     fn findings(&self) -> usize;
     /// One of them.
-    fn finding(&self, index: usize) -> Finding;
+    fn finding(&self, index: usize) -> Finding<'_>;
 }
 
-impl Source for Document {
+impl Source for Document<'_> {
     fn capture(&self) -> Capture {
         self.capture.clone()
     }
@@ -42,7 +42,7 @@ impl Source for Document {
     fn connections(&self) -> usize {
         self.connections.len()
     }
-    fn connection(&self, index: usize) -> Connection {
+    fn connection(&self, index: usize) -> Connection<'_> {
         self.connections[index].clone()
     }
     fn relations(&self) -> Box<dyn Iterator<Item = Relation> + '_> {
@@ -51,7 +51,7 @@ impl Source for Document {
     fn findings(&self) -> usize {
         self.findings.len()
     }
-    fn finding(&self, index: usize) -> Finding {
+    fn finding(&self, index: usize) -> Finding<'_> {
         self.findings[index].clone()
     }
 }
@@ -144,7 +144,7 @@ pub struct Events {
 impl Events {
     /// Whether this event is written. `capture.end` always is.
     #[must_use]
-    pub const fn has(self, event: &Event) -> bool {
+    pub const fn has(self, event: &Event<'_>) -> bool {
         match event {
             Event::ConnectionOpened(_) | Event::ConnectionClosed(_) => self.connection,
             Event::Handshake(_) => self.handshake,
@@ -180,7 +180,7 @@ impl<W: Write> EventWriter<W> {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn event(&mut self, mut event: Event) -> io::Result<()> {
+    pub fn event(&mut self, mut event: Event<'_>) -> io::Result<()> {
         if !self.events.has(&event) {
             return Ok(());
         }

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Deref;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -283,14 +284,14 @@ impl Redactor {
     }
 
     /// The whole document.
-    pub fn document(&self, document: &mut Document) {
+    pub fn document(&self, document: &mut Document<'_>) {
         document.connections.iter_mut().for_each(|connection| self.connection(connection));
         document.relations.iter_mut().for_each(|relation| self.relation(relation));
         document.findings.iter_mut().for_each(|finding| self.finding(finding));
     }
 
     /// One connection.
-    pub fn connection(&self, connection: &mut Connection) {
+    pub fn connection(&self, connection: &mut Connection<'_>) {
         if let Some(http) = &mut connection.http {
             self.http(http);
         }
@@ -303,7 +304,7 @@ impl Redactor {
     }
 
     /// Request and response.
-    pub fn http(&self, http: &mut Http) {
+    pub fn http(&self, http: &mut Http<'_>) {
         self.apply(&mut http.target, Self::target_of);
         self.apply(&mut http.reason, Self::text_of);
         self.apply(&mut http.body_excerpt, Self::payload_of);
@@ -327,7 +328,7 @@ impl Redactor {
     }
 
     /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
-    pub fn finding(&self, finding: &mut Finding) {
+    pub fn finding(&self, finding: &mut Finding<'_>) {
         let rule = rule(&finding.rule);
         let own = |text: &str| {
             rule.is_some_and(|rule| [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text))
@@ -343,7 +344,7 @@ impl Redactor {
     }
 
     /// One line of the event stream.
-    pub fn event(&self, event: &mut Event) {
+    pub fn event(&self, event: &mut Event<'_>) {
         match event {
             Event::Handshake(handshake) => self.http(&mut handshake.http),
             Event::Message(message) => {
@@ -368,7 +369,7 @@ impl Redactor {
     }
 
     /// A header field.
-    pub fn header(&self, header: &mut Header) {
+    pub fn header(&self, header: &mut Header<'_>) {
         let (name, value) = header;
         self.replace(value, |this, value| this.header_value_of(name, value));
     }
@@ -444,7 +445,7 @@ impl Redactor {
             return Cow::Owned(format!("{}{}", &name[..prefix.len()], self.hide(&name[prefix.len()..])));
         }
         let long = name.len() > MIN_LENGTH;
-        if (announced || long || looks_secret(name)) && !LONG_SUBPROTOCOLS.iter().any(is) {
+        if !LONG_SUBPROTOCOLS.iter().any(is) && (announced || long || looks_secret(name)) {
             Cow::Owned(self.hide(name))
         } else {
             Cow::Borrowed(name)
@@ -497,13 +498,21 @@ impl Redactor {
         if self.payload_of(&text) == text { Cow::Borrowed(encoded) } else { Cow::Owned(self.hide(encoded)) }
     }
 
-    fn apply(&self, value: &mut Option<String>, rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>) {
+    fn apply<T: Deref<Target = str> + From<String>>(
+        &self,
+        value: &mut Option<T>,
+        rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>,
+    ) {
         if let Some(value) = value {
             self.replace(value, rule);
         }
     }
 
-    fn replace(&self, value: &mut String, rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>) {
+    fn replace<T: Deref<Target = str> + From<String>>(
+        &self,
+        value: &mut T,
+        rule: impl for<'t> Fn(&Self, &'t str) -> Cow<'t, str>,
+    ) {
         if self.key.is_none() || value.is_empty() {
             return;
         }
@@ -512,7 +521,7 @@ impl Redactor {
             Cow::Borrowed(same) if same.len() == value.len() => return,
             other => other.into_owned(),
         };
-        *value = redacted;
+        *value = redacted.into();
     }
 
     /// The mark that stands for `secret`.
@@ -1015,11 +1024,11 @@ mod tests {
     fn the_catalogue_speaks_freely() {
         for rule in catalogue::all() {
             let mut finding = sample::stripped_finding(1);
-            finding.rule = rule.id.to_owned();
-            finding.summary = rule.title.to_owned();
-            finding.explanation = rule.explanation.to_owned();
-            finding.advice = rule.advice.to_owned();
-            finding.unless = rule.unless.to_owned();
+            finding.rule = rule.id.into();
+            finding.summary = rule.title.into();
+            finding.explanation = rule.explanation.into();
+            finding.advice = rule.advice.into();
+            finding.unless = rule.unless.into();
             let before = finding.clone();
             finding.evidence.clear();
             redactor().finding(&mut finding);

@@ -62,8 +62,8 @@ impl Default for Options {
 
 /// Findings of one rule and confidence.
 #[derive(Debug)]
-struct Group {
-    finding: Finding,
+struct Group<'s> {
+    finding: Finding<'s>,
     /// Findings in it.
     count: u64,
     /// Its first connections: these are shown.
@@ -80,15 +80,15 @@ struct Group {
 
 /// A report in the making: findings first, then connections and relations, then [`Report::write`].
 #[derive(Debug)]
-pub struct Report {
+pub struct Report<'s> {
     options: Options,
-    groups: BTreeMap<(String, Confidence), Group>,
+    groups: BTreeMap<(Text<'s>, Confidence), Group<'s>>,
     /// Connections that will be shown, and those of them that were seen.
     wanted: BTreeSet<u64>,
-    kept: BTreeMap<u64, Connection>,
-    healthy: Vec<Connection>,
+    kept: BTreeMap<u64, Connection<'s>>,
+    healthy: Vec<Connection<'s>>,
     healthy_count: u64,
-    unexplained: Vec<Connection>,
+    unexplained: Vec<Connection<'s>>,
     unexplained_count: u64,
     troubled: u64,
     lost_bytes: u64,
@@ -96,7 +96,7 @@ pub struct Report {
     loops: usize,
 }
 
-impl Report {
+impl<'s> Report<'s> {
     /// An empty report.
     #[must_use]
     pub fn new(options: Options) -> Self {
@@ -118,7 +118,7 @@ impl Report {
     }
 
     /// Takes the next finding; all come before the first connection.
-    pub fn finding(&mut self, finding: &Finding) {
+    pub fn finding(&mut self, finding: &Finding<'s>) {
         let key = (finding.rule.clone(), finding.confidence);
         let about = finding.connections.len() as u64;
         let group = self.groups.entry(key).or_insert_with(|| Group {
@@ -140,7 +140,7 @@ impl Report {
     }
 
     /// Takes the next connection.
-    pub fn connection(&mut self, connection: &Connection) {
+    pub fn connection(&mut self, connection: &Connection<'s>) {
         self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
         let mut explained = false;
         let mut severity = None;
@@ -440,7 +440,7 @@ impl Report {
         if let Some(tls) = &c.tls {
             let parts: Vec<String> = [
                 tls.version.as_ref().map(|v| format!("TLS {v}")),
-                tls.cipher_suite.clone(),
+                tls.cipher_suite.as_deref().map(str::to_owned),
                 tls.server_name.as_ref().map(|name| format!("name {name}")),
                 tls.alpn.as_ref().map(|alpn| format!("ALPN {alpn}")),
                 Some(if tls.decrypted { "decrypted".to_owned() } else { "not decrypted".to_owned() }),
@@ -455,7 +455,7 @@ impl Report {
             }
         }
         if let Some(http) = &c.http {
-            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());
+            let text = |value: &Option<Text<'_>>| value.as_deref().unwrap_or("?").to_owned();
             page.verbatim(
                 "request",
                 &one(&format!("{} {} HTTP/{}", text(&http.method), text(&http.target), text(&http.version))),
@@ -831,7 +831,7 @@ fn address(c: &Connection) -> String {
 }
 
 /// The WebSocket, if it carried anything.
-fn carried(c: &Connection) -> Option<&WebSocket> {
+fn carried<'c, 's>(c: &'c Connection<'s>) -> Option<&'c WebSocket<'s>> {
     c.websocket.as_ref().filter(|ws| ws.client.frames + ws.server.frames > 0)
 }
 
@@ -1055,7 +1055,7 @@ mod tests {
         String::from_utf8(out.into_inner()).unwrap()
     }
 
-    fn redacted() -> Document {
+    fn redacted() -> Document<'static> {
         let mut document = sample::document();
         Redactor::new([1; 32]).document(&mut document);
         document
@@ -1146,24 +1146,24 @@ mod tests {
         let mut document = sample::document();
         for connection in &mut document.connections {
             if let Some(http) = &mut connection.http {
-                http.host = Some(evil.to_owned());
-                http.target = Some(evil.to_owned());
-                http.reason = Some(evil.to_owned());
-                http.body_excerpt = Some(evil.to_owned());
-                http.request_headers.push((evil.to_owned(), evil.to_owned()));
-                http.response_headers.push((evil.to_owned(), evil.to_owned()));
+                http.host = Some(evil.into());
+                http.target = Some(evil.into());
+                http.reason = Some(evil.into());
+                http.body_excerpt = Some(evil.into());
+                http.request_headers.push((evil.into(), evil.into()));
+                http.response_headers.push((evil.into(), evil.into()));
             }
             if let Some(tls) = &mut connection.tls {
-                tls.server_name = Some(evil.to_owned());
-                tls.alpn = Some(evil.to_owned());
-                tls.certificates[0].subject = evil.to_owned();
+                tls.server_name = Some(evil.into());
+                tls.alpn = Some(evil.into());
+                tls.certificates[0].subject = evil.into();
             }
             if let Some(close) = connection.websocket.as_mut().and_then(|ws| ws.close.client.as_mut()) {
-                close.reason = evil.to_owned();
+                close.reason = evil.into();
             }
             if let Some(ws) = &mut connection.websocket {
-                ws.subprotocol = Some(evil.to_owned());
-                ws.extensions = Some(evil.to_owned());
+                ws.subprotocol = Some(evil.into());
+                ws.extensions = Some(evil.into());
             }
         }
         for finding in &mut document.findings {
@@ -1182,12 +1182,12 @@ mod tests {
             if let Relation::ProxyLeg { by, differences, .. } = relation {
                 by.push_str(evil);
                 differences[0].name.push_str(evil);
-                differences[0].front = Some(evil.to_owned());
-                differences[0].back = Some(evil.to_owned());
+                differences[0].front = Some(evil.into());
+                differences[0].back = Some(evil.into());
             }
         }
         document.capture.files[1].path.push_str(evil);
-        document.capture.files[1].error = Some(evil.to_owned());
+        document.capture.files[1].error = Some(evil.into());
         for detail in [Detail::Quiet, Detail::Normal, Detail::Verbose] {
             let mut out = Vec::new();
             write_document(&mut out, &document, Options { detail, width: 100 }).unwrap();

@@ -11,20 +11,20 @@ pub(crate) fn at(ms: i64) -> Time {
 }
 
 fn endpoint(ip: &str, port: u16) -> Endpoint {
-    Endpoint { ip: ip.to_owned(), port }
+    Endpoint { ip: ip.parse().unwrap(), port }
 }
 
-fn header(name: &str, value: &str) -> Header {
-    (name.to_owned(), value.to_owned())
+fn header(name: &'static str, value: &'static str) -> Header<'static> {
+    (name.into(), value.into())
 }
 
 /// A healthy connection: text both ways, closed with 1000 by the client.
-pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection {
+pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
     Connection {
         id,
         tcp_stream,
         http2_stream: None,
-        community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".to_owned(),
+        community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
         client: endpoint("10.10.1.10", 32_900),
         server: endpoint("10.10.2.20", 8080),
         start: at(0),
@@ -44,12 +44,12 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection {
         },
         tls: None,
         http: Some(Http {
-            version: Some("1.1".to_owned()),
-            method: Some("GET".to_owned()),
-            target: Some("/ws?room=7".to_owned()),
-            host: Some("chat.example".to_owned()),
+            version: Some("1.1".into()),
+            method: Some("GET".into()),
+            target: Some("/ws?room=7".into()),
+            host: Some("chat.example".into()),
             status: Some(101),
-            reason: Some("Switching Protocols".to_owned()),
+            reason: Some("Switching Protocols".into()),
             request_headers: vec![
                 header("Host", "chat.example"),
                 header("Upgrade", "websocket"),
@@ -66,8 +66,8 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection {
         }),
         websocket: Some(WebSocket {
             upgrade: Upgrade::Accepted,
-            subprotocol: Some("graphql-transport-ws".to_owned()),
-            extensions: Some("permessage-deflate; client_max_window_bits=15".to_owned()),
+            subprotocol: Some("graphql-transport-ws".into()),
+            extensions: Some("permessage-deflate; client_max_window_bits=15".into()),
             accept_valid: Some(true),
             client: Traffic { frames: 5, messages: 3, bytes: 120, text: 3, ping: 1, close: 1, ..Traffic::default() },
             server: Traffic { frames: 9, messages: 7, bytes: 4096, text: 7, pong: 1, close: 1, ..Traffic::default() },
@@ -79,8 +79,8 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection {
             unanswered_pings: 0,
             close: Close {
                 first: Some(Side::Client),
-                client: Some(CloseFrame { code: Some(1000), reason: "done".to_owned(), packet: 20 }),
-                server: Some(CloseFrame { code: None, reason: String::new(), packet: 21 }),
+                client: Some(CloseFrame { code: Some(1000), reason: "done".into(), packet: 20 }),
+                server: Some(CloseFrame { code: None, reason: Text::default(), packet: 21 }),
                 complete: true,
             },
         }),
@@ -94,7 +94,7 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection {
 }
 
 /// The back leg of a proxy that dropped the Upgrade header.
-pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection {
+pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'static> {
     let start = at(40_000 + id as i64 * 1000);
     let end = Time(start.0 + 12 * MS);
     Connection {
@@ -106,12 +106,12 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection {
         last_packet: 109 + id * 10,
         outcome: Outcome::UpgradeFailed,
         http: Some(Http {
-            version: Some("1.0".to_owned()),
-            method: Some("GET".to_owned()),
-            target: Some("/ws?token=rocketskates:r0cketsk8ts".to_owned()),
-            host: Some("app".to_owned()),
+            version: Some("1.0".into()),
+            method: Some("GET".into()),
+            target: Some("/ws?token=rocketskates:r0cketsk8ts".into()),
+            host: Some("app".into()),
             status: Some(426),
-            reason: Some("Upgrade Required".to_owned()),
+            reason: Some("Upgrade Required".into()),
             request_headers: vec![
                 header("Host", "app"),
                 header("Connection", "close"),
@@ -119,7 +119,7 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection {
                 header("Authorization", "Bearer abc.def.ghi"),
             ],
             response_headers: vec![header("Content-Length", "16")],
-            body_excerpt: Some("Upgrade Required".to_owned()),
+            body_excerpt: Some("Upgrade Required".into()),
         }),
         websocket: Some(WebSocket {
             upgrade: Upgrade::Stripped,
@@ -136,18 +136,18 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection {
             client: View { code: Some(1006), was_clean: Some(false) },
             server: View::default(),
         },
-        root_cause: Some(RootCause { rule: "WSH301".to_owned(), confidence: Confidence::Proven }),
+        root_cause: Some(RootCause { rule: "WSH301".into(), confidence: Confidence::Proven }),
         findings: vec![finding],
         ..healthy(id, tcp_stream)
     }
 }
 
 /// The finding of [`stripped`].
-pub(crate) fn stripped_finding(connection: u64) -> Finding {
+pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
     let start = 40_000 + connection as i64 * 1000;
     Finding {
-        rule: "WSH301".to_owned(),
-        slug: "upgrade-stripped".to_owned(),
+        rule: "WSH301".into(),
+        slug: "upgrade-stripped".into(),
         severity: Severity::Error,
         confidence: Confidence::Proven,
         connections: vec![connection],
@@ -163,7 +163,7 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding {
             .to_owned(),
         unless: "The client itself never sent Upgrade: a capture on the client's side of the proxy would show it."
             .to_owned(),
-        references: vec!["RFC 6455 §4.2.1".to_owned(), "RFC 9110 §7.8".to_owned()],
+        references: vec!["RFC 6455 §4.2.1".into(), "RFC 9110 §7.8".into()],
         evidence: vec![
             Evidence {
                 packet: 103 + connection * 10,
@@ -176,14 +176,14 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding {
                 packet: 105 + connection * 10,
                 time: at(start + 5),
                 from: Some(Side::Server),
-                note: "HTTP/1.1 426 Upgrade Required".to_owned(),
+                note: "HTTP/1.1 426 Upgrade Required".into(),
             },
         ],
     }
 }
 
 /// A TLS connection whose client left after an alert.
-pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection {
+pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection<'static> {
     Connection {
         client: endpoint("2001:db8::17", 50_000),
         server: endpoint("2001:db8::1", 443),
@@ -194,24 +194,24 @@ pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection {
         last_packet: 309,
         outcome: Outcome::TlsFailed,
         tls: Some(Tls {
-            version: Some("1.2".to_owned()),
-            cipher_suite: Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".to_owned()),
-            server_name: Some("chat.example".to_owned()),
+            version: Some("1.2".into()),
+            cipher_suite: Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".into()),
+            server_name: Some("chat.example".into()),
             alpn: None,
             decrypted: false,
             certificates: vec![Certificate {
-                subject: "CN=chat.example".to_owned(),
-                issuer: "CN=chat.example".to_owned(),
+                subject: "CN=chat.example".into(),
+                issuer: "CN=chat.example".into(),
                 not_before: Seconds::new(1_700_000_000),
                 not_after: Seconds::new(253_402_300_799),
                 self_signed: true,
-                names: vec!["chat.example".to_owned()],
+                names: vec!["chat.example".into()],
             }],
             alerts: vec![TlsAlert {
                 from: Side::Client,
-                level: Some("fatal".to_owned()),
+                level: Some("fatal".into()),
                 code: Some(48),
-                description: Some("unknown_ca".to_owned()),
+                description: Some("unknown_ca".into()),
                 packet: 307,
             }],
         }),
@@ -221,37 +221,37 @@ pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection {
             client: View { code: Some(1006), was_clean: Some(false) },
             server: View::default(),
         },
-        root_cause: Some(RootCause { rule: "WST103".to_owned(), confidence: Confidence::Proven }),
+        root_cause: Some(RootCause { rule: "WST103".into(), confidence: Confidence::Proven }),
         findings: vec![finding],
         ..healthy(id, 9)
     }
 }
 
 /// The finding of [`tls_failed`].
-pub(crate) fn tls_finding(connection: u64) -> Finding {
+pub(crate) fn tls_finding(connection: u64) -> Finding<'static> {
     Finding {
-        rule: "WST103".to_owned(),
-        slug: "cert-untrusted".to_owned(),
+        rule: "WST103".into(),
+        slug: "cert-untrusted".into(),
         severity: Severity::Error,
         confidence: Confidence::Proven,
         connections: vec![connection],
-        summary: "The client refused the server's certificate: it does not know who signed it.".to_owned(),
+        summary: "The client refused the server's certificate: it does not know who signed it.".into(),
         explanation: "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed."
             .to_owned(),
-        advice: "Install a certificate that the client trusts, with its intermediate certificates.".to_owned(),
-        unless: "".to_owned(),
-        references: vec!["RFC 8446 §6.2".to_owned()],
+        advice: "Install a certificate that the client trusts, with its intermediate certificates.".into(),
+        unless: "".into(),
+        references: vec!["RFC 8446 §6.2".into()],
         evidence: vec![Evidence {
             packet: 307,
             time: at(90_030),
             from: Some(Side::Client),
-            note: "TLS alert 48 unknown_ca".to_owned(),
+            note: "TLS alert 48 unknown_ca".into(),
         }],
     }
 }
 
 /// One of everything.
-pub(crate) fn document() -> Document {
+pub(crate) fn document() -> Document<'static> {
     let connections = vec![healthy(1, 0), stripped(2, 3, 0), stripped(3, 4, 1), tls_failed(4, 2)];
     let summary = Summary {
         connections: 4,
@@ -263,13 +263,9 @@ pub(crate) fn document() -> Document {
         Relation::ProxyLeg {
             front: 1,
             back: 2,
-            by: "sec-websocket-key".to_owned(),
+            by: "sec-websocket-key".into(),
             score: 100,
-            differences: vec![Difference {
-                name: "Upgrade".to_owned(),
-                front: Some("websocket".to_owned()),
-                back: None,
-            }],
+            differences: vec![Difference { name: "Upgrade".into(), front: Some("websocket".into()), back: None }],
         },
         Relation::ReconnectLoop { connections: vec![2, 3], median_gap_ms: Some(Millis::from_nanos(988 * MS)) },
     ];
@@ -282,22 +278,22 @@ pub(crate) fn capture() -> Capture {
     Capture {
         files: vec![
             CaptureFile {
-                path: "front.pcapng".to_owned(),
+                path: "front.pcapng".into(),
                 format: CaptureFormat::Pcapng,
-                link_types: vec!["ETHERNET".to_owned()],
+                link_types: vec!["ETHERNET".into()],
                 packets: 200,
                 bytes: 20_000,
                 truncated: false,
                 error: None,
             },
             CaptureFile {
-                path: "back.pcap".to_owned(),
+                path: "back.pcap".into(),
                 format: CaptureFormat::Pcap,
-                link_types: vec!["LINUX_SLL2".to_owned()],
+                link_types: vec!["LINUX_SLL2".into()],
                 packets: 110,
                 bytes: 9_000,
                 truncated: true,
-                error: Some("the file ends within packet 311".to_owned()),
+                error: Some("the file ends within packet 311".into()),
             },
         ],
         packets: 310,

@@ -145,7 +145,7 @@ struct Opening {
 struct Shaken {
     opening: Opening,
     stamp: Stamp,
-    http: Option<model::Http>,
+    http: Option<model::Http<'static>>,
     key: Option<Box<str>>,
     switched: bool,
 }
@@ -292,7 +292,7 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
             EntryEvent::Handshake(exchange) => What::Handshake(Box::new(Shaken {
                 opening: opening(None),
                 stamp: *stamp,
-                http: self.options.events.handshake.then(|| convert::http(exchange)),
+                http: self.options.events.handshake.then(|| convert::http(exchange).into_owned()),
                 key: leg_key(exchange).map(Into::into),
                 switched: matches!(exchange.ended, ExchangeEnd::Switched { .. }),
             })),

@@ -153,18 +153,8 @@ impl<W: Write> Desk<W> {
         ready.clear();
     }
 
-    pub(super) fn write(&mut self, options: &Options<'_>, mut line: Line) {
-        // Writing into memory does not fail.
-        match options.form {
-            Form::Silent => {}
-            Form::Ndjson => drop(self.lines.event(line)),
-            Form::Text => {
-                if options.events.has(&line) {
-                    options.redactor.event(&mut line);
-                    lines::write(self.lines.out(), &line);
-                }
-            }
-        }
+    pub(super) fn write(&mut self, options: &Options<'_>, line: Line<'_>) {
+        write(&mut self.lines, options, line);
     }
 
     /// Takes notes of all journals in order of packets, then the connections that are over, in order of last packet.
@@ -464,6 +454,16 @@ impl<W: Write> Desk<W> {
         let findings: Vec<model::Finding> = (0..judged.findings()).map(|index| judged.finding(index)).collect();
         self.findings += findings.len() as u64;
         let together: Vec<&'static str> = judgement.shared.iter().map(|shared| shared.finding.rule.id).collect();
+        // A connection that is open when the capture ends is no news for people; the report tells it.
+        let open = connections.iter().all(|connection| connection.outcome == model::Outcome::Open);
+        if !(options.form == Form::Silent || (options.form == Form::Text && open)) {
+            for finding in findings {
+                write(&mut self.lines, options, found_line(finding, &connections));
+            }
+            for connection in connections {
+                write(&mut self.lines, options, closed_line(connection));
+            }
+        }
         for (one, index) in &places {
             let one = &mut self.remembered[*one];
             one.told[*index] = true;
@@ -472,18 +472,6 @@ impl<W: Write> Desk<W> {
             if options.form == Form::Ndjson && one.told.iter().all(|told| *told) {
                 one.whole = None;
             }
-        }
-        // A connection that is open when the capture ends is no news for people; the report tells it.
-        let open = connections.iter().all(|connection| connection.outcome == model::Outcome::Open);
-        if options.form == Form::Silent || (options.form == Form::Text && open) {
-            return;
-        }
-        for finding in findings {
-            let line = found_line(finding, &connections);
-            self.write(options, line);
-        }
-        for connection in connections {
-            self.write(options, closed_line(connection));
         }
     }
 
@@ -569,14 +557,28 @@ impl<W: Write> Desk<W> {
         };
         let connections: Vec<model::Connection> = untold.iter().filter_map(object).collect();
         for finding in findings {
-            let line = found_line(finding, &connections);
-            self.write(options, line);
+            write(&mut self.lines, options, found_line(finding, &connections));
         }
-        connections.into_iter().for_each(|connection| self.write(options, closed_line(connection)));
+        connections.into_iter().for_each(|connection| write(&mut self.lines, options, closed_line(connection)));
     }
 }
 
-fn opened_line(binding: Binding, opening: &Opening) -> Line {
+/// Writes a line in the form that was asked for.
+fn write(to: &mut EventWriter<Vec<u8>>, options: &Options<'_>, mut line: Line<'_>) {
+    // Writing into memory does not fail.
+    match options.form {
+        Form::Silent => {}
+        Form::Ndjson => drop(to.event(line)),
+        Form::Text => {
+            if options.events.has(&line) {
+                options.redactor.event(&mut line);
+                lines::write(to.out(), &line);
+            }
+        }
+    }
+}
+
+fn opened_line(binding: Binding, opening: &Opening) -> Line<'static> {
     Line::ConnectionOpened(Opened {
         time: Time(opening.first.at),
         binding,
@@ -587,13 +589,13 @@ fn opened_line(binding: Binding, opening: &Opening) -> Line {
     })
 }
 
-fn closed_line(connection: model::Connection) -> Line {
+fn closed_line(connection: model::Connection<'_>) -> Line<'_> {
     let (time, id) = (connection.end, connection.id);
     Line::ConnectionClosed(Box::new(Closed { time, connection: id, record: connection }))
 }
 
 /// The line of a finding about `connections` or none of them.
-fn found_line(finding: model::Finding, connections: &[model::Connection]) -> Line {
+fn found_line<'a>(finding: model::Finding<'a>, connections: &[model::Connection<'_>]) -> Line<'a> {
     let about = match finding.connections[..] {
         [id] => connections.iter().find(|connection| connection.id == id),
         _ => None,
