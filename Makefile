@@ -26,7 +26,7 @@ quick:
 fuzz:
 	fuzz/run.sh 60
 
-# Measures the whole program against its peers and writes benches/RESULTS.md; takes about twenty minutes.
+# Measures the whole program against its peers and writes benches/RESULTS.md; takes about an hour.
 bench:
 	python3 benches/compare.py
 

@@ -1,10 +1,14 @@
-//! In steady state a frame costs no allocation: twice as many frames in as many chunks allocate as often.
+//! In steady state a frame costs no allocation: twice as many frames in as many chunks allocate as often. And an idle
+//! connection gives back what it can do without.
 
 #[path = "support/wire.rs"]
 mod wire;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Mutex;
+
+use flate2::{Compress, Compression, FlushCompress};
 use wire::{Side, Talk};
 use wsscan::connection::Keys;
 use wsscan::engine::{Feed, Options, Recorder, Walked, run};
@@ -12,6 +16,8 @@ use wsscan::packet::{Batch, LinkType, PacketRef};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes allocated and not freed.
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting what this thread asks for.
@@ -21,17 +27,20 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        HELD.with(|bytes| bytes.set(bytes.get() + layout.size() as i64));
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.with(|bytes| bytes.set(bytes.get() - layout.size() as i64));
         // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        HELD.with(|bytes| bytes.set(bytes.get() + size as i64 - layout.size() as i64));
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -146,4 +155,108 @@ fn pings_and_pongs() {
         talk.data(Side::Server, &wire::frame(Side::Server, 9, &payload));
         talk.data(Side::Client, &wire::frame(Side::Client, 10, &payload));
     });
+}
+
+/// Several connections in one capture; notes how much memory is held whenever the next chunk is asked for.
+struct Crowd {
+    /// Time of each chunk in seconds, and its packets.
+    chunks: Vec<(i64, Vec<Vec<u8>>)>,
+    held: Mutex<Vec<i64>>,
+}
+
+impl Feed for Crowd {
+    fn is_serial(&self) -> bool {
+        true
+    }
+
+    fn fetch(&self, index: u64, batch: &mut Batch) -> bool {
+        hold(&self.held).push(HELD.get());
+        let Some((_, chunk)) = self.chunks.get(index as usize) else { return false };
+        batch.arena.clear();
+        chunk.iter().for_each(|packet| batch.arena.extend_from_slice(packet));
+        true
+    }
+
+    fn walk(&self, index: u64, batch: &mut Batch) -> Walked {
+        let (second, chunk) = &self.chunks[index as usize];
+        let at = 1_767_225_600_000_000_000 + second * 1_000_000_000;
+        let mut offset = 0;
+        for packet in chunk {
+            let length = packet.len() as u32;
+            batch.packets.push(PacketRef { at, offset, captured: length, original: length, link: LinkType(1) });
+            offset += length;
+        }
+        Walked { more: index as usize + 1 < self.chunks.len(), secrets: Vec::new() }
+    }
+}
+
+fn hold<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics with it")
+}
+
+#[test]
+fn an_idle_compressed_connection_falls_to_its_window_and_goes_on_from_there() {
+    const CROWD: u16 = 200;
+    /// What a window of this test holds at most, with what else goes with it.
+    const COLD: i64 = 4 << 10;
+    const WARM: i64 = 40 << 10;
+    let mut talks: Vec<(Talk, Compress)> =
+        (0..CROWD).map(|port| (Talk::at(20_000 + port), Compress::new(Compression::default(), false))).collect();
+    let mut chunks = Vec::new();
+    let mut say = |second: i64, text: &str, first: bool| {
+        let mut chunk = Vec::new();
+        for (talk, zlib) in &mut talks {
+            if first {
+                talk.open();
+                talk.upgrade("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+            }
+            let mut packed = Vec::with_capacity(1000);
+            zlib.compress_vec(text.as_bytes(), &mut packed, FlushCompress::Sync).unwrap();
+            packed.truncate(packed.len() - 4);
+            let mut frame = wire::frame(Side::Server, 1, &packed);
+            frame[0] |= 0x40;
+            talk.data(Side::Server, &frame);
+            chunk.extend(talk.take());
+        }
+        chunks.push((second, chunk));
+    };
+    let text = "the words that all of them say, at length and in the same order ".repeat(8);
+    say(0, &text, true);
+    say(1, &text, false);
+    // Silence: only somebody else is heard.
+    let mut other = Talk::at(40_000);
+    other.open();
+    let mut silence = vec![(2, other.take())];
+    for second in 3..40 {
+        other.segment(Side::Client, 0x10, &[]);
+        silence.push((second, other.take()));
+    }
+    say(40, &text, false);
+    let last = chunks.pop().unwrap();
+    chunks.extend(silence);
+    chunks.push(last);
+    other.segment(Side::Client, 0x10, &[]);
+    chunks.push((41, other.take()));
+
+    let feed = Crowd { chunks, held: Mutex::new(Vec::with_capacity(100)) };
+    let options = Options { threads: 1, wanted: None, keys: Keys::default() };
+    let analysis = run(&feed, &options, &Recorder);
+    let held = feed.held.into_inner().unwrap();
+    let (warm, cold, again) = (held[2], held[40], held[41]);
+    let each = |bytes: i64| (bytes - held[0]) / i64::from(CROWD);
+    assert!(each(warm) > WARM, "{} bytes each: nothing is compressed, so nothing was measured", each(warm));
+    assert!(each(warm) - each(cold) > WARM - COLD, "{} bytes each, and idle {}", each(warm), each(cold));
+    assert!(each(again) > WARM, "{} bytes each once they speak again", each(again));
+    let mut spoken = 0;
+    for connection in &analysis.connections {
+        let Some(websocket) = connection.kept.record.entries.iter().find_map(|entry| entry.websocket.as_ref()) else {
+            continue;
+        };
+        let server = &websocket[wsscan::stream::Direction::ToClient];
+        assert_eq!((server.compression.messages, server.compression.undecoded), (3, 0));
+        assert_eq!(server.compression.inflated_bytes, 3 * text.len() as u64);
+        assert_eq!(server.violations.total(), 0);
+        spoken += 1;
+    }
+    assert_eq!(spoken, CROWD);
 }

@@ -212,6 +212,17 @@ impl Stack {
         }
     }
 
+    /// Lets go of memory that an idle connection can do without.
+    pub fn shrink(&mut self) {
+        match &mut self.layer {
+            Layer::WebSocket(websocket) => websocket.shrink(),
+            Layer::Http2(streams) => {
+                streams.sockets.iter_mut().filter_map(|socket| socket.websocket.as_mut()).for_each(WebSocket::shrink);
+            }
+            Layer::Undecided(_) | Layer::Foreign | Layer::Http(_) => {}
+        }
+    }
+
     /// Takes one segment through all layers. `note` gets what they report: stamp, client and server, entry, event.
     #[inline]
     pub fn segment<N: Note>(

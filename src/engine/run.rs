@@ -24,6 +24,10 @@ use crate::packet::{Batch, Defragmenter};
 /// Most steps of name resolution that are remembered.
 pub const NAMES: usize = 4096;
 
+/// How many chunks a worker takes a shard through before it turns to the next shard. What the connections of one
+/// shard hold (inflate windows, above all) then stays in the cache, which what all of them hold does not.
+const AHEAD: u64 = 8;
+
 /// Where packets come from, in numbered chunks.
 pub trait Feed: Sync {
     /// Whether one thread at a time must read (a stream, an interface).
@@ -156,7 +160,7 @@ struct Ledger<J> {
 
 enum Job<J> {
     Read(u64, Box<(Batch, Routed)>),
-    Shards(ShardSet, Arc<Chunk>),
+    Shards(ShardSet, Vec<Arc<Chunk>>),
     Merge(Vec<Share<J>>, Arc<Chunk>),
     Done,
 }
@@ -232,7 +236,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         loop {
             match self.next_job() {
                 Job::Read(index, buffers) => self.read(index, buffers, wanted.as_deref_mut()),
-                Job::Shards(shards, chunk) => self.shards(shards, &chunk),
+                Job::Shards(shards, chunks) => self.shards(shards, chunks),
                 Job::Merge(shares, chunk) => self.merge(shares, chunk),
                 Job::Done => return,
             }
@@ -252,7 +256,14 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             let (merge, publish) = (ledger.merge, ledger.publish);
             let ready =
                 ledger.shards.iter().filter(|(next, busy)| !busy && *next < publish).map(|(next, _)| *next).min();
-            if let Some(oldest) = ready {
+            let open = ledger.end.is_none_or(|end| ledger.claim < end);
+            let may_read =
+                open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial());
+            // Where reading may have to wait for bytes, nothing waits for reading.
+            let read_first = may_read && !self.feed.is_serial();
+            if let Some(oldest) = ready
+                && !(read_first && ledger.claim - oldest < AHEAD)
+            {
                 let mut set: ShardSet = 0;
                 for (shard, (next, busy)) in ledger.shards.iter_mut().enumerate() {
                     if !*busy && *next == oldest && (set.count_ones() as usize) < self.at_once {
@@ -260,10 +271,11 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                         set |= 1 << shard;
                     }
                 }
-                return Job::Shards(set, Arc::clone(&ledger.published[(oldest - merge) as usize].chunk));
+                let from = (oldest - merge) as usize;
+                let to = ledger.published.len().min(from + AHEAD as usize);
+                return Job::Shards(set, ledger.published.range(from..to).map(|p| Arc::clone(&p.chunk)).collect());
             }
-            let open = ledger.end.is_none_or(|end| ledger.claim < end);
-            if open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial()) {
+            if may_read {
                 let index = ledger.claim;
                 ledger.claim += 1;
                 ledger.readers += 1;
@@ -336,24 +348,34 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         self.wake(&ledger);
     }
 
-    fn shards(&self, set: ShardSet, chunk: &Chunk) {
-        let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
+    /// Takes each shard of the set through all the chunks, one shard after the other: what its connections hold stays
+    /// in the cache meanwhile.
+    fn shards(&self, set: ShardSet, chunks: Vec<Arc<Chunk>>) {
         let members = || (0..SHARDS).filter(|shard| set & (1 << shard) != 0);
-        let shares: Vec<Share<O::Journal>> = members()
-            .map(|index| {
+        let mut shares: Vec<Share<O::Journal>> = Vec::with_capacity(chunks.len() * set.count_ones() as usize);
+        for index in members() {
+            let mut shard = hold(&self.shards[index]);
+            for chunk in &chunks {
+                let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
                 let mut journal = O::Journal::default();
-                let mut shard = hold(&self.shards[index]);
                 shard.chunk(&chunk.batch, &chunk.routed, chunk.now, &context, self.observer, &mut journal);
-                Some((journal, shard.take_began()))
-            })
-            .collect();
+                shares.push(Some((journal, shard.take_began())));
+            }
+        }
+        let Some(first) = chunks.first().map(|chunk| chunk.index) else { return };
+        let end = first + chunks.len() as u64;
+        // Let go before anybody may merge them: whoever does gives their buffers to the next reader.
+        drop(chunks);
         let mut ledger = hold(&self.ledger);
-        let at = (chunk.index - ledger.merge) as usize;
-        for (index, share) in members().zip(shares) {
-            ledger.shards[index] = (chunk.index + 1, false);
-            let published = &mut ledger.published[at];
-            published.shares[index] = share;
-            published.remaining -= 1;
+        let mut shares = shares.into_iter();
+        for index in members() {
+            for chunk in first..end {
+                let at = (chunk - ledger.merge) as usize;
+                let published = &mut ledger.published[at];
+                published.shares[index] = shares.next().flatten();
+                published.remaining -= 1;
+            }
+            ledger.shards[index] = (end, false);
         }
         self.wake(&ledger);
     }

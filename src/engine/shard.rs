@@ -23,6 +23,10 @@ pub const FLOWS: usize = 1 << 16;
 pub const FAILURES: usize = 1 << 12;
 /// A connection that was silent for this long, in nanoseconds of capture time, may be given up for a new one.
 const SILENT: i64 = 60_000_000_000;
+/// After so many nanoseconds of capture time without a packet a connection is reduced to what it cannot do without.
+const IDLE: i64 = 5_000_000_000;
+/// How many slots are looked at for that after each chunk.
+const LOOKED_AT: usize = 16;
 /// How much room of connections that are over is kept for those to come.
 const SPARE: usize = 64;
 /// How many lively connections are passed over before one of them is given up.
@@ -86,7 +90,11 @@ pub(super) struct Shard<O: Observer> {
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
+    #[allow(clippy::vec_box, reason = "they go in and out as they are")]
     spare: Vec<Box<Live>>,
+    /// The slot that is looked at next for being idle, and when the next round over all of them begins.
+    hand: usize,
+    next_round: i64,
     /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
     ahead: Vec<u32>,
 }
@@ -121,6 +129,8 @@ impl<O: Observer> Shard<O> {
             closing: VecDeque::new(),
             finished: Vec::new(),
             spare: Vec::new(),
+            hand: 0,
+            next_round: i64::MIN,
             ahead: Vec::new(),
         }
     }
@@ -158,6 +168,7 @@ impl<O: Observer> Shard<O> {
         }
         if let Some(now) = now {
             self.retire(now, context, observer, journal);
+            self.reduce_idle(now);
         }
     }
 
@@ -345,6 +356,27 @@ impl<O: Observer> Shard<O> {
             self.closing.pop_front();
             if self.slots[index as usize].number == number {
                 self.close(index, End::Fin, context, observer, journal);
+            }
+        }
+    }
+
+    /// Goes round the connections, a few at a time and with a pause after each round, and takes from the idle ones the
+    /// memory that they can do without.
+    fn reduce_idle(&mut self, now: i64) {
+        if now < self.next_round {
+            return;
+        }
+        for _ in 0..LOOKED_AT {
+            let Some(slot) = self.slots.get_mut(self.hand) else {
+                self.hand = 0;
+                self.next_round = now.saturating_add(IDLE);
+                return;
+            };
+            self.hand += 1;
+            if let State::Live(live) = &mut slot.state
+                && now.saturating_sub(live.tcp.facts().last.at) > IDLE
+            {
+                live.stack.shrink();
             }
         }
     }

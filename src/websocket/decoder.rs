@@ -780,7 +780,7 @@ impl<S: Sink> Step<'_, S> {
                 self.own.compression.failures += 1;
                 self.violation(ViolationKind::InflateFailed, wire);
             }
-            Fault::Corrupt => {}
+            Fault::Corrupt | Fault::Forgotten => {}
         }
         self.half.inflation = Some(inflation);
         self.opaque();

@@ -1,13 +1,19 @@
 //! Inflating the messages of one direction (RFC 7692 §7.2.2), in bounded memory and with bounded work.
 //!
-//! Output goes straight into the sliding window that is kept anyway, and from there to whoever looks at it. The agreed
-//! window bits are not enforced: zlib always decodes with 32 KiB, so a sender that reaches further back than it
-//! promised is decoded, not accused.
+//! zlib keeps the window, output passes through a small buffer to whoever looks at it, and nothing is kept twice. zlib
+//! does not hand its window out, though, and there are occasions to want it: it is given up when a direction is idle
+//! ([`Inflation::shrink`]), and it must survive a block with BFINAL set, behind which zlib is at its end. Then it is
+//! asked for in zlib's own language: a block of matches as far back as the window reaches *is* the window
+//! ([`recall`]). Where messages fail for want of earlier ones (no context takeover agreed, but practised) or where
+//! BFINAL is in use, output is kept on the way as well:
 //!
 //! ```text
 //! history: [ ……… up to 32 KiB of earlier output ……… | room for more output ]
 //!                                                    ^ filled
 //! ```
+//!
+//! The agreed window bits are not enforced: zlib always decodes with 32 KiB, so a sender that reaches further back than
+//! it promised is decoded, not accused.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -17,6 +23,10 @@ const WINDOW: usize = 32 * 1024;
 const HISTORY_MAX: usize = WINDOW + 16 * 1024;
 /// What `history` begins with: most connections say little.
 const HISTORY_FIRST: usize = 4 * 1024;
+/// Output that is not kept passes through so many bytes at a time.
+const PIECE: usize = 4 * 1024;
+/// What there is to append to each message (RFC 7692 §7.2.2).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// The least room for which zlib is called.
 const ROOM_MIN: usize = 1024;
 /// How much of a message is kept compressed, in a direction without context takeover, to find out why it failed.
@@ -33,10 +43,19 @@ pub(super) enum Fault {
     Corrupt,
     /// It grows beyond the bound.
     Limit,
+    /// Perhaps it refers to what was forgotten here.
+    Forgotten,
 }
 
 pub(super) struct Inflation {
     zlib: Option<Decompress>,
+    /// How much of the window zlib has, in bytes.
+    known: usize,
+    /// Output is kept in `history` on the way. Otherwise it is empty while there is a zlib, and the window while there
+    /// is none.
+    keeps: bool,
+    /// The window was lost when a block with BFINAL set came unexpectedly.
+    forgot: bool,
     /// Initialised to its length; the first `filled` bytes are output, the newest last.
     history: Vec<u8>,
     filled: usize,
@@ -59,6 +78,9 @@ impl Inflation {
     pub(super) fn new(takeover: bool) -> Self {
         Inflation {
             zlib: None,
+            known: 0,
+            keeps: !takeover,
+            forgot: false,
             history: Vec::new(),
             filled: 0,
             message_at: 0,
@@ -84,13 +106,27 @@ impl Inflation {
         match &mut self.zlib {
             Some(zlib) if !self.takeover => zlib.reset(false),
             Some(_) => {}
-            None if self.takeover => self.prime(),
+            None if self.takeover => {
+                self.prime();
+                if !self.keeps {
+                    self.history = Vec::new();
+                    self.filled = 0;
+                    self.message_at = 0;
+                }
+            }
             None => self.zlib = Some(Decompress::new(false)),
         }
     }
 
     /// More of the message.
     pub(super) fn feed(&mut self, input: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+        // A message begins with a block, and a block with its BFINAL bit (RFC 1951 §3.2.3). Who sets it once will again.
+        if self.message_in == 0 && !self.keeps && input.first().is_some_and(|first| first & 1 != 0) {
+            self.recall();
+            self.prime();
+            self.keeps = true;
+            self.message_at = self.filled;
+        }
         self.message_in += input.len() as u64;
         self.total_in += input.len() as u64;
         if self.retained_whole {
@@ -101,7 +137,7 @@ impl Inflation {
                 self.retained = Vec::new();
             }
         }
-        self.run(input, out)
+        self.run::<PIECE>(input, out)
     }
 
     /// The message is whole. §7.2.2: append 00 00 ff ff, then decompress.
@@ -112,7 +148,7 @@ impl Inflation {
         if self.ended || self.message_in == 0 {
             return Ok(());
         }
-        self.run(&[0x00, 0x00, 0xFF, 0xFF], out)
+        self.run::<64>(&TAIL, out)
     }
 
     /// The message cannot be finished, or messages went missing. Without context takeover the next one can be begun;
@@ -120,6 +156,7 @@ impl Inflation {
     pub(super) fn abandon(&mut self) {
         self.in_message = false;
         self.takeover = false;
+        self.keeps = true;
         self.filled = 0;
         self.message_at = 0;
     }
@@ -138,22 +175,35 @@ impl Inflation {
         let retained = std::mem::take(&mut self.retained);
         self.retained_whole = false;
         self.takeover = true;
-        self.run(&retained, out)
+        self.run::<PIECE>(&retained, out)
     }
 
-    /// Reduces an idle direction to its window: at most 32 KiB instead of about 95 KiB. Does nothing while a message
-    /// is open.
+    /// Reduces an idle direction to its window: at most 32 KiB instead of about 47 (or 95, where output is kept). Does
+    /// nothing while a message is open.
     pub(super) fn shrink(&mut self) {
-        if self.in_message {
+        if self.in_message || self.zlib.is_none() {
             return;
+        }
+        if !self.keeps {
+            return self.recall();
         }
         self.zlib = None;
         self.retained = Vec::new();
         let from = self.filled.saturating_sub(WINDOW);
         self.history.copy_within(from..self.filled, 0);
         self.filled -= from;
+        self.message_at = self.filled;
         self.history.truncate(self.filled);
         self.history.shrink_to_fit();
+    }
+
+    /// Moves the window from zlib to `history`. Between messages only.
+    fn recall(&mut self) {
+        let known = self.known;
+        let window = self.zlib.take().and_then(|zlib| recall(zlib, known));
+        self.forgot |= window.is_none();
+        self.history = window.unwrap_or_default();
+        self.filled = self.history.len();
     }
 
     /// Bytes held, zlib's own state included as an estimate.
@@ -162,7 +212,7 @@ impl Inflation {
         self.history.capacity() + self.retained.capacity() + if self.zlib.is_some() { 47_500 } else { 0 }
     }
 
-    /// A fresh zlib that knows the window.
+    /// A fresh zlib that knows the window in `history`.
     fn prime(&mut self) {
         let mut zlib = Decompress::new(false);
         let window = &self.history[self.filled.saturating_sub(WINDOW)..self.filled];
@@ -170,7 +220,24 @@ impl Inflation {
             // Only a stream with a zlib header can refuse a dictionary; if it does, the next message fails and says so.
             let _ = zlib.set_dictionary(window);
         }
+        self.known = window.len();
         self.zlib = Some(zlib);
+    }
+
+    /// zlib has met a block with BFINAL set. §7.2.3.4: that does not end the message, nor does it clear the window.
+    fn ended(&mut self) {
+        if !self.keeps {
+            // It was not the first block of its message. What the window held cannot be had any more.
+            self.keeps = true;
+            self.forgot = true;
+        }
+        self.prime();
+        self.ended = true;
+    }
+
+    /// Input that zlib does not take.
+    fn corrupt(&self) -> Fault {
+        if self.forgot && self.known < WINDOW { Fault::Forgotten } else { Fault::Corrupt }
     }
 
     fn make_room(&mut self) {
@@ -189,72 +256,137 @@ impl Inflation {
         }
     }
 
-    fn run(&mut self, mut input: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+    /// Has zlib decompress `input` into `history`, or into a buffer of `N` bytes.
+    fn run<const N: usize>(&mut self, mut input: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+        let mut piece = [0; N];
         while !input.is_empty() {
-            self.make_room();
-            if self.total_out > INFLATED_FREE + INFLATED_PER_BYTE * self.total_in {
-                return Err(Fault::Limit);
-            }
-            let Some(zlib) = &mut self.zlib else { return Err(Fault::Corrupt) };
-            let (before_in, before_out) = (zlib.total_in(), zlib.total_out());
-            let room = self.history.len() - self.filled;
-            let status = zlib.decompress(input, &mut self.history[self.filled..], FlushDecompress::Sync);
-            let consumed = (zlib.total_in() - before_in) as usize;
-            let produced = (zlib.total_out() - before_out) as usize;
+            let (status, consumed, full) = self.step(input, &mut piece, out)?;
             input = &input[consumed..];
-            self.ended &= consumed == 0;
-            let from = self.filled;
-            self.filled += produced;
-            self.total_out += produced as u64;
-            if produced > 0 {
-                out(&self.history[from..self.filled]);
-            }
             match status {
-                Ok(Status::StreamEnd) => {
-                    // §7.2.3.4: a block with BFINAL set does not end the message, nor does it clear the window.
-                    self.prime();
-                    self.ended = true;
-                }
-                Ok(_) if consumed == 0 && produced == 0 => return Err(Fault::Corrupt),
+                Status::StreamEnd => self.ended(),
                 // All input is taken, but output may wait for room.
-                Ok(_) if input.is_empty() && produced == room => self.drain(out)?,
-                Ok(_) => {}
-                Err(_) => return Err(Fault::Corrupt),
+                _ if input.is_empty() && full => self.drain(&mut piece, out)?,
+                _ => {}
             }
         }
         Ok(())
     }
 
     /// Gets what zlib holds back because it had no room.
-    fn drain(&mut self, out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
+    fn drain(&mut self, piece: &mut [u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
         loop {
-            self.make_room();
-            if self.total_out > INFLATED_FREE + INFLATED_PER_BYTE * self.total_in {
-                return Err(Fault::Limit);
-            }
-            let Some(zlib) = &mut self.zlib else { return Err(Fault::Corrupt) };
-            let before = zlib.total_out();
-            let room = self.history.len() - self.filled;
-            let status = zlib.decompress(&[], &mut self.history[self.filled..], FlushDecompress::Sync);
-            let produced = (zlib.total_out() - before) as usize;
-            let from = self.filled;
-            self.filled += produced;
-            self.total_out += produced as u64;
-            if produced > 0 {
-                out(&self.history[from..self.filled]);
-            }
-            match status {
-                Ok(Status::StreamEnd) => {
-                    self.prime();
-                    self.ended = true;
+            match self.step(&[], piece, out)? {
+                (Status::StreamEnd, ..) => {
+                    self.ended();
                     return Ok(());
                 }
-                Ok(_) if produced < room => return Ok(()),
-                Ok(_) => {}
-                Err(_) => return Err(Fault::Corrupt),
+                (.., full) if !full => return Ok(()),
+                _ => {}
             }
         }
     }
+
+    /// Calls zlib once: what it says, how much input it took, whether it filled all the room it had.
+    fn step(
+        &mut self,
+        input: &[u8],
+        piece: &mut [u8],
+        out: &mut impl FnMut(&[u8]),
+    ) -> Result<(Status, usize, bool), Fault> {
+        if self.total_out > INFLATED_FREE + INFLATED_PER_BYTE * self.total_in {
+            return Err(Fault::Limit);
+        }
+        if self.keeps {
+            self.make_room();
+        }
+        let fault = self.corrupt();
+        let Some(zlib) = &mut self.zlib else { return Err(fault) };
+        let (before_in, before_out) = (zlib.total_in(), zlib.total_out());
+        let room = if self.keeps { &mut self.history[self.filled..] } else { piece };
+        let status = zlib.decompress(input, room, FlushDecompress::Sync);
+        let consumed = (zlib.total_in() - before_in) as usize;
+        let produced = (zlib.total_out() - before_out) as usize;
+        let full = produced == room.len();
+        if produced > 0 {
+            out(&room[..produced]);
+        }
+        if self.keeps {
+            self.filled += produced;
+        }
+        self.known = (self.known + produced).min(WINDOW);
+        self.total_out += produced as u64;
+        self.ended &= consumed == 0;
+        match status {
+            Ok(Status::StreamEnd) => Ok((Status::StreamEnd, consumed, full)),
+            Ok(_) if !input.is_empty() && consumed == 0 && produced == 0 => Err(fault),
+            Ok(status) => Ok((status, consumed, full)),
+            Err(_) => Err(fault),
+        }
+    }
+}
+
+/// What follows the copies in [`recall`]: read back, it proves that zlib understood them as such.
+const MARK: [u8; 8] = *b"in step\0";
+
+/// The last `length` bytes that `zlib` decompressed, `length` being at most what it still knows. zlib is asked to copy
+/// from `length` bytes back until it has copied them all. `None` if it was not between two blocks, where alone it
+/// can be asked.
+fn recall(mut zlib: Decompress, length: usize) -> Option<Vec<u8>> {
+    if length == 0 {
+        return Some(Vec::new());
+    }
+    let copies = length.div_ceil(COPY);
+    let mut window = vec![0; copies * COPY + MARK.len()];
+    let before = zlib.total_out();
+    zlib.decompress(&copying(length, copies), &mut window, FlushDecompress::Sync).ok()?;
+    if zlib.total_out() - before != window.len() as u64 || !window.ends_with(&MARK) {
+        return None;
+    }
+    window.truncate(length);
+    window.shrink_to_fit();
+    Some(window)
+}
+
+/// The longest match (RFC 1951 §3.2.5).
+const COPY: usize = 258;
+
+/// A block with fixed codes (RFC 1951 §3.2.6) of `copies` matches of [`COPY`] bytes that begin `distance` bytes back,
+/// and a stored block with [`MARK`].
+fn copying(distance: usize, copies: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(copies * 4 + 16);
+    let (mut hold, mut held) = (0_u64, 0);
+    let mut put = |value: usize, bits: u32| {
+        hold |= (value as u64) << held;
+        held += bits;
+        while held >= 8 {
+            bytes.push(hold as u8);
+            hold >>= 8;
+            held -= 8;
+        }
+    };
+    // Huffman codes go in from their most significant bit, everything else from the least significant one.
+    let code = |value: usize, bits: u32| ((value as u32).reverse_bits() >> (32 - bits)) as usize;
+    // Distance codes: two for each power of two; the bits below the highest two follow as they are.
+    let (number, extra, extra_bits) = match distance - 1 {
+        short @ 0..=3 => (short, 0, 0),
+        long => {
+            let extra_bits = long.ilog2() - 1;
+            (2 * extra_bits as usize + (long >> extra_bits), long & ((1 << extra_bits) - 1), extra_bits)
+        }
+    };
+    put(0b01 << 1, 3); // Not the last block; fixed codes.
+    for _ in 0..copies {
+        put(code(0b1100_0101, 8), 8); // Length code 285: 258 bytes.
+        put(code(number, 5), 5);
+        put(extra, extra_bits);
+    }
+    put(0, 7); // End of block.
+    put(0, 3); // Not the last block; stored.
+    put(0, 7); // At least up to the next byte; what is over is dropped.
+    bytes.extend((MARK.len() as u16).to_le_bytes());
+    bytes.extend((!(MARK.len() as u16)).to_le_bytes());
+    bytes.extend(MARK);
+    bytes
 }
 
 #[cfg(test)]
@@ -318,6 +450,72 @@ mod tests {
                 }
                 assert!(inflation.history.capacity() <= HISTORY_MAX);
             }
+        }
+    }
+
+    #[test]
+    fn zlib_gives_back_its_window_of_any_length() {
+        let plain = text(3, 100_000);
+        for length in (1..600).chain([1000, 4095, 4096, 4097, 20_000, WINDOW - 1, WINDOW, WINDOW + 1, 70_000]) {
+            let mut zlib = Compress::new(Compression::fast(), false);
+            let mut inflation = Inflation::new(true);
+            inflate(&mut inflation, &deflate(&mut zlib, &plain[..length]), usize::MAX).unwrap();
+            assert!(inflation.history.is_empty(), "nothing is kept twice");
+            inflation.shrink();
+            assert!(inflation.zlib.is_none());
+            assert_eq!(inflation.history, &plain[length.saturating_sub(WINDOW)..length], "{length}");
+            assert!(inflation.memory() <= WINDOW);
+            // And with what it gave back it goes on.
+            assert_eq!(inflate(&mut inflation, &deflate(&mut zlib, &plain), 1000).unwrap(), plain, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_not_made_up_in_the_middle_of_a_block() {
+        let mut zlib = Compress::new(Compression::default(), false);
+        let whole = deflate(&mut zlib, &text(1, 5000));
+        for cut in 1..whole.len() {
+            let mut library = Decompress::new(false);
+            let mut out = vec![0; 10_000];
+            library.decompress(&whole[..cut], &mut out, FlushDecompress::Sync).unwrap();
+            let length = library.total_out() as usize;
+            if let Some(window) = recall(library, length) {
+                assert_eq!(window, out[..length], "{cut} of {}", whole.len());
+            }
+        }
+    }
+
+    /// A message in two blocks, the second one with BFINAL set, as a sender makes it that finishes its stream.
+    fn finished(zlib: &mut Compress, plain: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(plain.len() + 100);
+        zlib.compress_vec(&plain[..plain.len() / 2], &mut out, FlushCompress::Sync).unwrap();
+        zlib.compress_vec(&plain[plain.len() / 2..], &mut out, FlushCompress::Finish).unwrap();
+        out.push(0);
+        out
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_a_window_that_was_lost_here() {
+        let mut zlib = Compress::new(Compression::default(), false);
+        let plain = text(1, 3000);
+        let first = deflate(&mut zlib, &plain);
+        let last = finished(&mut zlib, &text(2, 3000));
+        // A later message that refers to the first one. What a sender would do that keeps its window nonetheless.
+        let mut again = Compress::new(Compression::default(), false);
+        again.set_dictionary(&[plain.as_slice(), &text(2, 3000)].concat()).unwrap();
+        let later = deflate(&mut again, &plain);
+        for piece in [1, 100, usize::MAX] {
+            let mut inflation = Inflation::new(true);
+            assert_eq!(inflate(&mut inflation, &first, piece).unwrap(), plain);
+            assert_eq!(inflate(&mut inflation, &last, piece).unwrap(), text(2, 3000));
+            assert_eq!(inflate(&mut inflation, &later, piece), Err(Fault::Forgotten));
+            // One that begins anew is decoded, and after it, nothing that is known comes from before.
+            let mut inflation = Inflation::new(true);
+            inflate(&mut inflation, &first, piece).unwrap();
+            inflate(&mut inflation, &last, piece).unwrap();
+            let mut anew = Compress::new(Compression::default(), false);
+            assert_eq!(inflate(&mut inflation, &deflate(&mut anew, &text(4, 40_000)), piece).unwrap(), text(4, 40_000));
+            assert_eq!(inflate(&mut inflation, &[0xFF; 20], piece), Err(Fault::Corrupt));
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Side {
 pub(crate) struct Talk {
     /// Next sequence number of the client and of the server.
     next: [u32; 2],
+    /// The client's port.
+    port: u16,
     packets: Vec<Vec<u8>>,
 }
 
@@ -23,7 +25,12 @@ const ACCEPT: &str = "s3pPLBMiTxaQ9kYGzzhZRbK+xOo=";
 
 impl Talk {
     pub(crate) fn new() -> Self {
-        Self { next: [1000, 5000], packets: Vec::new() }
+        Self::at(40_000)
+    }
+
+    /// One whose client has this port.
+    pub(crate) fn at(port: u16) -> Self {
+        Self { next: [1000, 5000], port, packets: Vec::new() }
     }
 
     /// The packets so far, which are forgotten.
@@ -59,7 +66,7 @@ impl Talk {
     /// A segment with these flags.
     pub(crate) fn segment(&mut self, from: Side, flags: u8, payload: &[u8]) {
         let me = usize::from(from == Side::Server);
-        let ends = [([192, 0, 2, 10], 40000_u16), ([198, 51, 100, 20], 8080_u16)];
+        let ends = [([192, 0, 2, 10], self.port), ([198, 51, 100, 20], 8080_u16)];
         let ((source, sport), (destination, dport)) = (ends[me], ends[1 - me]);
         let mut packet = vec![0x02, 0, 0x5e, 0, 0, 2, 0x02, 0, 0x5e, 0, 0, 1, 0x08, 0x00];
         let length = 40 + payload.len() as u16;
