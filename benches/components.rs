@@ -27,7 +27,8 @@ use generate::truth::Sent;
 use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use wsscan::capture::Walker;
 use wsscan::connection::Keys;
-use wsscan::engine::{Analysis, Feed, Judgement, Options, Silent, Walked, run};
+use wsscan::diagnosis::diagnose_all;
+use wsscan::engine::{Analysis, Feed, Judgement, Options, Recorded, Recorder, Walked, run};
 use wsscan::output::model::{Side, Time};
 use wsscan::output::ndjson::{Binding, Event, Frame, FrameLine, binding, frame_line, write_event};
 use wsscan::packet::{Batch, Decoded, PacketRef, Segment, decode};
@@ -344,8 +345,8 @@ impl Memory {
         Memory(chunks)
     }
 
-    fn analyse(&self) -> Analysis {
-        run(self, &Options { threads: 1, wanted: None, keys: Keys::new() }, &Silent)
+    fn analyse(&self) -> Analysis<Recorded> {
+        run(self, &Options { threads: 1, wanted: None, keys: Keys::new() }, &Recorder)
     }
 }
 
@@ -378,9 +379,10 @@ fn engine(bencher: Bencher, name: &str) {
 #[divan::bench]
 fn diagnosis(bencher: Bencher) {
     let analysis = Memory::new(&named("churn", CAPTURE)).analyse();
-    bencher
-        .counter(ItemsCount::new(analysis.connections.len()))
-        .bench(|| Judgement::of(&analysis.connections, false, 1).verdicts.len());
+    bencher.counter(ItemsCount::new(analysis.connections.len())).bench(|| {
+        let each = analysis.connections.iter().map(|known| diagnose_all(&known.kept.record).len());
+        each.sum::<usize>() + Judgement::of(&analysis.connections, false, 1).subjects.len()
+    });
 }
 
 const LINES: u64 = 1000;

@@ -55,7 +55,7 @@
 //!
 //! use wsscan::capture::Walker;
 //! use wsscan::connection::Keys;
-//! use wsscan::engine::{self, Feed, Judgement, Options, Silent, Walked};
+//! use wsscan::engine::{self, Cause, Feed, Judgement, Options, Recorder, Walked};
 //! use wsscan::packet::Batch;
 //!
 //! struct Bytes {
@@ -85,10 +85,12 @@
 //! let capture = std::fs::read("captures/rec-reset/capture.pcap")?;
 //! let feed = Bytes { capture, walker: Mutex::new(Walker::new()) };
 //! let options = Options { threads: 1, wanted: None, keys: Keys::new() };
-//! let found = engine::run(&feed, &options, &Silent);
+//! let found = engine::run(&feed, &options, &Recorder);
 //! let judgement = Judgement::of(&found.connections, false, 1);
 //!
-//! let cause = judgement.root_cause(0).expect("one WebSocket, which was reset");
+//! // One WebSocket, which was reset.
+//! let Some(Cause::Own(index)) = judgement.root_cause(0) else { panic!("nothing explains the end") };
+//! let cause = &found.connections[0].kept.verdicts[0].findings[index];
 //! assert_eq!(cause.rule.slug, "reset-no-close");
 //! assert_eq!(cause.confidence.as_str(), "proven");
 //! assert!(cause.evidence.iter().any(|evidence| evidence.stamp.packet == 11));

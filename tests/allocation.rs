@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use wire::{Side, Talk};
 use wsscan::connection::Keys;
-use wsscan::engine::{Feed, Options, Silent, Walked, run};
+use wsscan::engine::{Feed, Options, Recorder, Walked, run};
 use wsscan::packet::{Batch, LinkType, PacketRef};
 
 thread_local! {
@@ -91,9 +91,9 @@ fn chunks(count: usize, packets_per_chunk: usize, packet: impl Fn(&mut Talk, usi
 fn measure(feed: &Memory) -> (u64, u64) {
     let options = Options { threads: 1, wanted: None, keys: Keys::default() };
     let before = ALLOCATIONS.get();
-    let analysis = run(feed, &options, &Silent);
+    let analysis = run(feed, &options, &Recorder);
     let allocations = ALLOCATIONS.get() - before;
-    let record = &analysis.connections[0].record;
+    let record = &analysis.connections[0].kept.record;
     let frames = wire::frames(record);
     (allocations, frames)
 }

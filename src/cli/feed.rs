@@ -72,7 +72,11 @@ impl Files {
     }
 
     /// Reads to the end.
-    pub(super) fn run<O: Observer>(&self, options: &engine::Options<'_>, observer: &O) -> (Analysis, Vec<FileSummary>) {
+    pub(super) fn run<O: Observer>(
+        &self,
+        options: &engine::Options<'_>,
+        observer: &O,
+    ) -> (Analysis<O::Kept>, Vec<FileSummary>) {
         match &self.road {
             Road::Plain(feed) => {
                 let found = engine::run(feed, options, observer);

@@ -15,9 +15,9 @@ use super::feed::{Files, Watch};
 use super::progress::Progress;
 use super::{Exit, Failure, run};
 use crate::connection::{ConnectionRecord, Ends, Entry, EntryEvent, Interest, Keys};
-use crate::diagnosis::relations::Subject;
-use crate::engine::{Event, Judgement, Local, Numbering, Observer, Options, Silent, Wanted, WantedFactory};
-use crate::output::convert;
+use crate::engine::{Event, Judgement, Local, Numbering, Observer, Options, Recorder, Wanted, WantedFactory};
+use crate::output::convert::{self, Subject};
+use crate::output::judged::subjects;
 use crate::output::lines::{address, time_of_day};
 use crate::output::model::Time;
 use crate::output::ndjson::{self, Content, MESSAGE_HEAD_LEN, MessageLine};
@@ -59,9 +59,9 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
 
     let files = open()?;
     let options = Options { threads, wanted: filtered.as_deref(), keys: Keys::clone(&keys) };
-    let (found, _) = files.run(&options, &Silent);
+    let (found, _) = files.run(&options, &Recorder);
     let judgement = Judgement::of(&found.connections, chosen, threads);
-    let subject = pick(&judgement, follow.connection)?;
+    let subject = pick(&subjects(&judgement, &found.connections), follow.connection)?;
 
     let out = run::output(io::stdout(), follow.color);
     let shown = Shown {
@@ -72,7 +72,6 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
         out: Mutex::new((out, None)),
         stop: Arc::clone(&stop),
     };
-    let verdict = &judgement.verdicts[follow.connection as usize - 1];
     if !follow.ndjson {
         shown.write(shown.heading().as_bytes());
     }
@@ -82,7 +81,7 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
         let options = Options { threads, wanted: Some(&*only), keys };
         open()?.run(&options, &shown);
     } else if !follow.ndjson {
-        let outcome = convert::outcome(verdict.outcome).name();
+        let outcome = convert::outcome(subject.verdict.outcome).name();
         shown.write(format!("No messages: this never became a WebSocket ({outcome}).\n").as_bytes());
     }
     let (mut out, error) = shown.out.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -90,10 +89,10 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn pick<'a>(judgement: &Judgement<'a>, id: u64) -> Result<Subject<'a>, Failure> {
-    let subject = usize::try_from(id).ok().and_then(|id| judgement.subjects.get(id - 1));
+fn pick<'a>(subjects: &[Subject<'a>], id: u64) -> Result<Subject<'a>, Failure> {
+    let subject = usize::try_from(id).ok().and_then(|id| subjects.get(id - 1));
     subject.copied().ok_or_else(|| {
-        Failure::usage(match judgement.subjects.len() {
+        Failure::usage(match subjects.len() {
             0 => format!("there is no connection {id}: no WebSocket was found in this capture"),
             1 => format!("there is no connection {id}: this capture has only connection 1"),
             n => format!("there is no connection {id}: this capture has connections 1 to {n}"),
@@ -268,6 +267,7 @@ impl<W: Write> Shown<'_, W> {
 
 impl<W: Write + Send> Observer for Shown<'_, W> {
     type Journal = Vec<u8>;
+    type Kept = ();
 
     fn interest(&self) -> Interest {
         Interest {
@@ -291,7 +291,7 @@ impl<W: Write + Send> Observer for Shown<'_, W> {
         }
     }
 
-    fn keep(&self, _: &mut Vec<u8>, _: Local, _: Box<ConnectionRecord>) -> Option<Box<ConnectionRecord>> {
+    fn keep(&self, _: &mut Vec<u8>, _: Local, _: Box<ConnectionRecord>) -> Option<()> {
         None
     }
 

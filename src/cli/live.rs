@@ -14,7 +14,8 @@ use super::{Exit, Failure, run};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
 use crate::connection::{ConnectionRecord, Interest, Keys};
 use crate::engine::{self, Event, Feed, Local, Numbering, Observer, Options, Walked};
-use crate::output::convert::Judged;
+use crate::output::judged::Judged;
+use crate::output::listing::Listing;
 use crate::output::model::{Millis, Time};
 use crate::output::publish::Events;
 use crate::output::report::Detail;
@@ -72,7 +73,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let Teller { stream, .. } = teller;
     let dropped = feed.dropped();
     let failure = feed.into_failure();
-    let summary = run::summary_of(&found, &[], dropped);
+    let summary = run::summary_of(&found.totals, &[], dropped);
     let ended = stream.end(summary.clone()).map_err(Failure::output)?;
     let exit = match form {
         Form::Ndjson => run::exit(analysis, &ended.summary),
@@ -86,9 +87,10 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
                 );
             }
             let (judgement, ids) = ended.judgement();
-            let judged = Judged::new(summary, &judgement, &wants);
+            let listing = Listing::new(&judgement, &wants, analysis.threads.get());
             // Where nothing was told before, ids are as for a file.
-            let judged = if form == Form::Text { judged.numbered(ids, 0) } else { judged };
+            let listing = if form == Form::Text { listing.numbered(ids, 0) } else { listing };
+            let judged = Judged::new(summary, listing, ended.subjects());
             if form == Form::Text {
                 let _ = writeln!(io::stdout());
             }
@@ -294,6 +296,7 @@ struct Teller<'t, 'o, W> {
 
 impl<W: Write + Send> Observer for Teller<'_, '_, W> {
     type Journal = Journal;
+    type Kept = ();
 
     fn interest(&self) -> Interest {
         self.stream.interest()
@@ -303,12 +306,7 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
         self.stream.note(journal, event);
     }
 
-    fn keep(
-        &self,
-        journal: &mut Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<Box<ConnectionRecord>> {
+    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
         self.stream.keep(journal, connection, record)
     }
 

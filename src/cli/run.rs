@@ -14,13 +14,16 @@ use crate::capture::{self, FileSummary, Filter, link_type_name};
 use crate::connection::Keys;
 use crate::diagnosis::Severity;
 use crate::diagnosis::catalogue::Rule;
-use crate::engine::{self, Judgement, Options, Silent, WantedFactory};
-use crate::output::convert::{self, Judged};
+use crate::engine::{Judgement, Options, Recorder, Totals, WantedFactory};
+use crate::output::convert;
 use crate::output::json::Layout;
+use crate::output::judged::{Judged, subjects};
+use crate::output::listing::Listing;
 use crate::output::model::{self, Time};
 use crate::output::publish::{Events, Form, Source, publish};
 use crate::output::redact::Redactor;
 use crate::output::report;
+use crate::output::sealed::Sealer;
 use crate::output::stream::{self, Stream};
 
 /// Columns of a report that goes nowhere in particular.
@@ -75,19 +78,41 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
         };
         let stream = Stream::new(io::stdout(), options_of_stream);
         let (found, files) = files.run(&options, &stream);
-        let ended = stream.end(summary_of(&found, &files, None)).map_err(Failure::output)?;
+        let ended = stream.end(summary_of(&found.totals, &files, None)).map_err(Failure::output)?;
         return Ok(exit(analysis, &ended.summary));
     }
-    let (found, read) = files.run(&options, &Silent);
-    tell_what_was_not_kept(&found);
+    let wants = wants(analysis);
+    if analysis.format == Format::Json && !io::stdout().is_terminal() {
+        let sealer = Sealer::new(redactor(analysis.show_secrets, files.key()));
+        let (found, read) = files.run(&options, &sealer);
+        tell_what_was_not_kept(&found.totals);
+        let capture = summary_of(&found.totals, &read, None);
+        let judgement = Judgement::of(&found.connections, chosen, threads);
+        let listing = Listing::new(&judgement, &wants, threads);
+        let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+        let written = sealer.write(&capture, &listing, &found.connections, threads, &mut out);
+        written.and_then(|()| out.flush()).map_err(Failure::output)?;
+        let exit = exit(analysis, listing.summary());
+        forget(judgement);
+        forget(found);
+        return Ok(exit);
+    }
+    let (found, read) = files.run(&options, &Recorder);
+    tell_what_was_not_kept(&found.totals);
     let judgement = Judgement::of(&found.connections, chosen, threads);
-    let judged = Judged::new(summary_of(&found, &read, None), &judgement, &wants(analysis));
+    let listing = Listing::new(&judgement, &wants, threads);
+    let capture = summary_of(&found.totals, &read, None);
+    let judged = Judged::new(capture, listing, subjects(&judgement, &found.connections));
     let exit = finish(analysis, &judged, files.key());
-    // The process ends now: giving back the memory of a million connections piece by piece would only take time.
-    std::mem::forget(judged);
-    std::mem::forget(judgement);
-    std::mem::forget(found);
+    drop(judged);
+    forget(judgement);
+    forget(found);
     exit
+}
+
+/// The process ends now: giving back the memory of a million connections piece by piece would only take time.
+fn forget<T>(everything: T) {
+    std::mem::forget(everything);
 }
 
 /// Which findings are wanted.
@@ -96,7 +121,7 @@ pub(super) fn wants(analysis: &Analysis) -> impl Fn(&Rule, Severity) -> bool + S
 }
 
 /// Bounds that were reached are no secret.
-fn tell_what_was_not_kept(found: &engine::Analysis) {
+fn tell_what_was_not_kept(found: &Totals) {
     let (n, fragments) = (found.failures_not_kept, found.fragments_dropped);
     if n > 0 {
         let _ = writeln!(io::stderr(), "wsscan: {n} more connections without any WebSocket were only counted");
@@ -145,7 +170,7 @@ pub(super) fn wanted(filter: &Filter) -> Box<WantedFactory> {
 }
 
 /// The capture as the output has it.
-pub(super) fn summary_of(found: &engine::Analysis, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
+pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
     model::Capture {
         files: files
             .iter()

@@ -146,6 +146,18 @@ impl Finding {
         }
     }
 
+    /// Whether explanation, advice and counter-evidence are those of the rule.
+    #[must_use]
+    pub fn has_the_words_of_its_rule(&self) -> bool {
+        let is = |text: &Cow<'static, str>, of_rule: &'static str| match text {
+            Cow::Borrowed(text) => std::ptr::eq(*text, of_rule),
+            Cow::Owned(_) => false,
+        };
+        is(&self.explanation, self.rule.explanation)
+            && is(&self.advice, self.rule.advice)
+            && is(&self.unless, self.rule.unless)
+    }
+
     /// Replaces the rule's severity.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {

@@ -5,6 +5,7 @@
 //! [`catalogue`]. A rule reads facts and never packets, and it says which packets prove it. Where a fact may be
 //! hidden by a gap, a rule says less, never something else.
 
+mod brief;
 pub mod case;
 pub mod catalogue;
 pub mod close_code;
@@ -23,6 +24,7 @@ mod wsp;
 mod wst;
 mod wsx;
 
+pub use brief::{Brief, Heading};
 pub use case::Case;
 pub use finding::{Confidence, Evidence, Finding, Severity};
 pub use outcome::{ApplicationView, Outcome, View};
@@ -65,6 +67,15 @@ pub fn diagnose(record: &ConnectionRecord, entry: Option<usize>) -> Verdict {
     let root_cause = judged.root_cause();
     judged.findings.shrink_to_fit();
     Verdict { outcome, view: outcome::application_view(&case, outcome), findings: judged.findings, root_cause }
+}
+
+/// Judges every entry of a connection, or the connection itself when it has none.
+#[must_use]
+pub fn diagnose_all(record: &ConnectionRecord) -> Vec<Verdict> {
+    match record.entries.len() {
+        0 => vec![diagnose(record, None)],
+        entries => (0..entries).map(|entry| diagnose(record, Some(entry))).collect(),
+    }
 }
 
 /// What ordinary HTTP exchanges tell about WebSocket endpoints; no failure of any WebSocket.

@@ -1,22 +1,18 @@
 //! What several connections say together: which of them belong in the report, which are two legs of one
 //! proxied connection, and who keeps coming back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use smallvec::SmallVec;
-
-use super::case::{Case, Deed, duration};
-use super::catalogue::{self, wsh, wsl, wso, wsr};
+use super::brief::{Brief, NameHash};
+use super::case::{Deed, duration};
+use super::catalogue::{self, wsl, wso, wsr};
 use super::finding::{Confidence, Finding, Severity};
 use super::outcome::Outcome;
-use super::{Verdict, wsk, wsp, wst};
-use crate::connection::{ConnectionRecord, Layers};
-use crate::http::handshake::Key;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
-use crate::tcp::Opening;
-use crate::tls::TlsFacts;
+
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 
 /// A proxy that ends both legs on its own does so within this time, in nanoseconds.
 const SAME_MOMENT: i64 = 5_000_000;
@@ -25,7 +21,7 @@ const PASSED_ON: i64 = 1_000_000_000;
 /// Nothing was sent for at least this long, in nanoseconds, before a timer is blamed.
 const IDLE: i64 = 1_000_000_000;
 /// A silence of at least this long, in nanoseconds, that ends several connections alike is a timer's.
-const LONG_SILENCE: i64 = 5_000_000_000;
+pub(super) const LONG_SILENCE: i64 = 5_000_000_000;
 /// … when the silences differ by no more than this, in nanoseconds, on so many connections.
 const SAME_SILENCE: i64 = 500_000_000;
 const SAME_SILENCE_AT_LEAST: usize = 3;
@@ -35,36 +31,7 @@ const LOOP_SPAN: i64 = 60_000_000_000;
 const LOOP_WARNING: usize = 3;
 const LOOP_ERROR: usize = 5;
 /// A WebSocket that lived shorter than this, in nanoseconds, and carried no message came to nothing.
-const SHORT: i64 = 1_000_000_000;
-
-/// One WebSocket or attempt, or a connection that failed before it had any.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// Wireshark's `tcp.stream`.
-    pub tcp_stream: u32,
-    /// The connection.
-    pub record: &'a ConnectionRecord,
-    /// Which entry of it.
-    pub entry: Option<usize>,
-}
-
-impl<'a> Subject<'a> {
-    fn case(&self) -> Case<'a> {
-        Case::new(self.record, self.entry)
-    }
-
-    /// The entries of a connection, or the connection itself.
-    pub fn of(tcp_stream: u32, record: &'a ConnectionRecord) -> impl Iterator<Item = Subject<'a>> {
-        let whole = record.entries.is_empty().then_some(None);
-        (0..record.entries.len()).map(Some).chain(whole).map(move |entry| Subject { tcp_stream, record, entry })
-    }
-
-    /// Whether it has an entry of its own: a WebSocket or an attempt at one was seen.
-    #[must_use]
-    pub fn is_websocket(&self) -> bool {
-        self.entry.is_some()
-    }
-}
+pub(super) const SHORT: i64 = 1_000_000_000;
 
 /// How connections belong together.
 #[derive(Clone, Debug)]
@@ -100,32 +67,29 @@ pub struct Shared {
 /// those that failed where a WebSocket was seen or attempted, or while one was failing, and all of them when
 /// the capture holds no WebSocket or the user's filter chose them.
 #[must_use]
-pub fn belongs(subject: &Subject<'_>, websockets: &Surroundings, chosen: bool) -> bool {
-    if subject.is_websocket() {
+pub fn belongs(brief: &Brief, websockets: &Surroundings, chosen: bool) -> bool {
+    let Some(claim) = &brief.claim else { return true };
+    if brief.looks_like_websocket || (!websockets.any && claim.may_be_websocket) {
         return true;
     }
-    let case = subject.case();
-    let failed = matches!(case.tcp().opening, Opening::Refused | Opening::Unanswered);
-    let encrypted = subject.record.layers == Layers::Tls;
-    if encrypted && (wst::looks_like_websocket(&case) || (!websockets.any && wst::may_be_websocket(&case))) {
-        return true;
-    }
-    if let Some(connect) = wsp::refused(&case) {
+    if let Some(name) = claim.refused_connect {
         // Browsers go through the proxy for much else: only the way to a WebSocket counts.
-        return chosen || !websockets.any || wsp::destination(connect).is_some_and(|name| websockets.knows(&name));
+        return chosen || !websockets.any || name.is_some_and(|name| websockets.names.contains(&name));
     }
-    let failed = failed || (encrypted && wst::failed(&case) && !(wst::merely_left(&case) && websockets.trusts(&case)));
-    failed && (chosen || websockets.near(&case))
+    let failed = claim.tcp_failed || (claim.tls_failed && !(claim.merely_left && websockets.trusts(brief)));
+    failed && (chosen || websockets.near(brief))
 }
 
 /// Where and when WebSockets were seen or attempted.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     any: bool,
-    servers: BTreeMap<Endpoint, ()>,
-    names: BTreeMap<String, ()>,
+    servers: Set<Endpoint>,
+    names: Set<NameHash>,
+    /// When attempts were under way that came to a bad end; sorted and apart once `settled`.
     troubles: Vec<(i64, i64)>,
-    trusting: BTreeSet<(IpAddr, Endpoint)>,
+    settled: bool,
+    trusting: Set<(IpAddr, Endpoint)>,
 }
 
 impl Surroundings {
@@ -136,127 +100,173 @@ impl Surroundings {
     }
 
     /// Takes note of a WebSocket or attempt and how it ended.
-    pub fn add(&mut self, subject: &Subject<'_>, verdict: &Verdict) {
-        let case = subject.case();
-        let encrypted = subject.record.layers == Layers::Tls;
-        if !(subject.is_websocket() || (encrypted && wst::looks_like_websocket(&case))) {
+    pub fn add(&mut self, brief: &Brief) {
+        if !(brief.is_websocket() || brief.looks_like_websocket) {
             return;
         }
         self.any = true;
-        self.servers.insert(case.tcp().server, ());
-        if case.tls().is_some() {
-            self.trusting.insert((case.tcp().client.ip, case.tcp().server));
+        self.servers.insert(brief.server);
+        if brief.tls {
+            self.trusting.insert((brief.client.ip, brief.server));
         }
-        if let Some(name) = case.tls().and_then(TlsFacts::server_name) {
-            self.names.insert(name.to_ascii_lowercase(), ());
+        self.names.extend(brief.names.iter().flatten());
+        if let Some(trouble) = brief.trouble {
+            self.troubles.push(trouble);
+            self.settled = false;
         }
-        let host = case.exchange().and_then(|exchange| exchange.request.as_ref()).and_then(|request| request.host());
-        if let Some(host) = host {
-            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-            self.names.insert(name.to_ascii_lowercase(), ());
-        }
-        if let Some(entry) = case.entry
-            && (verdict.outcome.is_failure() || verdict.outcome == Outcome::ClosedNoStatus)
-        {
-            self.troubles.push((entry.first.at, entry.last.at.max(case.tcp().last.at)));
-        }
+    }
+
+    /// Takes over what others have seen.
+    pub fn merge(&mut self, other: Surroundings) {
+        self.any |= other.any;
+        self.servers.extend(other.servers);
+        self.names.extend(other.names);
+        self.trusting.extend(other.trusting);
+        self.troubles.extend(other.troubles);
+        self.settled = false;
+    }
+
+    /// Joins times of trouble that overlap, so that a question about them takes few steps. To be called before
+    /// many questions are asked; without it answers are the same.
+    pub fn settle(&mut self) {
+        self.troubles.sort_unstable();
+        self.troubles.dedup_by(|next, known| {
+            let overlap = next.0 <= known.1;
+            if overlap {
+                known.1 = known.1.max(next.1);
+            }
+            overlap
+        });
+        self.settled = true;
     }
 
     /// The same client got through to the same server: it has nothing against that certificate, so that a
     /// connection on which it only shook hands was a probe or a spare one.
-    fn trusts(&self, case: &Case<'_>) -> bool {
-        self.trusting.contains(&(case.tcp().client.ip, case.tcp().server))
+    fn trusts(&self, brief: &Brief) -> bool {
+        self.trusting.contains(&(brief.client.ip, brief.server))
     }
 
-    fn knows(&self, name: &str) -> bool {
-        self.names.contains_key(name)
+    fn in_trouble(&self, at: i64) -> bool {
+        if !self.settled {
+            return self.troubles.iter().any(|(from, to)| (*from..=*to).contains(&at));
+        }
+        let begun = self.troubles.partition_point(|(from, _)| *from <= at);
+        begun > 0 && self.troubles[begun - 1].1 >= at
     }
 
-    fn near(&self, case: &Case<'_>) -> bool {
-        let tcp = case.tcp();
-        let named = case
-            .tls()
-            .and_then(|tls| tls.server_name())
-            .is_some_and(|name| self.names.contains_key(&name.to_ascii_lowercase()));
-        !self.any
-            || named
-            || self.servers.contains_key(&tcp.server)
-            || self.troubles.iter().any(|(from, to)| (*from..=*to).contains(&tcp.first.at))
+    fn near(&self, brief: &Brief) -> bool {
+        let named = brief.names[0].is_some_and(|name| self.names.contains(&name));
+        !self.any || named || self.servers.contains(&brief.server) || self.in_trouble(brief.first.at)
     }
 }
 
-/// Finds relations and what follows from them.
-#[must_use]
-pub fn relate(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> (Vec<Relation>, Vec<Shared>) {
-    let mut relations = Vec::new();
-    let mut shared = Vec::new();
-    for (front, back) in proxy_legs(subjects) {
-        relations.push(Relation::ProxyLeg { front, back });
-        shared.extend(leg(subjects, verdicts, front, back));
+/// Which briefs need a second look before relations can be told; gathered in pieces that can be merged.
+#[derive(Debug)]
+pub struct Gathered {
+    /// Keys and who sent them, by the key's last bits.
+    keys: Vec<Vec<(u128, u32)>>,
+    /// Who ended after a long silence.
+    silent: Vec<u32>,
+    /// Attempts that came to nothing.
+    fruitless: Vec<u32>,
+}
+
+/// Parts of the keys: each fits a processor's cache when there are a million.
+const PARTS: usize = 64;
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { keys: vec![Vec::new(); PARTS], silent: Vec::new(), fruitless: Vec::new() }
     }
-    shared.extend(idle_timers(subjects, verdicts));
-    for attempts in reconnect_loops(subjects, verdicts) {
-        let (relation, finding) = reconnect_loop(subjects, verdicts, attempts);
-        relations.push(relation);
-        shared.push(finding);
+}
+
+impl Gathered {
+    /// Takes note of the subject with this index.
+    pub fn add(&mut self, index: usize, brief: &Brief) {
+        let subject = index as u32;
+        if let Some(key) = brief.key {
+            self.keys[key as usize % PARTS].push((key, subject));
+        }
+        if brief.silence.is_some() {
+            self.silent.push(subject);
+        }
+        if brief.came_to_nothing {
+            self.fruitless.push(subject);
+        }
     }
-    (relations, shared)
+
+    /// Takes over what was gathered about later subjects.
+    pub fn merge(&mut self, later: Gathered) {
+        for (mine, theirs) in self.keys.iter_mut().zip(later.keys) {
+            mine.extend(theirs);
+        }
+        self.silent.extend(later.silent);
+        self.fruitless.extend(later.fruitless);
+    }
+
+    /// Finds relations among all subjects, and what follows from them.
+    #[must_use]
+    pub fn relate(self, briefs: &[&Brief]) -> (Vec<Relation>, Vec<Shared>) {
+        let mut relations = Vec::new();
+        let mut shared = Vec::new();
+        for (front, back) in proxy_legs(self.keys, briefs) {
+            relations.push(Relation::ProxyLeg { front, back });
+            shared.extend(leg(briefs, front, back));
+        }
+        shared.extend(idle_timers(&self.silent, briefs));
+        for attempts in reconnect_loops(&self.fruitless, briefs) {
+            let (relation, finding) = reconnect_loop(briefs, attempts);
+            relations.push(relation);
+            shared.push(finding);
+        }
+        (relations, shared)
+    }
 }
 
 /// Pairs of entries whose requests carry the same, otherwise unused Sec-WebSocket-Key.
-fn proxy_legs(subjects: &[Subject<'_>]) -> Vec<(usize, usize)> {
-    let mut by_key: HashMap<&str, SmallVec<[usize; 2]>, foldhash::fast::RandomState> = HashMap::default();
-    for (index, subject) in subjects.iter().enumerate() {
-        let case = subject.case();
-        let Some(request) = case.exchange().and_then(|exchange| exchange.request.as_ref()) else { continue };
-        let usable = case
-            .handshake()
-            .and_then(|handshake| handshake.request.as_ref())
-            .is_some_and(|checks| checks.key == Key::Valid && !checks.key_is_rfc_sample);
-        if let Some(key) = request.websocket_key().filter(|_| usable) {
-            by_key.entry(key).or_default().push(index);
+fn proxy_legs(keys: Vec<Vec<(u128, u32)>>, briefs: &[&Brief]) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for mut part in keys {
+        part.sort_unstable();
+        for same in part.chunk_by(|a, b| a.0 == b.0) {
+            let [(_, first), (_, second)] = *same else { continue };
+            pairs.extend(legs_in_order(first as usize, second as usize, briefs));
         }
     }
-    let mut pairs: Vec<(usize, usize)> = by_key
-        .into_values()
-        .filter_map(|indices| match indices[..] {
-            [first, second] => {
-                let (a, b) = (subjects[first].case(), subjects[second].case());
-                // The same server end means the same connection captured twice (before and behind NAT).
-                let two = a.tcp().server != b.tcp().server;
-                // The proxy's address tells the legs apart, whatever the clocks of two captures say.
-                if two && a.tcp().client.ip == b.tcp().server.ip && a.tcp().server.ip != b.tcp().client.ip {
-                    return Some((second, first));
-                }
-                let overlap = a.tcp().first.at <= b.tcp().last.at && b.tcp().first.at <= a.tcp().last.at;
-                (two && overlap).then_some((first, second))
-            }
-            _ => None,
-        })
-        .collect();
     pairs.sort_unstable();
     pairs
 }
 
+/// Which of two entries with the same key is the front leg; `None` when they are no legs of one connection.
+fn legs_in_order(first: usize, second: usize, briefs: &[&Brief]) -> Option<(usize, usize)> {
+    let (a, b) = (briefs[first], briefs[second]);
+    // The same server end means the same connection captured twice (before and behind NAT).
+    let two = a.server != b.server;
+    // The proxy's address tells the legs apart, whatever the clocks of two captures say.
+    if two && a.client.ip == b.server.ip && a.server.ip != b.client.ip {
+        return Some((second, first));
+    }
+    let overlap = a.first.at <= b.last.at && b.first.at <= a.last.at;
+    (two && overlap).then_some((first, second))
+}
+
 /// What the two legs of a proxied connection say together.
-fn leg(subjects: &[Subject<'_>], verdicts: &[Verdict], front: usize, back: usize) -> Vec<Shared> {
-    let (f, b) = (subjects[front].case(), subjects[back].case());
+fn leg(briefs: &[&Brief], front: usize, back: usize) -> Vec<Shared> {
+    let (f, b) = (briefs[front], briefs[back]);
     let both = vec![front, back];
     let mut shared = Vec::new();
-    if let Some(stripped) = verdicts[back].findings.iter().find(|finding| finding.rule.id == wsh::UPGRADE_STRIPPED.id)
-        && verdicts[front].outcome == Outcome::UpgradeFailed
-    {
+    if let Some(stripped) = b.stripped.as_deref().filter(|_| f.outcome == Outcome::UpgradeFailed) {
         let mut finding = stripped.clone();
         finding.confidence = Confidence::Proven;
-        if let Some(request) = f.exchange().and_then(|exchange| exchange.request.as_ref()) {
-            finding.add_evidence(request.head.last, Some(Side::Client), "the client had asked correctly");
+        if let Some(asked) = f.asked {
+            finding.add_evidence(asked, Some(Side::Client), "the client had asked correctly");
         }
         shared.push(Shared { subjects: vec![front], finding, explains: vec![front] });
     }
-    if f.websocket().is_none() || b.websocket().is_none() || verdicts[front].outcome != Outcome::ClosedAbnormal {
+    if !f.is_open || !b.is_open || f.outcome != Outcome::ClosedAbnormal {
         return shared;
     }
-    let (Some((f_side, f_at, f_deed)), Some((b_side, b_at, b_deed))) = (f.first_actor(), b.first_actor()) else {
+    let (Some((f_side, f_at, f_deed)), Some((b_side, b_at, b_deed))) = (f.first_actor, b.first_actor) else {
         return shared;
     };
     if f_deed == Deed::Close || b_deed == Deed::Close {
@@ -265,7 +275,7 @@ fn leg(subjects: &[Subject<'_>], verdicts: &[Verdict], front: usize, back: usize
     let gap = f_at.at - b_at.at;
     match (f_side, b_side) {
         (Side::Server, Side::Client) if gap.abs() <= SAME_MOMENT => {
-            shared.extend(proxy_ended_both(&f, &b, both, f_at, b_at));
+            shared.extend(proxy_ended_both(f, b, both, f_at, b_at));
         }
         (Side::Server, Side::Server) if (0..=PASSED_ON).contains(&gap) => {
             let finding = Finding::new(
@@ -301,16 +311,12 @@ fn leg(subjects: &[Subject<'_>], verdicts: &[Verdict], front: usize, back: usize
 }
 
 /// The proxy hung up on both sides at the same moment, and neither side had given it a reason.
-fn proxy_ended_both(f: &Case<'_>, b: &Case<'_>, both: Vec<usize>, f_at: Stamp, b_at: Stamp) -> Vec<Shared> {
+fn proxy_ended_both(f: &Brief, b: &Brief, both: Vec<usize>, f_at: Stamp, b_at: Stamp) -> Vec<Shared> {
     let at = f_at.at.min(b_at.at);
-    let last = [f, b]
-        .iter()
-        .filter_map(|case| case.tcp().last_payload())
-        .filter(|last| last.at <= at)
-        .max_by_key(|last| last.at);
+    let last = [f, b].iter().filter_map(|leg| leg.last_payload).filter(|last| last.at <= at).max_by_key(|last| last.at);
     let Some(last) = last else { return Vec::new() };
     let idle = at - last.at;
-    if idle <= f.rtt_ns().min(b.rtt_ns()).max(SAME_MOMENT) {
+    if idle <= f.rtt_ns.min(b.rtt_ns).max(SAME_MOMENT) {
         return Vec::new();
     }
     let timer = idle >= IDLE;
@@ -338,16 +344,11 @@ fn proxy_ended_both(f: &Case<'_>, b: &Case<'_>, both: Vec<usize>, f_at: Stamp, b
 }
 
 /// Connections to the same server that ended after the same silence: a timer on the way, whose ever it is.
-fn idle_timers(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Shared> {
+fn idle_timers(silent: &[u32], briefs: &[&Brief]) -> Vec<Shared> {
     let mut silences: BTreeMap<Endpoint, Vec<(i64, usize)>> = BTreeMap::new();
-    for (index, (subject, verdict)) in subjects.iter().zip(verdicts).enumerate() {
-        let case = subject.case();
-        if verdict.outcome == Outcome::ClosedAbnormal
-            && let Some((_, at, _)) = wsk::silent_end(&case)
-            && let Some(idle) = case.idle_before(at)
-            && idle >= LONG_SILENCE
-        {
-            silences.entry(case.tcp().server).or_default().push((idle, index));
+    for index in silent.iter().map(|index| *index as usize) {
+        if let Some((idle, _, _)) = briefs[index].silence {
+            silences.entry(briefs[index].server).or_default().push((idle, index));
         }
     }
     let mut shared = Vec::new();
@@ -367,7 +368,7 @@ fn idle_timers(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Shared> {
                 format!("{same} connections ended after the same silence of {}: an idle timer.", duration(first.0));
             let mut finding = Finding::new(&catalogue::wsk::IDLE_TIMEOUT, Confidence::Likely, summary);
             for index in members.iter().take(super::finding::MAX_EVIDENCE) {
-                if let Some((side, at, _)) = wsk::silent_end(&subjects[*index].case()) {
+                if let Some((_, side, at)) = briefs[*index].silence {
                     finding.add_evidence(at, Some(side), "the end after the silence");
                 }
             }
@@ -377,49 +378,31 @@ fn idle_timers(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Shared> {
     shared
 }
 
-/// Whether an attempt came to nothing.
-fn came_to_nothing(case: &Case<'_>, verdict: &Verdict) -> bool {
-    match verdict.outcome {
-        Outcome::UpgradeFailed | Outcome::TlsFailed | Outcome::TcpFailed => true,
-        Outcome::ClosedAbnormal => {
-            let lived = case.opened().map_or(0, |opened| case.tcp().last.at - opened.at);
-            case.messages() == 0 && lived < SHORT
-        }
-        _ => false,
-    }
-}
-
-fn path_of<'a>(case: &Case<'a>) -> &'a str {
-    case.exchange().and_then(|exchange| exchange.request.as_ref()).map_or("", |request| request.path())
-}
-
-fn reconnect_loops(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Vec<usize>> {
+/// Runs of attempts that came to nothing, by the same client at the same place.
+fn reconnect_loops(fruitless: &[u32], briefs: &[&Brief]) -> Vec<Vec<usize>> {
     // Most clients succeed most of the time: only those with enough failures are looked at closely.
-    let who = |case: &Case<'_>| (case.tcp().client.ip, case.tcp().server);
+    let who = |brief: &Brief| (brief.client.ip, brief.server);
     let mut failures: HashMap<_, usize, foldhash::fast::RandomState> = HashMap::default();
-    for (subject, verdict) in subjects.iter().zip(verdicts) {
-        let case = subject.case();
-        if came_to_nothing(&case, verdict) {
-            *failures.entry(who(&case)).or_default() += 1;
-        }
+    for index in fruitless {
+        *failures.entry(who(briefs[*index as usize])).or_default() += 1;
+    }
+    failures.retain(|_, count| *count >= LOOP_WARNING);
+    if failures.is_empty() {
+        return Vec::new();
     }
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (index, subject) in subjects.iter().enumerate() {
-        let case = subject.case();
-        if failures.get(&who(&case)).is_none_or(|count| *count < LOOP_WARNING) {
-            continue;
+    for (index, brief) in briefs.iter().enumerate() {
+        if failures.contains_key(&who(brief)) {
+            groups.entry((brief.client.ip, brief.server, brief.path)).or_default().push(index);
         }
-        groups.entry((case.tcp().client.ip, case.tcp().server, path_of(&case))).or_default().push(index);
     }
     let mut loops = Vec::new();
     for indices in groups.into_values() {
         let mut run: Vec<usize> = Vec::new();
         for index in indices {
-            let case = subjects[index].case();
-            let in_time = run
-                .last()
-                .is_none_or(|last| case.tcp().first.at - subjects[*last].case().tcp().last.at < LOOP_SPAN / 3);
-            if came_to_nothing(&case, &verdicts[index]) && in_time {
+            let brief = briefs[index];
+            let in_time = run.last().is_none_or(|last| brief.first.at - briefs[*last].last.at < LOOP_SPAN / 3);
+            if brief.came_to_nothing && in_time {
                 run.push(index);
                 continue;
             }
@@ -427,7 +410,7 @@ fn reconnect_loops(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Vec<us
                 loops.push(std::mem::take(&mut run));
             }
             run.clear();
-            if came_to_nothing(&case, &verdicts[index]) {
+            if brief.came_to_nothing {
                 run.push(index);
             }
         }
@@ -439,36 +422,27 @@ fn reconnect_loops(subjects: &[Subject<'_>], verdicts: &[Verdict]) -> Vec<Vec<us
     loops
 }
 
-fn reconnect_loop(subjects: &[Subject<'_>], verdicts: &[Verdict], attempts: Vec<usize>) -> (Relation, Shared) {
-    let case = |index: usize| subjects[index].case();
+fn reconnect_loop(briefs: &[&Brief], attempts: Vec<usize>) -> (Relation, Shared) {
     let mut gaps: Vec<i64> =
-        attempts.windows(2).map(|pair| case(pair[1]).tcp().first.at - case(pair[0]).tcp().last.at).collect();
+        attempts.windows(2).map(|pair| briefs[pair[1]].first.at - briefs[pair[0]].last.at).collect();
     gaps.sort_unstable();
     let median_gap_ns = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
-    let first = case(attempts[0]);
-    let last = case(attempts[attempts.len() - 1]);
-    let span = last.tcp().last.at - first.tcp().first.at;
-    let rules: Vec<&str> = attempts
-        .iter()
-        .filter_map(|index| verdicts[*index].root_cause.map(|cause| verdicts[*index].findings[cause].rule.id))
-        .collect();
+    let (first, last) = (briefs[attempts[0]], briefs[attempts[attempts.len() - 1]]);
+    let span = last.last.at - first.first.at;
+    let rules: Vec<&str> =
+        attempts.iter().filter_map(|index| briefs[*index].cause().map(|cause| cause.rule.id)).collect();
     let same = rules.windows(2).all(|pair| pair[0] == pair[1]) && rules.len() == attempts.len();
     let why = if same { format!(", each time for the same reason ({})", rules[0]) } else { String::new() };
     let mut finding = Finding::new(
         &wsr::RECONNECT_LOOP,
         Confidence::Proven,
-        format!(
-            "{} connected {} times in {} and got nowhere{why}.",
-            first.tcp().client.ip,
-            attempts.len(),
-            duration(span)
-        ),
+        format!("{} connected {} times in {} and got nowhere{why}.", first.client.ip, attempts.len(), duration(span)),
     );
     if attempts.len() >= LOOP_ERROR {
         finding = finding.severity(Severity::Error);
     }
     for index in attempts.iter().take(super::finding::MAX_EVIDENCE) {
-        finding.add_evidence(case(*index).tcp().first, Some(Side::Client), "attempt");
+        finding.add_evidence(briefs[*index].first, Some(Side::Client), "attempt");
     }
     let relation = Relation::ReconnectLoop { attempts: attempts.clone(), median_gap_ns };
     (relation, Shared { subjects: attempts, finding, explains: Vec::new() })

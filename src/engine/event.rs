@@ -1,6 +1,7 @@
 //! The contract out: what leaves the engine while it works, and who may listen.
 
 use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest};
+use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::packet::Stamp;
 
 /// A connection as its shard knows it; [`Numbering`] turns it into the numbers people see.
@@ -57,20 +58,17 @@ pub trait Observer: Sync {
     /// What one shard wrote during one chunk.
     type Journal: Default + Send;
 
+    /// What is kept of a connection that is over.
+    type Kept: Send;
+
     /// Which events are wanted; others are never made.
     fn interest(&self) -> Interest;
 
-    /// Takes the record of a connection that is over, right after [`Event::Closed`] was noted. What is handed
-    /// back is kept for [`Analysis::connections`](super::Analysis::connections).
-    fn keep(
-        &self,
-        journal: &mut Self::Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<Box<ConnectionRecord>> {
-        let _ = (journal, connection);
-        Some(record)
-    }
+    /// Takes the record of a connection that is over, right after [`Event::Closed`] was noted, while it is still in
+    /// the processor's cache. What is handed back is kept for
+    /// [`Analysis::connections`](super::Analysis::connections).
+    fn keep(&self, journal: &mut Self::Journal, connection: Local, record: Box<ConnectionRecord>)
+    -> Option<Self::Kept>;
 
     /// Takes note of an event of the shard that owns `journal`.
     fn note(&self, journal: &mut Self::Journal, event: &Event<'_>);
@@ -79,18 +77,84 @@ pub trait Observer: Sync {
     fn merge(&self, journals: &mut [Self::Journal], numbering: &Numbering);
 }
 
-/// Listens to nothing.
+/// What is kept of a connection that is over, as far as a [`Judgement`](super::Judgement) looks at it.
+pub trait Kept: Sync {
+    /// Its WebSockets and attempts, or itself, in brief.
+    fn briefs(&self) -> &[Brief];
+    /// Findings about no WebSocket in particular.
+    fn aside(&self) -> &[Finding];
+}
+
+/// Listens to nothing and keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
 impl Observer for Silent {
     type Journal = ();
+    type Kept = ();
 
     fn interest(&self) -> Interest {
         Interest::default()
     }
 
     fn note(&self, _: &mut (), _: &Event<'_>) {}
+
+    fn keep(&self, _: &mut (), _: Local, _: Box<ConnectionRecord>) -> Option<()> {
+        None
+    }
+
+    fn merge(&self, _: &mut [()], _: &Numbering) {}
+}
+
+/// Listens to nothing and keeps everything, judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recorder;
+
+/// A connection that is over: everything that is known and believed about it alone.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The facts.
+    pub record: Box<ConnectionRecord>,
+    /// What is believed about each of its entries, or about itself when it has none.
+    pub verdicts: Vec<Verdict>,
+    /// The same in brief.
+    pub briefs: Vec<Brief>,
+    /// Findings about no WebSocket in particular.
+    pub aside: Vec<Finding>,
+}
+
+impl From<Box<ConnectionRecord>> for Recorded {
+    fn from(record: Box<ConnectionRecord>) -> Self {
+        let verdicts = diagnose_all(&record);
+        let briefs = Brief::of(&record, &verdicts).collect();
+        let aside = diagnose_plain(&record).collect();
+        Self { record, verdicts, briefs, aside }
+    }
+}
+
+impl Kept for Recorded {
+    fn briefs(&self) -> &[Brief] {
+        &self.briefs
+    }
+
+    fn aside(&self) -> &[Finding] {
+        &self.aside
+    }
+}
+
+impl Observer for Recorder {
+    type Journal = ();
+    type Kept = Recorded;
+
+    fn interest(&self) -> Interest {
+        Interest::default()
+    }
+
+    fn note(&self, _: &mut (), _: &Event<'_>) {}
+
+    fn keep(&self, _: &mut (), _: Local, record: Box<ConnectionRecord>) -> Option<Recorded> {
+        Some(record.into())
+    }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}
 }

@@ -1,122 +1,151 @@
-//! From finished connections to a judged report: who belongs in it, what is believed about each, and what
-//! they say together. Verdicts are formed on all cores; the result is the same for any number of them.
+//! From connections in brief to a judged report: who belongs in it, and what they say together. Works on all cores;
+//! the result is the same for any number of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
 
+use super::event::Kept;
+use super::parallel;
 use super::run::Known;
-use crate::diagnosis::relations::{Relation, Shared, Subject, Surroundings, belongs, relate};
-use crate::diagnosis::{Finding, Verdict, diagnose, diagnose_plain};
+use crate::diagnosis::relations::{Gathered, Relation, Shared, Surroundings, belongs};
+use crate::diagnosis::{Brief, Finding, Heading};
 
-/// How many verdicts one worker forms at a time.
-const BLOCK: usize = 256;
+/// How many subjects one worker takes at a time.
+const BLOCK: usize = 4096;
 
 /// Endings that say no more than that it ended: not worth telling once several connections together explain it.
 const BARE_ENDINGS: [&str; 3] = ["WSN005", "WSN006", "WSC603"];
 /// Causes that are told once for all when many connections show them alike.
 const SHARED_CAUSES: [&str; 1] = ["WSK701"];
 
-/// Everything believed about a capture.
+/// One WebSocket or attempt, or a connection that failed before it had any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Index of its connection among those that were kept.
+    pub connection: usize,
+    /// Index among what that connection has to say.
+    pub index: usize,
+}
+
+/// The finding that explains an outcome best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// One about the subject alone, by its index there.
+    Own(usize),
+    /// One about several subjects, by its index in [`Judgement::shared`].
+    Shared(usize),
+}
+
+/// Everything believed about a capture as a whole.
 #[derive(Debug, Default)]
 pub struct Judgement<'a> {
     /// What is reported, in order of first packet.
-    pub subjects: Vec<Subject<'a>>,
-    /// One verdict per subject.
-    pub verdicts: Vec<Verdict>,
+    pub subjects: Vec<Subject>,
+    /// The same in brief.
+    pub briefs: Vec<&'a Brief>,
     /// How subjects belong together.
     pub relations: Vec<Relation>,
     /// Findings about several subjects.
     pub shared: Vec<Shared>,
     /// Findings about no subject in particular.
-    pub aside: Vec<Finding>,
+    pub aside: Vec<&'a Finding>,
     /// Which shared finding explains a subject best.
     explained: BTreeMap<usize, usize>,
+    /// Findings of subjects that a shared one makes superfluous.
+    superfluous: BTreeMap<usize, usize>,
 }
 
 impl<'a> Judgement<'a> {
     /// Judges the connections of a capture. `chosen`: a filter of the user picked them.
     #[must_use]
-    pub fn of(connections: &'a [Known], chosen: bool, threads: usize) -> Self {
-        let candidates: Vec<Subject<'a>> =
-            connections.iter().flat_map(|known| Subject::of(known.tcp_stream, &known.record)).collect();
-        let verdicts = judge_all(&candidates, threads);
+    pub fn of<K: Kept>(connections: &'a [Known<K>], chosen: bool, threads: usize) -> Self {
         let mut surroundings = Surroundings::default();
-        candidates.iter().zip(&verdicts).for_each(|(subject, verdict)| surroundings.add(subject, verdict));
-        let (subjects, verdicts): (Vec<_>, Vec<_>) =
-            candidates.into_iter().zip(verdicts).filter(|(subject, _)| belongs(subject, &surroundings, chosen)).unzip();
-        let aside = connections.iter().flat_map(|known| diagnose_plain(&known.record)).collect();
-        Self { aside, ..Self::among(subjects, verdicts) }
+        let gather = |range: Range<usize>| {
+            let mut surroundings = Surroundings::default();
+            connections[range].iter().flat_map(|known| known.kept.briefs()).for_each(|brief| surroundings.add(brief));
+            surroundings
+        };
+        parallel::blocks(threads, connections.len(), BLOCK, gather).into_iter().for_each(|seen| {
+            surroundings.merge(seen);
+        });
+        surroundings.settle();
+        let choose = |range: Range<usize>| {
+            let (mut subjects, mut briefs, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+            for connection in range {
+                let kept = &connections[connection].kept;
+                aside.extend(kept.aside());
+                for (index, brief) in kept.briefs().iter().enumerate() {
+                    if belongs(brief, &surroundings, chosen) {
+                        subjects.push(Subject { connection, index });
+                        briefs.push(brief);
+                    }
+                }
+            }
+            (subjects, briefs, aside)
+        };
+        let (mut subjects, mut briefs, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+        for (more_subjects, more_briefs, more_aside) in parallel::blocks(threads, connections.len(), BLOCK, choose) {
+            subjects.extend(more_subjects);
+            briefs.extend(more_briefs);
+            aside.extend(more_aside);
+        }
+        Self { subjects, aside, ..Self::among(briefs, threads) }
     }
 
-    /// Judges what subjects, in order of first packet, say together.
+    /// Judges what subjects, in order of first packet, say together. Whose they are is the caller's knowledge.
     #[must_use]
-    pub fn among(subjects: Vec<Subject<'a>>, verdicts: Vec<Verdict>) -> Self {
-        let (relations, shared) = relate(&subjects, &verdicts);
+    pub fn among(briefs: Vec<&'a Brief>, threads: usize) -> Self {
+        let gather = |range: Range<usize>| {
+            let mut gathered = Gathered::default();
+            range.for_each(|index| gathered.add(index, briefs[index]));
+            gathered
+        };
+        let mut gathered = Gathered::default();
+        parallel::blocks(threads, briefs.len(), BLOCK, gather).into_iter().for_each(|later| gathered.merge(later));
+        let (relations, shared) = gathered.relate(&briefs);
         let mut explained = BTreeMap::new();
-        for (index, subject) in
-            shared.iter().enumerate().flat_map(|(index, s)| s.explains.iter().map(move |e| (index, *e)))
-        {
-            explained.entry(subject).or_insert(index);
+        let mut superfluous = BTreeMap::new();
+        for (index, one) in shared.iter().enumerate() {
+            for subject in &one.explains {
+                explained.entry(*subject).or_insert(index);
+                if let (Some(place), Some(cause)) = (briefs[*subject].root_cause, briefs[*subject].cause())
+                    && (BARE_ENDINGS.contains(&cause.rule.id) || cause.rule == one.finding.rule)
+                {
+                    superfluous.entry(*subject).or_insert(place as usize);
+                }
+            }
         }
-        let mut judgement = Self { subjects, verdicts, relations, shared, aside: Vec::new(), explained };
-        judgement.drop_what_is_better_explained();
-        judgement
+        Self { subjects: Vec::new(), briefs, relations, shared, aside: Vec::new(), explained, superfluous }
     }
 
     /// Whether other connections may yet explain better how this one ended.
     #[must_use]
-    pub fn may_be_better_explained(verdict: &Verdict) -> bool {
-        let cause = verdict.root_cause.and_then(|cause| verdict.findings.get(cause));
-        cause.is_some_and(|cause| BARE_ENDINGS.contains(&cause.rule.id) || SHARED_CAUSES.contains(&cause.rule.id))
+    pub fn may_be_better_explained(brief: &Brief) -> bool {
+        brief
+            .cause()
+            .is_some_and(|cause| BARE_ENDINGS.contains(&cause.rule.id) || SHARED_CAUSES.contains(&cause.rule.id))
     }
 
-    fn drop_what_is_better_explained(&mut self) {
-        for (shared, index) in
-            self.shared.iter().flat_map(|shared| shared.explains.iter().map(move |index| (shared, index)))
-        {
-            let verdict = &mut self.verdicts[*index];
-            if let Some(cause) = verdict.root_cause
-                && let rule = verdict.findings[cause].rule.id
-                && (BARE_ENDINGS.contains(&rule) || rule == shared.finding.rule.id)
-            {
-                verdict.findings.remove(cause);
-                verdict.root_cause = None;
-            }
-        }
+    /// The findings about a subject alone, and their places there; without those that a shared finding makes
+    /// superfluous.
+    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, &'a Heading)> + '_ {
+        let superfluous = self.superfluous.get(&subject);
+        self.briefs[subject].headings.iter().enumerate().filter(move |(index, _)| Some(index) != superfluous)
     }
 
     /// The finding that explains the outcome of a subject best.
     #[must_use]
-    pub fn root_cause(&self, subject: usize) -> Option<&Finding> {
-        let verdict = &self.verdicts[subject];
-        self.explained
-            .get(&subject)
-            .map(|shared| &self.shared[*shared].finding)
-            .or_else(|| verdict.root_cause.and_then(|cause| verdict.findings.get(cause)))
+    pub fn root_cause(&self, subject: usize) -> Option<Cause> {
+        let own = || self.briefs[subject].root_cause.map(|cause| Cause::Own(cause as usize));
+        self.explained.get(&subject).map(|shared| Cause::Shared(*shared)).or_else(own)
     }
-}
 
-fn judge_all(subjects: &[Subject<'_>], threads: usize) -> Vec<Verdict> {
-    let one = |subject: &Subject<'_>| diagnose(subject.record, subject.entry);
-    if threads <= 1 || subjects.len() <= BLOCK {
-        return subjects.iter().map(one).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let blocks: Vec<Mutex<Vec<Verdict>>> = subjects.chunks(BLOCK).map(|_| Mutex::default()).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let block = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(place) = blocks.get(block) else { return };
-                    let from = block * BLOCK;
-                    let to = (from + BLOCK).min(subjects.len());
-                    *place.lock().unwrap_or_else(PoisonError::into_inner) =
-                        subjects[from..to].iter().map(one).collect();
-                }
-            });
+    /// The same without its words.
+    #[must_use]
+    pub fn root_cause_heading(&self, subject: usize) -> Option<Heading> {
+        match self.root_cause(subject)? {
+            Cause::Own(index) => self.briefs[subject].headings.get(index).copied(),
+            Cause::Shared(index) => self.shared.get(index).map(|shared| Heading::of(&shared.finding)),
         }
-    });
-    blocks.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
 }

@@ -5,11 +5,12 @@
 mod dispatch;
 mod event;
 mod judgement;
+pub(crate) mod parallel;
 mod run;
 mod shard;
 
 pub use dispatch::{Name, SHARDS, Wanted};
-pub use event::{Event, Local, Numbering, Observer, Silent};
-pub use judgement::Judgement;
-pub use run::{Analysis, Feed, Known, NAMES, Options, Walked, WantedFactory, run};
-pub use shard::{FAILURES, FLOWS, Finished, LINGER};
+pub use event::{Event, Kept, Local, Numbering, Observer, Recorded, Recorder, Silent};
+pub use judgement::{Cause, Judgement, Subject};
+pub use run::{Analysis, Feed, Known, NAMES, Options, Totals, Walked, WantedFactory, run};
+pub use shard::{FAILURES, FLOWS, LINGER};

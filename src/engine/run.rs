@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
 use super::event::{Local, Numbering, Observer};
 use super::shard::{Finished, Shard};
-use crate::connection::{ConnectionRecord, Context, Keys};
+use crate::connection::{Context, Keys};
 use crate::packet::{Batch, Defragmenter};
 
 /// Most steps of name resolution that are remembered.
@@ -66,18 +66,25 @@ pub struct Options<'f> {
 
 /// One TCP connection of the capture.
 #[derive(Debug)]
-pub struct Known {
+pub struct Known<K> {
     /// Wireshark's `tcp.stream`.
     pub tcp_stream: u32,
-    /// Everything known about it.
-    pub record: Box<ConnectionRecord>,
+    /// What the observer kept of it.
+    pub kept: K,
 }
 
 /// What the whole capture held.
-#[derive(Debug, Default)]
-pub struct Analysis {
+#[derive(Debug)]
+pub struct Analysis<K> {
     /// The connections that may matter, in order of first packet. Those proved to be none of ours are not among them.
-    pub connections: Vec<Known>,
+    pub connections: Vec<Known<K>>,
+    /// The whole in numbers.
+    pub totals: Totals,
+}
+
+/// What the whole capture held, in numbers.
+#[derive(Debug, Default)]
+pub struct Totals {
     /// All TCP connections.
     pub tcp_connections: u32,
     /// Packets read.
@@ -144,7 +151,7 @@ struct Ledger<J> {
     /// Workers with nothing to do.
     asleep: usize,
     spare: Vec<(Batch, Routed)>,
-    analysis: Analysis,
+    totals: Totals,
 }
 
 enum Job<J> {
@@ -166,7 +173,7 @@ struct Workshop<'w, 'o, F, O: Observer> {
     changed: Condvar,
     turn: Mutex<Turn>,
     turned: Condvar,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Shard<O>>>,
     numbering: Mutex<Numbering>,
     under_way: u64,
     /// Shards that one worker takes at a time.
@@ -178,7 +185,7 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Reads everything `feed` gives and follows every connection in it.
-pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) -> Analysis {
+pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) -> Analysis<O::Kept> {
     let threads = options.threads.max(1);
     let workshop = Workshop {
         feed,
@@ -197,7 +204,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
             shards: vec![(0, false); SHARDS],
             asleep: 0,
             spare: Vec::new(),
-            analysis: Analysis::default(),
+            totals: Totals::default(),
         }),
         changed: Condvar::new(),
         turn: Mutex::new(Turn { next: 0, keys: Arc::new(options.keys.clone()), first_packet: 1 }),
@@ -374,7 +381,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         self.observer.merge(&mut journals, &numbering);
     }
 
-    fn finish(self, threads: usize) -> Analysis {
+    fn finish(self, threads: usize) -> Analysis<O::Kept> {
         let keys = Arc::clone(&hold(&self.turn).keys);
         let interest = self.observer.interest();
         let next = std::sync::atomic::AtomicUsize::new(0);
@@ -404,27 +411,25 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         self.number_and_merge(shares);
         let numbering = self.numbering.into_inner().unwrap_or_else(PoisonError::into_inner);
         let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut analysis = ledger.analysis;
-        analysis.fragments_dropped = ledger.defragmenter.dropped();
-        analysis.tcp_connections = numbering.tcp_connections();
-        analysis.tls_secrets = keys.len();
-        let mut finished: Vec<Finished> = Vec::new();
-        for shard in self.shards {
+        let mut totals = ledger.totals;
+        totals.fragments_dropped = ledger.defragmenter.dropped();
+        totals.tcp_connections = numbering.tcp_connections();
+        totals.tls_secrets = keys.len();
+        // Streams are numbered without a gap, so their order is found by counting.
+        let mut in_order: Vec<Option<Known<O::Kept>>> = Vec::new();
+        in_order.resize_with(totals.tcp_connections as usize, || None);
+        for (index, shard) in self.shards.into_iter().enumerate() {
             let mut shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
-            analysis.failures_not_kept += shard.failures_not_kept();
-            finished.append(&mut shard.take_finished());
+            totals.failures_not_kept += shard.failures_not_kept();
+            for Finished { number, kept } in shard.take_finished() {
+                let tcp_stream = numbering.tcp_stream(Local { shard: index as u16, number });
+                if let Some(place) = in_order.get_mut(tcp_stream as usize) {
+                    *place = Some(Known { tcp_stream, kept });
+                }
+            }
         }
-        analysis.connections = finished
-            .into_iter()
-            .map(|Finished { connection, record }| Known { tcp_stream: stream(&numbering, connection), record })
-            .collect();
-        analysis.connections.sort_unstable_by_key(|known| known.tcp_stream);
-        analysis
+        Analysis { connections: in_order.into_iter().flatten().collect(), totals }
     }
-}
-
-fn stream(numbering: &Numbering, connection: Local) -> u32 {
-    numbering.tcp_stream(connection)
 }
 
 impl<J> Ledger<J> {
@@ -432,9 +437,9 @@ impl<J> Ledger<J> {
         while let Some(mut chunk) = self.routed.remove(&self.publish) {
             chunk.routed.reassemble(&chunk.batch, &mut self.defragmenter);
             let names = chunk.routed.take_names();
-            let room = NAMES.saturating_sub(self.analysis.names.len());
-            self.analysis.names.extend(names.into_iter().take(room));
-            self.analysis.add(&chunk.routed.counts());
+            let room = NAMES.saturating_sub(self.totals.names.len());
+            self.totals.names.extend(names.into_iter().take(room));
+            self.totals.add(&chunk.routed.counts());
             self.published.push_back(Published {
                 chunk: Arc::new(chunk),
                 shares: (0..SHARDS).map(|_| None).collect(),
@@ -445,7 +450,7 @@ impl<J> Ledger<J> {
     }
 }
 
-impl Analysis {
+impl Totals {
     fn add(&mut self, counts: &Counts) {
         self.packets += counts.packets;
         self.bytes += counts.bytes;

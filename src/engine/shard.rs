@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use super::dispatch::{Routed, hash_of};
 use super::event::{Event, Local, Observer};
-use crate::connection::{ConnectionRecord, Context, EntryEvent, Stack};
+use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
@@ -60,18 +60,17 @@ struct Slot {
     state: State,
 }
 
-/// A finished connection, kept for the report.
+/// A finished connection.
 #[derive(Debug)]
-pub struct Finished {
+pub(super) struct Finished<K> {
     /// Its number in the shard.
-    pub connection: Local,
-    /// Everything known about it.
-    pub record: Box<ConnectionRecord>,
+    pub(super) number: u32,
+    /// What the observer keeps of it.
+    pub(super) kept: K,
 }
 
 /// The connections of one share of the capture.
-#[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct Shard<O: Observer> {
     index: u16,
     table: HashTable<Place>,
     slots: Vec<Slot>,
@@ -85,7 +84,7 @@ pub(super) struct Shard {
     failures: usize,
     failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
-    finished: Vec<Finished>,
+    finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
     spare: Vec<Box<Live>>,
     /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
@@ -107,7 +106,7 @@ fn wide(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
 
-impl Shard {
+impl<O: Observer> Shard<O> {
     pub(super) fn new(index: u16) -> Self {
         Self {
             index,
@@ -135,12 +134,12 @@ impl Shard {
         self.failures_not_kept
     }
 
-    pub(super) fn take_finished(&mut self) -> Vec<Finished> {
+    pub(super) fn take_finished(&mut self) -> Vec<Finished<O::Kept>> {
         std::mem::take(&mut self.finished)
     }
 
     /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
-    pub(super) fn chunk<O: Observer>(
+    pub(super) fn chunk(
         &mut self,
         batch: &Batch,
         routed: &Routed,
@@ -180,7 +179,7 @@ impl Shard {
     }
 
     #[allow(clippy::too_many_arguments, reason = "the three that every step needs")]
-    fn segment<O: Observer>(
+    fn segment(
         &mut self,
         nth: usize,
         hash: u32,
@@ -283,7 +282,7 @@ impl Shard {
 
     /// Makes room when as many flows are known as may be: forgets the oldest that is over or none of ours, or
     /// else gives up the oldest that was silent for a while, or else the oldest.
-    fn make_room<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn make_room(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut chances = CHANCES;
         while self.slots.len() - self.free.len() >= FLOWS {
             let Some((index, number)) = self.order.pop_front() else { return };
@@ -339,7 +338,7 @@ impl Shard {
     }
 
     /// Closes the books on connections that have been over for a while.
-    fn retire<O: Observer>(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {
@@ -350,14 +349,7 @@ impl Shard {
         }
     }
 
-    fn close<O: Observer>(
-        &mut self,
-        index: u32,
-        end: End,
-        context: &Context<'_>,
-        observer: &O,
-        journal: &mut O::Journal,
-    ) {
+    fn close(&mut self, index: u32, end: End, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         let State::Live(live) = state else { return };
         let connection = Local { shard: self.index, number: *number };
@@ -382,13 +374,13 @@ impl Shard {
         }
         let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
-        if let Some(record) = observer.keep(journal, connection, record) {
-            self.finished.push(Finished { connection, record });
+        if let Some(kept) = observer.keep(journal, connection, record) {
+            self.finished.push(Finished { number: connection.number, kept });
         }
     }
 
     /// The capture is over: closes everything that is still open, in order of first packet.
-    pub(super) fn finish<O: Observer>(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+    pub(super) fn finish(&mut self, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let mut open: Vec<(u32, u32)> = (0..self.slots.len() as u32)
             .filter(|index| matches!(self.slots[*index as usize].state, State::Live(_)))
             .map(|index| (self.slots[index as usize].number, index))

@@ -1,15 +1,12 @@
 //! From records and verdicts to the output model. The only place that knows both.
 
-use std::collections::BTreeMap;
-
 use super::community_id::community_id;
 use super::model;
 use super::time::{Millis, Seconds, Time};
 use crate::connection::{ConnectionRecord, Ends, Entry};
 use crate::diagnosis::finding::{self, Finding};
-use crate::diagnosis::relations::{Relation, Subject};
-use crate::diagnosis::{ApplicationView, Confidence, Outcome, Severity, View, catalogue};
-use crate::engine::Judgement;
+use crate::diagnosis::relations::Relation;
+use crate::diagnosis::{Confidence, Heading, Outcome, Severity, Verdict, View};
 use crate::http::handshake::Accept;
 use crate::http::{Answer, Exchange, Version};
 use crate::http2::WebSocketStream;
@@ -34,15 +31,28 @@ pub fn community(ends: Ends) -> String {
     community_id((ends.client.ip, ends.client.port), (ends.server.ip, ends.server.port))
 }
 
+/// One WebSocket or attempt, or a connection that failed before it had any: what is known and believed.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Wireshark's `tcp.stream`.
+    pub tcp_stream: u32,
+    /// The connection.
+    pub record: &'a ConnectionRecord,
+    /// Which entry of it.
+    pub entry: Option<usize>,
+    /// What is believed about it alone.
+    pub verdict: &'a Verdict,
+}
+
 /// One connection object. `root_cause` and `findings` are filled in by the caller.
 #[must_use]
-pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &ApplicationView) -> model::Connection {
-    let record = subject.record;
+pub fn connection(id: u64, subject: &Subject<'_>) -> model::Connection {
+    let Subject { tcp_stream, record, entry, verdict } = *subject;
     let tcp = &record.tcp;
-    let entry = subject.entry.and_then(|index| record.entries.get(index));
+    let entry = entry.and_then(|index| record.entries.get(index));
     model::Connection {
         id,
-        tcp_stream: u64::from(subject.tcp_stream),
+        tcp_stream: u64::from(tcp_stream),
         http2_stream: entry.and_then(|entry| entry.http2_stream),
         community_id: community(Ends { client: tcp.client, server: tcp.server }),
         client: endpoint(tcp.client),
@@ -52,7 +62,7 @@ pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &Appli
         duration_ms: Millis::from_nanos(tcp.last.at - tcp.first.at),
         first_packet: tcp.first.packet,
         last_packet: tcp.last.packet,
-        outcome: self::outcome(outcome),
+        outcome: outcome(verdict.outcome),
         tcp: tcp_object(tcp),
         tls: record.tls.as_deref().map(tls_object),
         http: entry.and_then(|entry| match &entry.http2 {
@@ -60,7 +70,10 @@ pub fn connection(id: u64, subject: &Subject<'_>, outcome: Outcome, view: &Appli
             None => entry.handshake.as_deref().map(http),
         }),
         websocket: entry.map(|entry| websocket(entry, record)),
-        application_view: model::ApplicationView { client: self::view(view.client), server: self::view(view.server) },
+        application_view: model::ApplicationView {
+            client: view(verdict.view.client),
+            server: view(verdict.view.server),
+        },
         root_cause: None,
         findings: Vec::new(),
     }
@@ -344,6 +357,24 @@ pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding {
     }
 }
 
+/// One finding about nobody yet, without the words that are the same in every finding of its rule.
+#[must_use]
+pub fn finding_in_brief(finding: &Finding) -> model::Finding {
+    model::Finding {
+        rule: finding.rule.id.to_owned(),
+        slug: finding.rule.slug.to_owned(),
+        severity: severity(finding.severity),
+        confidence: confidence(finding.confidence),
+        connections: Vec::new(),
+        summary: finding.summary.clone(),
+        explanation: String::new(),
+        advice: String::new(),
+        unless: String::new(),
+        references: Vec::new(),
+        evidence: finding.evidence.iter().map(evidence).collect(),
+    }
+}
+
 fn evidence(evidence: &finding::Evidence) -> model::Evidence {
     model::Evidence {
         packet: evidence.stamp.packet,
@@ -353,146 +384,26 @@ fn evidence(evidence: &finding::Evidence) -> model::Evidence {
     }
 }
 
-/// Which findings are wanted.
-pub type Wanted<'w> = dyn Fn(&catalogue::Rule, Severity) -> bool + Sync + 'w;
-
-/// A judged capture as the model sees it: pieces are made when they are asked for.
-pub struct Judged<'j> {
-    capture: model::Capture,
-    judgement: &'j Judgement<'j>,
-    /// Findings that are wanted: about one subject by (subject, index), then the shared, then those aside.
-    findings: Vec<Place>,
-    /// First finding of each subject in `findings`.
-    first: Vec<usize>,
-    /// Positions in `findings` of what is shared, by subject.
-    shared: BTreeMap<usize, Vec<u64>>,
-    /// Id of each subject.
-    ids: Vec<u64>,
-    /// Number of the first finding.
-    from: u64,
+/// What is said to be the cause of an outcome.
+#[must_use]
+pub fn root_cause(heading: Heading) -> model::RootCause {
+    model::RootCause { rule: heading.rule.id.to_owned(), confidence: confidence(heading.confidence) }
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Own(usize, usize),
-    Shared(usize),
-    Aside(usize),
-}
-
-impl<'j> Judged<'j> {
-    /// Puts the findings that are wanted in order. Connections are numbered from 1, findings from 0.
-    #[must_use]
-    pub fn new(capture: model::Capture, judgement: &'j Judgement<'j>, wanted: &Wanted<'_>) -> Self {
-        let is_wanted = |finding: &Finding| wanted(finding.rule, finding.severity);
-        let mut findings = Vec::new();
-        let mut first = Vec::with_capacity(judgement.verdicts.len());
-        for (subject, verdict) in judgement.verdicts.iter().enumerate() {
-            first.push(findings.len());
-            let own = verdict.findings.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
-            findings.extend(own.map(|(index, _)| Place::Own(subject, index)));
-        }
-        let shared = judgement.shared.iter().enumerate().filter(|(_, shared)| is_wanted(&shared.finding));
-        findings.extend(shared.map(|(index, _)| Place::Shared(index)));
-        let mut of_subject: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-        for (position, place) in findings.iter().enumerate() {
-            if let Place::Shared(index) = place {
-                for subject in &judgement.shared[*index].subjects {
-                    of_subject.entry(*subject).or_default().push(position as u64);
-                }
-            }
-        }
-        let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
-        findings.extend(aside.map(|(index, _)| Place::Aside(index)));
-        let ids = (1..=judgement.subjects.len() as u64).collect();
-        Self { capture, judgement, findings, first, shared: of_subject, ids, from: 0 }
-    }
-
-    /// Numbers connections (`ids`, one per subject) and findings (from `from` on) as they were numbered before.
-    #[must_use]
-    pub fn numbered(self, ids: Vec<u64>, from: u64) -> Self {
-        Self { ids, from, ..self }
-    }
-
-    fn at(&self, place: Place) -> (&Finding, Vec<u64>) {
-        match place {
-            Place::Own(subject, index) => (&self.judgement.verdicts[subject].findings[index], vec![self.ids[subject]]),
-            Place::Shared(index) => {
-                let shared = &self.judgement.shared[index];
-                (&shared.finding, shared.subjects.iter().map(|subject| self.ids[*subject]).collect())
-            }
-            Place::Aside(index) => (&self.judgement.aside[index], Vec::new()),
-        }
-    }
-
-    fn object(&self, index: usize) -> model::Connection {
-        let verdict = &self.judgement.verdicts[index];
-        let mut connection =
-            connection(self.ids[index], &self.judgement.subjects[index], verdict.outcome, &verdict.view);
-        connection.findings = self.findings[self.first[index]..]
-            .iter()
-            .enumerate()
-            .take_while(|(_, place)| matches!(place, Place::Own(subject, _) if *subject == index))
-            .map(|(offset, _)| self.from + (self.first[index] + offset) as u64)
-            .collect();
-        connection.findings.extend(self.shared.get(&index).into_iter().flatten().map(|position| self.from + position));
-        connection.root_cause = self
-            .judgement
-            .root_cause(index)
-            .map(|cause| model::RootCause { rule: cause.rule.id.to_owned(), confidence: confidence(cause.confidence) });
-        connection
-    }
-}
-
-impl super::publish::Source for Judged<'_> {
-    fn capture(&self) -> model::Capture {
-        self.capture.clone()
-    }
-
-    fn summary(&self) -> model::Summary {
-        let mut summary = model::Summary {
-            connections: self.judgement.subjects.len() as u64,
-            websockets: self.judgement.subjects.iter().filter(|subject| subject.is_websocket()).count() as u64,
-            ..model::Summary::default()
-        };
-        for verdict in &self.judgement.verdicts {
-            *summary.outcomes.entry(outcome(verdict.outcome)).or_default() += 1;
-        }
-        for place in &self.findings {
-            summary.findings.add(severity(self.at(*place).0.severity));
-        }
-        summary
-    }
-
-    fn connections(&self) -> usize {
-        self.judgement.subjects.len()
-    }
-
-    fn connection(&self, index: usize) -> model::Connection {
-        self.object(index)
-    }
-
-    fn relations(&self) -> Box<dyn Iterator<Item = model::Relation> + '_> {
-        Box::new(self.judgement.relations.iter().map(|relation| match relation {
-            Relation::ProxyLeg { front, back } => model::Relation::ProxyLeg {
-                front: self.ids[*front],
-                back: self.ids[*back],
-                by: "sec-websocket-key".to_owned(),
-                score: 100,
-                differences: Vec::new(),
-            },
-            Relation::ReconnectLoop { attempts, median_gap_ns } => model::Relation::ReconnectLoop {
-                connections: attempts.iter().map(|attempt| self.ids[*attempt]).collect(),
-                median_gap_ms: Some(Millis::from_nanos(*median_gap_ns)),
-            },
-        }))
-    }
-
-    fn findings(&self) -> usize {
-        self.findings.len()
-    }
-
-    fn finding(&self, index: usize) -> model::Finding {
-        let (one, connections) = self.at(self.findings[index]);
-        finding(one, connections)
+/// One relation; `id` tells the id of a subject.
+#[must_use]
+pub fn relation(relation: &Relation, id: impl Fn(usize) -> u64) -> model::Relation {
+    match relation {
+        Relation::ProxyLeg { front, back } => model::Relation::ProxyLeg {
+            front: id(*front),
+            back: id(*back),
+            by: "sec-websocket-key".to_owned(),
+            score: 100,
+            differences: Vec::new(),
+        },
+        Relation::ReconnectLoop { attempts, median_gap_ns } => model::Relation::ReconnectLoop {
+            connections: attempts.iter().map(|attempt| id(*attempt)).collect(),
+            median_gap_ms: Some(Millis::from_nanos(*median_gap_ns)),
+        },
     }
 }

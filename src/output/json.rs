@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
+use super::compact::{self, Escape, escape_of};
 use super::model::{Capture, Connection, Document, Finding, Relation, SCHEMA_VERSION, Summary, WSSCAN_VERSION};
-use super::terminal::is_hostile;
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,43 +69,43 @@ impl Formatter for &mut SafeFormatter {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
-        while let Some(at) = rest.find(is_hostile) {
-            let (before, from) = rest.split_at(at);
-            writer.write_all(before.as_bytes())?;
-            let mut chars = from.chars();
-            if let Some(c) = chars.next() {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-            rest = chars.as_str();
+        while let Some((at, c, escape)) = rest.char_indices().find_map(|(at, c)| Some((at, c, escape_of(c)?))) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            writer.write_all(escape.write(&mut [0; Escape::MAX_LEN]))?;
+            rest = &rest[at + c.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
     }
 }
 
-/// Writes one value.
+/// Writes one value. In compact form it is made in memory first.
 ///
 /// # Errors
 /// When `writer` fails.
-pub fn write_value<W: Write, T: Serialize + ?Sized>(writer: W, layout: Layout, value: &T) -> io::Result<()> {
-    let mut formatter = SafeFormatter::new(layout);
-    value.serialize(&mut Serializer::with_formatter(writer, &mut formatter))?;
-    Ok(())
+pub fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layout, value: &T) -> io::Result<()> {
+    match layout {
+        Layout::Compact => {
+            let mut out = Vec::with_capacity(1 << 10);
+            compact::append(&mut out, value)?;
+            writer.write_all(&out)
+        }
+        Layout::Pretty => {
+            value.serialize(&mut Serializer::with_formatter(writer, &mut SafeFormatter::new(layout)))?;
+            Ok(())
+        }
+    }
 }
 
 /// Values in compact form, separated by commas.
-pub(super) fn compact_list<T: Serialize>(values: impl Iterator<Item = T>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 << 16);
+pub(super) fn compact_list<T: Serialize>(out: &mut Vec<u8>, values: impl Iterator<Item = T>) {
     for value in values {
         if !out.is_empty() {
             out.push(b',');
         }
-        // A vector takes every byte, and the model holds nothing that has no JSON form.
-        let written = write_value(&mut out, Layout::Compact, &value);
+        // The model holds nothing that has no JSON form.
+        let written = compact::append(out, &value);
         debug_assert!(written.is_ok());
     }
-    out
 }
 
 /// Writes a whole document and a line end.
@@ -225,8 +225,18 @@ impl<W: Write> JsonWriter<W> {
 
     fn member<T: Serialize + ?Sized>(&mut self, first: bool, name: &str, value: &T) -> io::Result<()> {
         self.key(first, name)?;
-        value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut self.formatter))?;
+        self.value(value)?;
         (&mut self.formatter).end_object_value(&mut self.writer)
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        match &self.formatter.0 {
+            Inner::Compact(_) => write_value(&mut self.writer, Layout::Compact, value),
+            Inner::Pretty(_) => {
+                value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut self.formatter))?;
+                Ok(())
+            }
+        }
     }
 
     fn open_list(&mut self, list: List) -> io::Result<()> {
@@ -270,12 +280,24 @@ impl<W: Write> JsonWriter<W> {
 
     fn element<T: Serialize>(&mut self, list: List, value: &T) -> io::Result<()> {
         self.turn_to(list)?;
-        let mut formatter = &mut self.formatter;
-        formatter.begin_array_value(&mut self.writer, self.first)?;
+        (&mut self.formatter).begin_array_value(&mut self.writer, self.first)?;
         self.first = false;
-        value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut *formatter))?;
-        formatter.end_array_value(&mut self.writer)
+        self.value(value)?;
+        (&mut self.formatter).end_array_value(&mut self.writer)
     }
+}
+
+/// Compact JSON as serde_json writes it with our formatter: what the compact serializer is measured by.
+#[cfg(test)]
+pub(super) fn write_by_serde_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    value.serialize(&mut Serializer::with_formatter(out, &mut SafeFormatter::new(Layout::Compact))).unwrap();
+}
+
+#[cfg(test)]
+pub(super) fn by_serde_json<T: Serialize + ?Sized>(value: &T) -> String {
+    let mut out = Vec::new();
+    write_by_serde_json(&mut out, value);
+    String::from_utf8(out).unwrap()
 }
 
 #[cfg(test)]

@@ -7,16 +7,19 @@
 //! reads packets or decides anything.
 
 pub mod community_id;
+mod compact;
 pub mod convert;
 pub mod json;
+pub mod judged;
 pub mod lines;
+pub mod listing;
 pub mod model;
 pub mod ndjson;
-mod parallel;
 pub mod publish;
 pub mod redact;
 pub mod report;
 pub mod schema;
+pub mod sealed;
 pub mod stream;
 pub mod terminal;
 mod time;

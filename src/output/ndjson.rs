@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::json::{Layout, write_value};
+use super::compact::{append, append_text};
 use super::model::{Capture, Connection, Finding, Http, Millis, Side, Summary, Time};
 use super::time::{TIME_LEN, decimal};
 
@@ -235,8 +235,10 @@ pub struct CaptureEnd {
 /// # Errors
 /// When `writer` fails.
 pub fn write_event<W: Write>(writer: &mut W, event: &Event) -> io::Result<()> {
-    write_value(&mut *writer, Layout::Compact, event)?;
-    writer.write_all(b"\n")
+    let mut line = Vec::with_capacity(1 << 10);
+    append(&mut line, event)?;
+    line.push(b'\n');
+    writer.write_all(&line)
 }
 
 /// What is known of a frame where it is seen, ready to be written.
@@ -411,8 +413,7 @@ pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
     };
     if let Some((member, text)) = shown {
         out.extend_from_slice(member);
-        // Writing into memory does not fail, and a text has a JSON form.
-        let _ = write_value(&mut *out, Layout::Compact, text);
+        append_text(out, text);
     }
     out.extend_from_slice(if message.truncated { b",\"truncated\":true}\n" } else { b"}\n" });
 }

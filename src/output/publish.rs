@@ -7,9 +7,12 @@ use std::ops::Range;
 use super::json::{JsonWriter, Layout, compact_list};
 use super::model::{Capture, Connection, Document, Finding, Relation, Summary};
 use super::ndjson::{Event, FRAME_HEAD_LEN, write_event};
-use super::parallel::in_order;
 use super::redact::Redactor;
 use super::report::{Options, Report};
+use crate::engine::parallel::in_order;
+
+/// Objects that one worker writes at a time.
+const AT_ONCE: usize = 128;
 
 /// A finished analysis. Pieces are made when they are asked for, so that not all of them need to be in memory.
 pub trait Source: Sync {
@@ -94,8 +97,8 @@ pub fn publish(
         Form::Json(layout) => {
             let mut writer = JsonWriter::begin(out, layout, &source.capture(), &source.summary())?;
             if layout == Layout::Compact {
-                let make = |range: Range<usize>| compact_list(range.map(connection));
-                in_order(threads, source.connections(), make, |list| writer.compact_connections(&list))?;
+                let make = |range: Range<usize>, out: &mut Vec<u8>| compact_list(out, range.map(connection));
+                in_order(threads, source.connections(), AT_ONCE, make, |list| writer.compact_connections(list))?;
             } else {
                 (0..source.connections()).try_for_each(|index| writer.connection(&connection(index)))?;
             }
@@ -103,8 +106,8 @@ pub fn publish(
                 writer.relation(&relation)?;
             }
             if layout == Layout::Compact {
-                let make = |range: Range<usize>| compact_list(range.map(finding));
-                in_order(threads, source.findings(), make, |list| writer.compact_findings(&list))?;
+                let make = |range: Range<usize>, out: &mut Vec<u8>| compact_list(out, range.map(finding));
+                in_order(threads, source.findings(), AT_ONCE, make, |list| writer.compact_findings(list))?;
             } else {
                 (0..source.findings()).try_for_each(|index| writer.finding(&finding(index)))?;
             }

@@ -24,8 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use self::desk::{Desk, Remembered, subjects};
-use super::convert::{self, Wanted};
+use self::desk::{Desk, Remembered, briefs};
+use super::convert::{self, Subject};
+use super::listing::Wanted;
 use super::model::{self, Millis, Time};
 use super::ndjson::{
     self, CaptureEnd, Content, Event as Line, FRAME_HEAD_LEN, FrameLine, MESSAGE_HEAD_LEN, MessageLine, Stats,
@@ -33,9 +34,9 @@ use super::ndjson::{
 use super::publish::{EventWriter, Events};
 use super::redact::Redactor;
 use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest, MAX_ENTRIES};
-use crate::diagnosis::relations::{Subject, Surroundings, belongs};
-use crate::diagnosis::{Finding, Verdict, diagnose};
-use crate::engine::{Event, Judgement, Local, Numbering, Observer};
+use crate::diagnosis::Finding;
+use crate::diagnosis::relations::{Surroundings, belongs};
+use crate::engine::{Event, Judgement, Local, Numbering, Observer, Recorded};
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};
 use crate::packet::Stamp;
@@ -53,7 +54,7 @@ const MAX_SPARE: usize = 64;
 
 mod desk;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub struct Journal {
     text: Vec<u8>,
     notes: Vec<Note>,
     /// Connections that are over, by number.
-    closed: Vec<(u32, Closing)>,
+    closed: Vec<(u32, Recorded)>,
     frames: u64,
 }
 
@@ -149,12 +150,6 @@ struct Shaken {
     switched: bool,
 }
 
-#[derive(Debug)]
-struct Closing {
-    record: Box<ConnectionRecord>,
-    verdicts: Vec<Verdict>,
-}
-
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -188,10 +183,16 @@ impl Ended {
     /// What the connections say together, and the ids under which they were told.
     #[must_use]
     pub fn judgement(&self) -> (Judgement<'_>, Vec<u64>) {
-        let (subjects, verdicts, ids) = subjects(&self.remembered);
-        let mut judgement = Judgement::among(subjects, verdicts);
-        judgement.aside.clone_from(&self.aside);
+        let (briefs, ids) = briefs(&self.remembered);
+        let mut judgement = Judgement::among(briefs, 1);
+        judgement.aside = self.aside.iter().collect();
         (judgement, ids)
+    }
+
+    /// The connections that are remembered, one subject after the other, as [`Ended::judgement`] has them; those whose
+    /// records are gone are left out.
+    pub fn subjects(&self) -> Vec<Subject<'_>> {
+        self.remembered.iter().flat_map(Remembered::subjects).collect()
     }
 }
 
@@ -249,6 +250,7 @@ impl<'o, W: Write + Send> Stream<'o, W> {
 
 impl<W: Write + Send> Observer for Stream<'_, W> {
     type Journal = Journal;
+    type Kept = ();
 
     fn interest(&self) -> Interest {
         let Events { frame, message, stats, .. } = self.options.events;
@@ -298,20 +300,16 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
         journal.notes.push(Note { key: journal.key, number: connection.number, entry: *entry, what });
     }
 
-    fn keep(
-        &self,
-        journal: &mut Journal,
-        connection: Local,
-        record: Box<ConnectionRecord>,
-    ) -> Option<Box<ConnectionRecord>> {
-        let whole = Subject { tcp_stream: 0, record: &record, entry: None };
-        let may_belong = !record.entries.is_empty() || belongs(&whole, &Surroundings::default(), self.options.chosen);
-        if !may_belong && record.plain.is_empty() {
-            return None;
+    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
+        let mut closed = Recorded::from(record);
+        let nowhere = Surroundings::default();
+        if !closed.briefs.iter().all(|brief| belongs(brief, &nowhere, self.options.chosen)) {
+            closed.briefs.clear();
+            closed.verdicts.clear();
         }
-        let subjects = Subject::of(0, &record).filter(|_| may_belong);
-        let verdicts = subjects.map(|subject| diagnose(subject.record, subject.entry)).collect();
-        journal.closed.push((connection.number, Closing { record, verdicts }));
+        if !closed.briefs.is_empty() || !closed.aside.is_empty() {
+            journal.closed.push((connection.number, closed));
+        }
         None
     }
 

@@ -5,13 +5,15 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 
-use super::{Closing, Form, Journal, MAX_ASIDE, Opening, Options, Shaken, What};
+use super::{Form, Journal, MAX_ASIDE, Opening, Options, Shaken, What};
 use crate::connection::{ConnectionRecord, Ends};
-use crate::diagnosis::relations::{Subject, Surroundings, belongs};
-use crate::diagnosis::{Finding, Verdict, diagnose_plain};
-use crate::engine::{Judgement, Local, Numbering};
-use crate::output::convert::{self, Judged};
+use crate::diagnosis::relations::{Surroundings, belongs};
+use crate::diagnosis::{Brief, Finding, Heading, Verdict};
+use crate::engine::{Judgement, Local, Numbering, Recorded};
+use crate::output::convert::{self, Subject};
+use crate::output::judged::Judged;
 use crate::output::lines;
+use crate::output::listing::{self, Listing};
 use crate::output::model::{self, Time};
 use crate::output::ndjson::{self, Binding, Closed, Event as Line, Found, Handshake, Opened};
 use crate::output::publish::{EventWriter, Source};
@@ -47,8 +49,9 @@ pub(super) struct Leg {
 pub(super) struct Remembered {
     pub(super) local: Local,
     pub(super) tcp_stream: u32,
-    pub(super) record: Box<ConnectionRecord>,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) briefs: Vec<Brief>,
+    /// Everything about it, as long as somebody may ask.
+    pub(super) whole: Option<(Box<ConnectionRecord>, Vec<Verdict>)>,
     /// Id of each subject.
     pub(super) ids: Vec<u64>,
     /// Which subjects were told.
@@ -60,15 +63,20 @@ pub(super) struct Remembered {
 impl Remembered {
     /// Adds all subjects to the surroundings of others. Returns how many they are.
     fn add_to(&self, surroundings: &mut [Surroundings; 2]) -> usize {
-        for (at, verdict) in self.verdicts.iter().enumerate() {
-            surroundings.iter_mut().for_each(|one| one.add(&self.subject(at), verdict));
+        for brief in &self.briefs {
+            surroundings.iter_mut().for_each(|one| one.add(brief));
         }
-        self.verdicts.len()
+        self.briefs.len()
     }
 
-    fn subject(&self, index: usize) -> Subject<'_> {
-        let entry = (!self.record.entries.is_empty()).then_some(index);
-        Subject { tcp_stream: self.tcp_stream, record: &self.record, entry }
+    fn subject(&self, index: usize) -> Option<Subject<'_>> {
+        let (record, verdicts) = self.whole.as_ref()?;
+        let entry = self.briefs[index].entry.map(|entry| entry as usize);
+        Some(Subject { tcp_stream: self.tcp_stream, record, entry, verdict: &verdicts[index] })
+    }
+
+    pub(super) fn subjects(&self) -> impl Iterator<Item = Subject<'_>> {
+        (0..self.briefs.len()).filter_map(|index| self.subject(index))
     }
 }
 
@@ -101,19 +109,9 @@ pub(super) struct Desk<W> {
     pub(super) error: Option<io::Error>,
 }
 
-/// Subjects in order of first packet, with verdicts and ids.
-pub(super) fn subjects(remembered: &[Remembered]) -> (Vec<Subject<'_>>, Vec<Verdict>, Vec<u64>) {
-    let mut order: Vec<&Remembered> = remembered.iter().collect();
-    order.sort_unstable_by_key(|one| one.tcp_stream);
-    let (mut subjects, mut verdicts, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-    for one in order {
-        for (index, verdict) in one.verdicts.iter().enumerate() {
-            subjects.push(one.subject(index));
-            verdicts.push(verdict.clone());
-            ids.push(one.ids[index]);
-        }
-    }
-    (subjects, verdicts, ids)
+/// Subjects in brief, with ids.
+pub(super) fn briefs(remembered: &[Remembered]) -> (Vec<&Brief>, Vec<u64>) {
+    remembered.iter().flat_map(|one| one.briefs.iter().zip(one.ids.iter().copied())).unzip()
 }
 
 impl<W: Write> Desk<W> {
@@ -212,7 +210,7 @@ impl<W: Write> Desk<W> {
             }
             at[shard] = (index, start);
         }
-        let mut closed: Vec<(Local, Closing)> = Vec::new();
+        let mut closed: Vec<(Local, Recorded)> = Vec::new();
         for (shard, journal) in journals.iter_mut().enumerate() {
             let of_shard = journal.closed.drain(..);
             closed.extend(of_shard.map(|(number, closing)| (Local { shard: shard as u16, number }, closing)));
@@ -302,21 +300,23 @@ impl<W: Write> Desk<W> {
         }
     }
 
-    fn closed(&mut self, options: &Options<'_>, local: Local, closing: Closing, numbering: &Numbering) {
-        let Closing { record, verdicts } = closing;
-        for finding in diagnose_plain(&record) {
+    fn closed(&mut self, options: &Options<'_>, local: Local, closing: Recorded, numbering: &Numbering) {
+        let Recorded { record, verdicts, briefs, aside } = closing;
+        for finding in aside {
             self.tell_aside(options, finding);
         }
+        let Some(brief) = briefs.first() else { return };
         let tcp_stream = numbering.tcp_stream(local);
+        let (is_websocket, first) = (brief.is_websocket(), brief.first);
+        let ends = Ends { client: brief.client, server: brief.server };
+        let streams: Vec<Option<u32>> = record.entries.iter().map(|entry| entry.http2_stream).collect();
+        let whole = Some((record, verdicts));
         let mut one =
-            Remembered { local, tcp_stream, record, verdicts, ids: Vec::new(), told: Vec::new(), legs: Vec::new() };
-        if one.verdicts.is_empty() {
-            return;
-        }
-        if one.record.entries.is_empty() {
+            Remembered { local, tcp_stream, briefs, whole, ids: Vec::new(), told: Vec::new(), legs: Vec::new() };
+        if !is_websocket {
             self.note_surroundings(options, &one);
             // What belongs although a WebSocket was seen elsewhere belongs, as far as anybody can tell by now.
-            if !options.patient && belongs(&one.subject(0), &self.surroundings[1], options.chosen) {
+            if !options.patient && belongs(&one.briefs[0], &self.surroundings[1], options.chosen) {
                 self.tell_whole(options, one);
             } else {
                 self.undecided.push_back(one);
@@ -326,10 +326,8 @@ impl<W: Write> Desk<W> {
             }
             return;
         }
-        let tcp = &one.record.tcp;
-        let (first, ends) = (tcp.first, Ends { client: tcp.client, server: tcp.server });
-        for index in 0..one.record.entries.len() {
-            let opening = Opening { first, ends, http2_stream: one.record.entries[index].http2_stream };
+        for (index, http2_stream) in streams.iter().copied().enumerate() {
+            let opening = Opening { first, ends, http2_stream };
             let entry = self.opened(options, local, index as u32, &opening, numbering);
             let running = entry.running;
             one.ids.push(entry.id);
@@ -340,7 +338,7 @@ impl<W: Write> Desk<W> {
             .remove(&local)
             .map(|running| running.entries.into_iter().map(|entry| entry.and_then(|entry| entry.key)).collect())
             .unwrap_or_default();
-        let entries = one.record.entries.len();
+        let entries = streams.len();
         one.told = vec![false; entries];
         self.note_surroundings(options, &one);
         self.remembered.push_back(one);
@@ -417,14 +415,14 @@ impl<W: Write> Desk<W> {
         self.ids += 1;
         one.ids = vec![self.ids];
         one.told = vec![false];
-        let tcp = &one.record.tcp;
-        let ends = Ends { client: tcp.client, server: tcp.server };
+        let Brief { client, server, first, .. } = one.briefs[0];
+        let ends = Ends { client, server };
         let binding = Binding {
             connection: self.ids,
             community_id: convert::community(ends),
             tcp_stream: u64::from(one.tcp_stream),
         };
-        let line = opened_line(binding, &Opening { first: tcp.first, ends, http2_stream: None });
+        let line = opened_line(binding, &Opening { first, ends, http2_stream: None });
         self.write(options, line);
         self.remembered.push_back(one);
         self.over(options, &[(self.oldest + self.remembered.len() as u64 - 1, 0)]);
@@ -436,7 +434,7 @@ impl<W: Write> Desk<W> {
     /// Subjects that explain each other are over: tells them, unless others may explain them and that can wait.
     fn over(&mut self, options: &Options<'_>, places: &[Place]) {
         let early = |(number, index): &Place| {
-            Judgement::may_be_better_explained(&self.remembered[(number - self.oldest) as usize].verdicts[*index])
+            Judgement::may_be_better_explained(&self.remembered[(number - self.oldest) as usize].briefs[*index])
         };
         if !(options.patient && places.iter().any(early)) {
             self.tell(options, places);
@@ -449,20 +447,14 @@ impl<W: Write> Desk<W> {
             places.iter().map(|(number, index)| ((number - self.oldest) as usize, *index)).collect();
         places.sort_unstable_by_key(|(one, index)| (self.remembered[*one].tcp_stream, *index));
         let remembered = &self.remembered;
-        let subjects = places.iter().map(|(one, index)| remembered[*one].subject(*index)).collect();
-        let verdicts = places.iter().map(|(one, index)| remembered[*one].verdicts[*index].clone()).collect();
+        // What was told is not told again, so its record is still at hand.
+        let subjects = places.iter().filter_map(|(one, index)| remembered[*one].subject(*index)).collect();
+        let briefs = places.iter().map(|(one, index)| &remembered[*one].briefs[*index]).collect();
         let ids: Vec<u64> = places.iter().map(|(one, index)| remembered[*one].ids[*index]).collect();
-        let judgement = Judgement::among(subjects, verdicts);
-        let judged = Judged::new(model::Capture::default(), &judgement, options.wanted).numbered(ids, self.findings);
-        let summary = judged.summary();
-        self.summary.connections += summary.connections;
-        self.summary.websockets += summary.websockets;
-        for (outcome, count) in summary.outcomes {
-            *self.summary.outcomes.entry(outcome).or_default() += count;
-        }
-        self.summary.findings.error += summary.findings.error;
-        self.summary.findings.warning += summary.findings.warning;
-        self.summary.findings.info += summary.findings.info;
+        let judgement = Judgement::among(briefs, 1);
+        let listing = Listing::new(&judgement, options.wanted, 1).numbered(ids, self.findings);
+        let judged = Judged::new(model::Capture::default(), listing, subjects);
+        listing::add(&mut self.summary, judged.summary());
         let wants_lines = options.form != Form::Silent;
         let connections: Vec<model::Connection> = if wants_lines {
             (0..judged.connections()).map(|index| judged.connection(index)).collect()
@@ -472,11 +464,14 @@ impl<W: Write> Desk<W> {
         let findings: Vec<model::Finding> = (0..judged.findings()).map(|index| judged.finding(index)).collect();
         self.findings += findings.len() as u64;
         let together: Vec<&'static str> = judgement.shared.iter().map(|shared| shared.finding.rule.id).collect();
-        drop(judgement);
         for (one, index) in &places {
             let one = &mut self.remembered[*one];
             one.told[*index] = true;
             one.legs.extend_from_slice(&together);
+            // Lines are all there is: what was written need not be kept. A report for people comes at the end.
+            if options.form == Form::Ndjson && one.told.iter().all(|told| *told) {
+                one.whole = None;
+            }
         }
         // A connection that is open when the capture ends is no news for people; the report tells it.
         let open = connections.iter().all(|connection| connection.outcome == model::Outcome::Open);
@@ -511,7 +506,7 @@ impl<W: Write> Desk<W> {
         let mut undecided: Vec<Remembered> = std::mem::take(&mut self.undecided).into();
         undecided.sort_unstable_by_key(|one| one.tcp_stream);
         for one in undecided {
-            if belongs(&one.subject(0), &self.surroundings[0], options.chosen) {
+            if belongs(&one.briefs[0], &self.surroundings[0], options.chosen) {
                 self.tell_whole(options, one);
             }
         }
@@ -521,27 +516,31 @@ impl<W: Write> Desk<W> {
     pub(super) fn tell_rest(&mut self, options: &Options<'_>) {
         let remembered = self.remembered.make_contiguous();
         remembered.sort_unstable_by_key(|one| one.tcp_stream);
-        let (subjects, verdicts, ids) = subjects(remembered);
+        let remembered = &*remembered;
+        let (briefs, ids) = briefs(remembered);
         let untold: Vec<usize> = remembered
             .iter()
             .flat_map(|one| &one.told)
             .enumerate()
             .filter_map(|(index, told)| (!told).then_some(index))
             .collect();
-        let judgement = Judgement::among(subjects, verdicts);
+        let places: Vec<(&Remembered, usize)> =
+            remembered.iter().flat_map(|one| (0..one.briefs.len()).map(move |index| (one, index))).collect();
+        let judgement = Judgement::among(briefs, 1);
         let legs: HashMap<u64, &[&'static str]> =
             remembered.iter().flat_map(|one| one.ids.iter().map(|id| (*id, one.legs.as_slice()))).collect();
-        let wanted = |finding: &Finding| (options.wanted)(finding.rule, finding.severity);
+        let wanted = |heading: &Heading| (options.wanted)(heading.rule, heading.severity);
         let mut findings: Vec<model::Finding> = Vec::new();
         // The numbers of the findings about each subject.
         let mut about: Vec<Vec<u64>> = vec![Vec::new(); ids.len()];
         for index in &untold {
-            for finding in judgement.verdicts[*index].findings.iter().filter(|finding| wanted(finding)) {
+            let Some(subject) = places[*index].0.subject(places[*index].1) else { continue };
+            for (nth, _) in judgement.headings(*index).filter(|(_, heading)| wanted(heading)) {
                 about[*index].push(self.findings + findings.len() as u64);
-                findings.push(convert::finding(finding, vec![ids[*index]]));
+                findings.push(convert::finding(&subject.verdict.findings[nth], vec![ids[*index]]));
             }
         }
-        for shared in judgement.shared.iter().filter(|shared| wanted(&shared.finding)) {
+        for shared in judgement.shared.iter().filter(|shared| wanted(&Heading::of(&shared.finding))) {
             let rule = shared.finding.rule.id;
             let known = |subject: &usize| legs.get(&ids[*subject]).is_some_and(|legs| legs.contains(&rule));
             if !shared.subjects.iter().all(known) {
@@ -551,8 +550,8 @@ impl<W: Write> Desk<W> {
         }
         for index in &untold {
             self.summary.connections += 1;
-            self.summary.websockets += u64::from(judgement.subjects[*index].is_websocket());
-            *self.summary.outcomes.entry(convert::outcome(judgement.verdicts[*index].outcome)).or_default() += 1;
+            self.summary.websockets += u64::from(judgement.briefs[*index].is_websocket());
+            *self.summary.outcomes.entry(convert::outcome(judgement.briefs[*index].outcome)).or_default() += 1;
         }
         findings.iter().for_each(|finding| self.summary.findings.add(finding.severity));
         self.findings += findings.len() as u64;
@@ -560,14 +559,15 @@ impl<W: Write> Desk<W> {
         if options.form != Form::Ndjson {
             return;
         }
-        let judged = Judged::new(model::Capture::default(), &judgement, options.wanted).numbered(ids, 0);
-        let connections: Vec<model::Connection> = untold
-            .iter()
-            .map(|index| model::Connection {
+        let object = |index: &usize| {
+            let subject = places[*index].0.subject(places[*index].1)?;
+            Some(model::Connection {
+                root_cause: judgement.root_cause_heading(*index).map(convert::root_cause),
                 findings: std::mem::take(&mut about[*index]),
-                ..judged.connection(*index)
+                ..convert::connection(ids[*index], &subject)
             })
-            .collect();
+        };
+        let connections: Vec<model::Connection> = untold.iter().filter_map(object).collect();
         for finding in findings {
             let line = found_line(finding, &connections);
             self.write(options, line);

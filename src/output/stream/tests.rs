@@ -11,13 +11,13 @@ const ALL: Events =
     Events { connection: true, handshake: true, message: true, frame: true, finding: true, stats: true };
 
 /// A capture of this repository, a few packets at a time.
-struct Slowly {
+pub(crate) struct Slowly {
     capture: Mutex<(Capture, Batch, usize)>,
     step: usize,
 }
 
 impl Slowly {
-    fn new(name: &str, step: usize) -> Self {
+    pub(crate) fn new(name: &str, step: usize) -> Self {
         let path = format!("{}/captures/{name}/capture.pcap", env!("CARGO_MANIFEST_DIR"));
         let capture = Capture::open(&[Input::from_argument(path)]).unwrap();
         Self { capture: Mutex::new((capture, Batch::default(), 0)), step }
@@ -91,7 +91,7 @@ fn what_is_forgotten_was_told() {
         assert_eq!(ended.forgotten, total - remembered as u64);
         assert_eq!((ended.summary.connections, &ended.summary.outcomes), (total, &whole.summary.outcomes));
         assert_eq!(ids_of(&text, "connection.closed").len() as u64, total);
-        assert_eq!(ended.judgement().0.subjects.len(), remembered);
+        assert_eq!(ended.judgement().0.briefs.len(), remembered);
     }
 }
 

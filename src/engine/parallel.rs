@@ -1,0 +1,169 @@
+//! Many like pieces of work on several threads, with results in order. Nothing here depends on what the pieces are.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Calls `make` for blocks of at most `size` of `0..count` on `threads` threads. The results are those of the blocks,
+/// in order; with the same `size` they do not depend on `threads`.
+pub(crate) fn blocks<T: Send>(
+    threads: usize,
+    count: usize,
+    size: usize,
+    make: impl Fn(Range<usize>) -> T + Sync,
+) -> Vec<T> {
+    let blocks = count.div_ceil(size);
+    let range = |block: usize| block * size..((block + 1) * size).min(count);
+    if threads <= 1 || blocks <= 1 {
+        return (0..blocks).map(|block| make(range(block))).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<T>>> = (0..blocks).map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(blocks) {
+            scope.spawn(|| {
+                loop {
+                    let block = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(place) = results.get(block) else { return };
+                    let made = make(range(block));
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+                }
+            });
+        }
+    });
+    results.into_iter().filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+#[derive(Default)]
+struct Desk {
+    next: usize,
+    taken: usize,
+    made: BTreeMap<usize, Vec<u8>>,
+    spare: Vec<Vec<u8>>,
+    stop: bool,
+}
+
+/// Calls `make` for blocks of at most `size` of `0..count` on `threads` threads, each with an empty buffer to fill,
+/// and `take` with the filled buffers, in order, on this one. At most four blocks a thread are in memory. With the
+/// same `size` the bytes taken do not depend on `threads`.
+///
+/// # Errors
+/// The first error of `take`; nothing is taken after it.
+pub(crate) fn in_order(
+    threads: usize,
+    count: usize,
+    size: usize,
+    make: impl Fn(Range<usize>, &mut Vec<u8>) + Sync,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let blocks = count.div_ceil(size);
+    let range = |block: usize| block * size..((block + 1) * size).min(count);
+    if threads <= 1 || blocks <= 1 {
+        let mut buffer = Vec::new();
+        return (0..blocks).try_for_each(|block| {
+            buffer.clear();
+            make(range(block), &mut buffer);
+            take(&buffer)
+        });
+    }
+    let desk = Mutex::new(Desk::default());
+    let (room, ready) = (Condvar::new(), Condvar::new());
+    let lock = || desk.lock().unwrap_or_else(PoisonError::into_inner);
+    let worker = || {
+        loop {
+            let (block, mut buffer) = {
+                let mut desk = lock();
+                while !desk.stop && desk.next < blocks && desk.next - desk.taken >= 4 * threads {
+                    desk = room.wait(desk).unwrap_or_else(PoisonError::into_inner);
+                }
+                if desk.stop || desk.next >= blocks {
+                    return;
+                }
+                desk.next += 1;
+                (desk.next - 1, desk.spare.pop().unwrap_or_default())
+            };
+            buffer.clear();
+            make(range(block), &mut buffer);
+            let mut desk = lock();
+            let is_next = desk.taken == block;
+            desk.made.insert(block, buffer);
+            if is_next {
+                ready.notify_one();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(worker);
+        }
+        let result = (0..blocks).try_for_each(|block| {
+            let buffer = {
+                let mut desk = lock();
+                loop {
+                    if let Some(buffer) = desk.made.remove(&block) {
+                        break buffer;
+                    }
+                    desk = ready.wait(desk).unwrap_or_else(PoisonError::into_inner);
+                }
+            };
+            let taken = take(&buffer);
+            let mut desk = lock();
+            desk.spare.push(buffer);
+            desk.taken = block + 1;
+            room.notify_one();
+            taken
+        });
+        lock().stop = true;
+        room.notify_all();
+        result
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: usize = 128;
+
+    fn joined(threads: usize, count: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        let make = |range: Range<usize>, out: &mut Vec<u8>| out.extend(range.flat_map(|n| n.to_be_bytes()));
+        in_order(threads, count, BLOCK, make, |bytes| {
+            out.extend(bytes);
+            Ok(())
+        })
+        .unwrap();
+        out
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_pieces_for_any_number_of_threads() {
+        for count in [0, 1, BLOCK, BLOCK + 1, 5000] {
+            let expected: Vec<u8> = (0..count).flat_map(usize::to_be_bytes).collect();
+            for threads in [1, 2, 3, 8] {
+                assert_eq!(joined(threads, count), expected);
+                let ranges = blocks(threads, count, BLOCK, |range| range);
+                assert_eq!(ranges.len(), count.div_ceil(BLOCK));
+                assert!(ranges.into_iter().flatten().eq(0..count));
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_stops_the_work() {
+        let mut taken = 0;
+        let result = in_order(
+            4,
+            100_000,
+            BLOCK,
+            |_, out| out.push(0),
+            |_| {
+                taken += 1;
+                if taken == 3 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+            },
+        );
+        assert_eq!((result.unwrap_err().kind(), taken), (io::ErrorKind::BrokenPipe, 3));
+    }
+}

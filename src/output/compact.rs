@@ -1,0 +1,947 @@
+//! Compact JSON, written into memory by a serializer of its own: the form that programs read, and the one that
+//! is written by the gigabyte.
+//!
+//! The bytes are those that serde_json writes with the formatter of [`super::json`]: names and numbers as serde_json
+//! has them, and of every character what [`escape_of`] says. What makes it faster is that the names of members are
+//! known to need no escape, that runs of ordinary characters are found many bytes at a time and copied whole, and
+//! that there is one destination, which never fails. It formats; it never changes or hides a value.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::{self, Error as _, Impossible};
+use serde_json::Error;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::terminal::is_hostile;
+use super::time::decimal;
+
+/// Appends `value`.
+///
+/// # Errors
+/// When the value has no JSON form: a map whose keys are no strings or numbers, or an error of its own.
+#[inline]
+pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+    value.serialize(Compact(out))
+}
+
+/// Appends a JSON string.
+#[inline]
+pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    append_inside(out, text);
+    out.push(b'"');
+}
+
+/// What stands for a character that may not be written as itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Escape {
+    /// A backslash and this (RFC 8259 §7).
+    Short(u8),
+    /// `\uXXXX` for each UTF-16 unit of this.
+    Units(char),
+}
+
+/// How a character is written inside a JSON string, if not as itself: quotation mark, backslash and C0 controls as
+/// RFC 8259 §7 demands, and everything that could harm a terminal (see [`is_hostile`]).
+#[inline]
+pub(super) const fn escape_of(c: char) -> Option<Escape> {
+    match c {
+        '"' | '\\' => Some(Escape::Short(c as u8)),
+        '\u{8}' => Some(Escape::Short(b'b')),
+        '\t' => Some(Escape::Short(b't')),
+        '\n' => Some(Escape::Short(b'n')),
+        '\u{c}' => Some(Escape::Short(b'f')),
+        '\r' => Some(Escape::Short(b'r')),
+        c if is_hostile(c) => Some(Escape::Units(c)),
+        _ => None,
+    }
+}
+
+impl Escape {
+    /// Longest escape in bytes: two UTF-16 units.
+    pub(super) const MAX_LEN: usize = 12;
+
+    /// Writes the escape into `buffer` and returns it.
+    pub(super) fn write(self, buffer: &mut [u8; Self::MAX_LEN]) -> &[u8] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        match self {
+            Escape::Short(letter) => {
+                buffer[..2].copy_from_slice(&[b'\\', letter]);
+                &buffer[..2]
+            }
+            Escape::Units(c) => {
+                let mut len = 0;
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let digit = |shift: u16| HEX[usize::from(*unit >> shift & 15)];
+                    buffer[len..len + 6].copy_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+                    len += 6;
+                }
+                &buffer[..len]
+            }
+        }
+    }
+}
+
+/// Whether a byte may begin a character that is not written as itself: all for which [`escape_of`] has an answer
+/// among ASCII, and everything beyond.
+const fn is_suspect(byte: u8) -> bool {
+    byte < b' ' || byte >= 0x7f || byte == b'"' || byte == b'\\'
+}
+
+// What the scan passes over must be what needs no escape.
+const _: () = {
+    let mut byte = 0;
+    while byte < 0x80 {
+        assert!(is_suspect(byte) == escape_of(byte as char).is_some());
+        byte += 1;
+    }
+};
+
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Finds the first suspect byte of eight: its high bit is set, and that of none before it. (A borrow may set the bit
+/// of a byte behind a suspect one.)
+#[inline]
+const fn suspects(word: u64) -> u64 {
+    const fn below(word: u64, limit: u8) -> u64 {
+        word.wrapping_sub(ONES * limit as u64) & !word
+    }
+    (word
+        | below(word, b' ')
+        | below(word ^ (ONES * b'"' as u64), 1)
+        | below(word ^ (ONES * b'\\' as u64), 1)
+        | below(word ^ (ONES * 0x7f), 1))
+        & HIGH
+}
+
+/// How many bytes at the start of `bytes` are not suspect.
+#[inline]
+fn clean_run(bytes: &[u8]) -> usize {
+    let eight = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
+    let first = |at: usize, found: u64| at + found.trailing_zeros() as usize / 8;
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<32>() {
+        if chunk.iter().fold(false, |any, byte| any | is_suspect(*byte)) {
+            break;
+        }
+        at += 32;
+    }
+    while let Some(word) = eight(at) {
+        let found = suspects(word);
+        if found != 0 {
+            return first(at, found);
+        }
+        at += 8;
+    }
+    if at == bytes.len() {
+        return at;
+    }
+    // The last few together with some before them, which are known to be clean.
+    if let Some(last) = bytes.len().checked_sub(8)
+        && let Some(word) = eight(last)
+    {
+        let found = suspects(word);
+        return if found == 0 { bytes.len() } else { first(last, found) };
+    }
+    at + bytes[at..].iter().position(|byte| is_suspect(*byte)).unwrap_or(bytes.len() - at)
+}
+
+/// Appends the inside of a JSON string.
+#[inline]
+fn append_inside(out: &mut Vec<u8>, text: &str) {
+    let clean = clean_run(text.as_bytes());
+    if clean == text.len() {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        append_suspect(out, text, clean);
+    }
+}
+
+/// As [`append_inside`], for a text whose first suspect byte is at `at`.
+fn append_suspect(out: &mut Vec<u8>, text: &str, mut at: usize) {
+    let bytes = text.as_bytes();
+    let mut written = 0;
+    out.reserve(bytes.len() + Escape::MAX_LEN);
+    while let Some(c) = text[at..].chars().next() {
+        let next = at + c.len_utf8();
+        if let Some(escape) = escape_of(c) {
+            out.extend_from_slice(&bytes[written..at]);
+            out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN]));
+            written = next;
+        }
+        at = next + clean_run(&bytes[next..]);
+    }
+    out.extend_from_slice(&bytes[written..]);
+}
+
+/// Appends what is displayed, escaped piece by piece: an escape stands for one character, so it does not matter where
+/// the pieces end.
+struct Displayed<'o>(&'o mut Vec<u8>);
+
+impl fmt::Write for Displayed<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        append_inside(self.0, text);
+        Ok(())
+    }
+}
+
+fn append_signed(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    decimal(out, value.unsigned_abs());
+}
+
+/// Appends a number as serde_json writes it: the shortest that reads back as the same, never without a decimal point
+/// or an exponent; null for what JSON cannot say.
+fn append_float(out: &mut Vec<u8>, value: f64) {
+    // Nearly all are milliseconds to the microsecond. Such a number has at most 15 digits here, and no two of those
+    // are the same `f64`: its own digits, without zeros at the end, are the shortest that read back.
+    const LIMIT: f64 = 1e15;
+    let thousandths = (value * 1000.0).round_ties_even();
+    if thousandths.abs() < LIMIT && thousandths / 1000.0 == value && (value != 0.0 || value.is_sign_positive()) {
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        let thousandths = thousandths.abs() as u64;
+        decimal(out, thousandths / 1000);
+        let rest = (thousandths % 1000) as u16;
+        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        let len = match (digits[2], digits[3]) {
+            (b'0', b'0') => 2,
+            (_, b'0') => 3,
+            _ => 4,
+        };
+        out.extend_from_slice(&digits[..len]);
+    } else if value.is_finite() {
+        // Writing into memory does not fail.
+        let _ = CompactFormatter.write_f64(out, value);
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+/// Writes one value at the end of a vector.
+struct Compact<'o>(&'o mut Vec<u8>);
+
+/// Writes the members of an array or an object.
+struct Members<'o> {
+    out: &'o mut Vec<u8>,
+    first: bool,
+    end: &'static [u8],
+}
+
+impl<'o> Compact<'o> {
+    #[inline(always)]
+    fn members(self, start: u8, end: &'static [u8]) -> Members<'o> {
+        self.0.push(start);
+        Members { out: self.0, first: true, end }
+    }
+
+    /// The members of a variant that is written as an object with its name as the only member.
+    fn variant(self, variant: &'static str, start: u8, end: &'static [u8]) -> Members<'o> {
+        self.0.push(b'{');
+        append_text(self.0, variant);
+        self.0.extend_from_slice(&[b':', start]);
+        Members { out: self.0, first: true, end }
+    }
+}
+
+impl Members<'_> {
+    #[inline(always)]
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.first, false) {
+            self.out.push(b',');
+        }
+        value.serialize(Compact(self.out))
+    }
+
+    /// A member with a name of ours. In line, so that the length of the name is known where it is copied.
+    #[inline(always)]
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
+        debug_assert!(name.bytes().all(|byte| !is_suspect(byte)), "{name:?}");
+        self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
+        self.first = false;
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        value.serialize(Compact(self.out))
+    }
+
+    #[inline(always)]
+    fn close(self) {
+        self.out.extend_from_slice(self.end);
+    }
+}
+
+impl<'o> ser::Serializer for Compact<'o> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Members<'o>;
+    type SerializeTuple = Members<'o>;
+    type SerializeTupleStruct = Members<'o>;
+    type SerializeTupleVariant = Members<'o>;
+    type SerializeMap = Members<'o>;
+    type SerializeStruct = Members<'o>;
+    type SerializeStructVariant = Members<'o>;
+
+    #[inline]
+    fn serialize_bool(self, value: bool) -> Result<(), Error> {
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+    fn serialize_i8(self, value: i8) -> Result<(), Error> {
+        append_signed(self.0, value.into());
+        Ok(())
+    }
+    fn serialize_i16(self, value: i16) -> Result<(), Error> {
+        append_signed(self.0, value.into());
+        Ok(())
+    }
+    fn serialize_i32(self, value: i32) -> Result<(), Error> {
+        append_signed(self.0, value.into());
+        Ok(())
+    }
+    fn serialize_i64(self, value: i64) -> Result<(), Error> {
+        append_signed(self.0, value);
+        Ok(())
+    }
+    fn serialize_i128(self, value: i128) -> Result<(), Error> {
+        self.0.extend_from_slice(value.to_string().as_bytes());
+        Ok(())
+    }
+    #[inline]
+    fn serialize_u8(self, value: u8) -> Result<(), Error> {
+        self.serialize_u64(value.into())
+    }
+    #[inline]
+    fn serialize_u16(self, value: u16) -> Result<(), Error> {
+        self.serialize_u64(value.into())
+    }
+    #[inline]
+    fn serialize_u32(self, value: u32) -> Result<(), Error> {
+        self.serialize_u64(value.into())
+    }
+    #[inline]
+    fn serialize_u64(self, value: u64) -> Result<(), Error> {
+        // Most counts are small.
+        if value < 10 {
+            self.0.push(b'0' + value as u8);
+        } else {
+            decimal(self.0, value);
+        }
+        Ok(())
+    }
+    fn serialize_u128(self, value: u128) -> Result<(), Error> {
+        self.0.extend_from_slice(value.to_string().as_bytes());
+        Ok(())
+    }
+    fn serialize_f32(self, value: f32) -> Result<(), Error> {
+        if value.is_finite() {
+            // Writing into memory does not fail.
+            let _ = CompactFormatter.write_f32(self.0, value);
+            Ok(())
+        } else {
+            self.serialize_unit()
+        }
+    }
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        append_float(self.0, value);
+        Ok(())
+    }
+    fn serialize_char(self, value: char) -> Result<(), Error> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        append_text(self.0, value);
+        Ok(())
+    }
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Error> {
+        self.collect_seq(value)
+    }
+    #[inline]
+    fn serialize_none(self) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+    #[inline]
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.0.extend_from_slice(b"null");
+        Ok(())
+    }
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+    #[inline]
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
+        debug_assert!(variant.bytes().all(|byte| !is_suspect(byte)), "{variant:?}");
+        self.0.push(b'"');
+        self.0.extend_from_slice(variant.as_bytes());
+        self.0.push(b'"');
+        Ok(())
+    }
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        let mut members = self.members(b'{', b"}");
+        members.field(variant, value)?;
+        members.close();
+        Ok(())
+    }
+    #[inline(always)]
+    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'o>, Error> {
+        Ok(self.members(b'[', b"]"))
+    }
+    #[inline(always)]
+    fn serialize_tuple(self, _: usize) -> Result<Members<'o>, Error> {
+        Ok(self.members(b'[', b"]"))
+    }
+    #[inline(always)]
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'o>, Error> {
+        Ok(self.members(b'[', b"]"))
+    }
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Members<'o>, Error> {
+        Ok(self.variant(variant, b'[', b"]}"))
+    }
+    #[inline(always)]
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'o>, Error> {
+        Ok(self.members(b'{', b"}"))
+    }
+    #[inline(always)]
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'o>, Error> {
+        Ok(self.members(b'{', b"}"))
+    }
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Members<'o>, Error> {
+        Ok(self.variant(variant, b'{', b"}}"))
+    }
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        use fmt::Write;
+        self.0.push(b'"');
+        write!(Displayed(self.0), "{value}").map_err(|_| Error::custom("a value could not be displayed"))?;
+        self.0.push(b'"');
+        Ok(())
+    }
+}
+
+macro_rules! sequences {
+    ($($of:ident::$name:ident;)*) => {$(
+        impl ser::$of for Members<'_> {
+            type Ok = ();
+            type Error = Error;
+            #[inline(always)]
+            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+                self.item(value)
+            }
+            #[inline(always)]
+            fn end(self) -> Result<(), Error> {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+sequences! {
+    SerializeSeq::serialize_element;
+    SerializeTuple::serialize_element;
+    SerializeTupleStruct::serialize_field;
+    SerializeTupleVariant::serialize_field;
+}
+
+macro_rules! structs {
+    ($($of:ident;)*) => {$(
+        impl ser::$of for Members<'_> {
+            type Ok = ();
+            type Error = Error;
+            #[inline(always)]
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Error> {
+                self.field(name, value)
+            }
+            #[inline(always)]
+            fn end(self) -> Result<(), Error> {
+                self.close();
+                Ok(())
+            }
+        }
+    )*};
+}
+
+structs! {
+    SerializeStruct;
+    SerializeStructVariant;
+}
+
+impl ser::SerializeMap for Members<'_> {
+    type Ok = ();
+    type Error = Error;
+    #[inline]
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.first, false) {
+            self.out.push(b',');
+        }
+        key.serialize(Key(self.out))
+    }
+    #[inline]
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.out.push(b':');
+        value.serialize(Compact(self.out))
+    }
+    #[inline]
+    fn end(self) -> Result<(), Error> {
+        self.close();
+        Ok(())
+    }
+}
+
+/// Writes the key of a map: a string, or a number or truth value in quotes.
+struct Key<'o>(&'o mut Vec<u8>);
+
+impl Key<'_> {
+    fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
+        self.0.push(b'"');
+        value.serialize(Compact(self.0))?;
+        self.0.push(b'"');
+        Ok(())
+    }
+
+    fn impossible<T>() -> Result<T, Error> {
+        Err(Error::custom("key must be a string"))
+    }
+}
+
+macro_rules! quoted_keys {
+    ($($name:ident: $type:ty;)*) => {$(
+        fn $name(self, value: $type) -> Result<(), Error> {
+            self.quoted(value)
+        }
+    )*};
+}
+
+impl ser::Serializer for Key<'_> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Impossible<(), Error>;
+    type SerializeTuple = Impossible<(), Error>;
+    type SerializeTupleStruct = Impossible<(), Error>;
+    type SerializeTupleVariant = Impossible<(), Error>;
+    type SerializeMap = Impossible<(), Error>;
+    type SerializeStruct = Impossible<(), Error>;
+    type SerializeStructVariant = Impossible<(), Error>;
+
+    quoted_keys! {
+        serialize_bool: bool;
+        serialize_i8: i8;
+        serialize_i16: i16;
+        serialize_i32: i32;
+        serialize_i64: i64;
+        serialize_i128: i128;
+        serialize_u8: u8;
+        serialize_u16: u16;
+        serialize_u32: u32;
+        serialize_u64: u64;
+        serialize_u128: u128;
+    }
+    fn serialize_f32(self, value: f32) -> Result<(), Error> {
+        if value.is_finite() { self.quoted(value) } else { Self::impossible() }
+    }
+    fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if value.is_finite() { self.quoted(value) } else { Self::impossible() }
+    }
+    fn serialize_char(self, value: char) -> Result<(), Error> {
+        Compact(self.0).serialize_char(value)
+    }
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        Compact(self.0).serialize_str(value)
+    }
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), Error> {
+        Self::impossible()
+    }
+    fn serialize_none(self) -> Result<(), Error> {
+        Self::impossible()
+    }
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+    fn serialize_unit(self) -> Result<(), Error> {
+        Self::impossible()
+    }
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        Self::impossible()
+    }
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<(), Error> {
+        Compact(self.0).serialize_unit_variant(name, index, variant)
+    }
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Error> {
+        Self::impossible()
+    }
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Error> {
+        Self::impossible()
+    }
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Error> {
+        Self::impossible()
+    }
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Error> {
+        Self::impossible()
+    }
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, Error> {
+        Self::impossible()
+    }
+    fn serialize_map(self, _: Option<usize>) -> Result<Self::SerializeMap, Error> {
+        Self::impossible()
+    }
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Error> {
+        Self::impossible()
+    }
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, Error> {
+        Self::impossible()
+    }
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        Compact(self.0).collect_str(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::json::{by_serde_json, write_by_serde_json};
+    use super::super::model::{Document, Millis, Outcome, Seconds, Time};
+    use super::super::{ndjson, sample};
+    use super::*;
+
+    fn written<T: Serialize + ?Sized>(value: &T) -> String {
+        let mut out = b"before ".to_vec();
+        append(&mut out, value).unwrap();
+        String::from_utf8(out.split_off(7)).unwrap()
+    }
+
+    fn same<T: Serialize + ?Sized>(value: &T) {
+        assert_eq!(written(value), by_serde_json(value));
+    }
+
+    #[derive(Serialize)]
+    struct Unit;
+    #[derive(Serialize)]
+    struct Wrapped(Option<i8>);
+    #[derive(Serialize)]
+    struct Pair(char, ());
+    #[derive(Serialize)]
+    struct Nothing {}
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Plain,
+        Holding(u64),
+        Two(bool, f32),
+        Named { a: Option<Unit>, b: Vec<Nothing> },
+    }
+    #[derive(Serialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        Flat(Flat),
+        Named { signed: [i64; 3], wide: (i128, u128, i32, i16, u32, u16, u8) },
+    }
+    #[derive(Serialize)]
+    struct Flat {
+        text: String,
+        #[serde(flatten)]
+        more: BTreeMap<String, Kind>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        absent: Option<u8>,
+        last: Wrapped,
+    }
+
+    #[test]
+    fn every_kind_of_value() {
+        same(&Unit);
+        same(&(Wrapped(None), Wrapped(Some(-128)), Pair('\u{202e}', ()), Nothing {}));
+        same(&[Kind::Plain, Kind::Holding(7), Kind::Two(true, 1.5e-9), Kind::Named { a: None, b: vec![] }]);
+        same(&Kind::Named { a: Some(Unit), b: vec![Nothing {}, Nothing {}] });
+        same(&[f32::NAN, f32::MAX, -0.0]);
+        let wide = (i128::MIN, u128::MAX, i32::MIN, i16::MIN, u32::MAX, u16::MAX, u8::MAX);
+        same(&Tagged::Named { signed: [i64::MIN, -1, i64::MAX], wide });
+        let more = [("", Kind::Plain), ("a \"name\"\n", Kind::Holding(1))].map(|(name, kind)| (name.to_owned(), kind));
+        same(&Tagged::Flat(Flat { text: "é\u{7f}".to_owned(), more: more.into(), absent: None, last: Wrapped(None) }));
+    }
+
+    #[test]
+    fn keys_of_maps() {
+        same(&BTreeMap::from([(1_u8, 2), (200, 3)]));
+        same(&BTreeMap::from([(-1_i64, "a"), (i64::MAX, "b")]));
+        same(&BTreeMap::from([(true, ())]));
+        same(&BTreeMap::from([('"', ()), ('\u{200b}', ())]));
+        same(&BTreeMap::from([(Outcome::Open, 1_u64), (Outcome::ClosedClean, u64::MAX)]));
+        same(&BTreeMap::<String, u8>::new());
+        for impossible in [
+            append(&mut Vec::new(), &BTreeMap::from([((), 1)])),
+            append(&mut Vec::new(), &BTreeMap::from([([1_u8; 2], 1)])),
+        ] {
+            assert_eq!(impossible.unwrap_err().to_string(), "key must be a string");
+        }
+    }
+
+    #[test]
+    fn every_character_in_every_place() {
+        let mut text = String::new();
+        for c in '\0'..=char::MAX {
+            let special = escape_of(c).is_some() || (c as u32) < 0x100 || (c as u32) & 0xff == 0;
+            for before in if special { 0..40 } else { 9..10 } {
+                text.clear();
+                text.extend(std::iter::repeat_n('a', before));
+                text.push(c);
+                text.push_str("b\"");
+                let at = clean_run(text.as_bytes());
+                let expected = text.bytes().position(is_suspect).unwrap();
+                assert_eq!(at, expected, "{text:?}");
+                if special {
+                    same(text.as_str());
+                    text.truncate(before + c.len_utf8());
+                    same(text.as_str());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_that_could_harm_is_written() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let out = written(all.as_str());
+        assert!(!out.contains(is_hostile));
+        assert_eq!(serde_json::from_str::<String>(&out).unwrap(), all);
+        assert_eq!(out, by_serde_json(all.as_str()));
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 1, 9, 10, 99, 100, 65_535, 1 << 32, u64::MAX] {
+            same(&value);
+        }
+        let floats = [
+            0.0,
+            -0.0,
+            0.001,
+            -0.001,
+            0.0015,
+            0.1,
+            0.12,
+            0.123,
+            1.0,
+            100.0,
+            1234.568,
+            1e11,
+            999_999_999_999.999,
+            1e12,
+            1e15,
+            1e16,
+            1e21,
+            9_223_372_036_854.775,
+            1e-7,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            0.1 + 0.2,
+        ];
+        floats.iter().for_each(same);
+    }
+
+    #[test]
+    fn times() {
+        for nanos in [0, -1, 1_499, 1_500, 60_000_000_000, i64::MIN, i64::MAX] {
+            same(&(Time(nanos), Millis::from_nanos(nanos), Seconds::new(nanos / 1_000_000_000)));
+        }
+    }
+
+    #[test]
+    fn the_model() {
+        same(&sample::document());
+        same(&ndjson::tests::every_event());
+    }
+
+    /// The texts that make a scan stumble: controls, what harms terminals, neighbours of those and of surrogates,
+    /// and ordinary text between them.
+    fn hard_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => "[ -~]{0,40}",
+            1 => any::<char>().prop_map(String::from),
+            1 => prop::sample::select(vec![
+                "\"", "\\", "\n", "\r", "\t", "\u{8}", "\u{c}", "\0", "\x1b[2J", "\x1f", " ", "~", "\x7f", "\u{80}",
+                "\u{9f}", "\u{a0}", "\u{ac}", "\u{ad}", "\u{ae}", "\u{61b}", "\u{61c}", "\u{180e}", "\u{200a}",
+                "\u{200b}", "\u{200f}", "\u{2010}", "\u{2027}", "\u{2028}", "\u{202e}", "\u{202f}", "\u{2060}",
+                "\u{206f}", "\u{d7ff}", "\u{e000}", "\u{fefe}", "\u{feff}", "\u{fff8}", "\u{fff9}", "\u{fffb}",
+                "\u{fffd}", "\u{ffff}", "\u{10000}", "\u{dffff}", "\u{e0000}", "\u{e007f}", "\u{e0080}", "\u{10ffff}",
+                "§", "日本語", "🙂",
+            ]).prop_map(str::to_owned),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            hard_text().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((hard_text(), inner), 0..6).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// The sample document with every text of a captured thing taken from `texts`.
+    fn filled(texts: &[String]) -> Document {
+        let mut document = sample::document();
+        let mut texts = texts.iter().cycle().cloned();
+        let mut fill = |place: &mut String| *place = texts.next().unwrap();
+        for connection in &mut document.connections {
+            fill(&mut connection.community_id);
+            fill(&mut connection.client.ip);
+            if let Some(http) = &mut connection.http {
+                for place in [&mut http.version, &mut http.method, &mut http.target, &mut http.host, &mut http.reason] {
+                    fill(place.get_or_insert_default());
+                }
+                for (name, value) in http.request_headers.iter_mut().chain(&mut http.response_headers) {
+                    fill(name);
+                    fill(value);
+                }
+                fill(http.body_excerpt.get_or_insert_default());
+            }
+            if let Some(tls) = &mut connection.tls {
+                fill(tls.server_name.get_or_insert_default());
+                for certificate in &mut tls.certificates {
+                    fill(&mut certificate.subject);
+                    certificate.names.iter_mut().for_each(&mut fill);
+                }
+            }
+            if let Some(websocket) = &mut connection.websocket {
+                fill(websocket.extensions.get_or_insert_default());
+                for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
+                    fill(&mut frame.reason);
+                }
+            }
+        }
+        for finding in &mut document.findings {
+            for place in [&mut finding.rule, &mut finding.summary, &mut finding.explanation, &mut finding.advice] {
+                fill(place);
+            }
+            finding.references.iter_mut().for_each(&mut fill);
+            finding.evidence.iter_mut().for_each(|evidence| fill(&mut evidence.note));
+        }
+        document
+    }
+
+    /// Not a test of truth but of speed; run with `--ignored --nocapture` in a release build.
+    #[test]
+    #[ignore = "measures"]
+    fn time_per_object() {
+        const ROUNDS: u32 = 200_000;
+        fn each(name: &str, mut write: impl FnMut(&mut Vec<u8>)) {
+            let mut out = Vec::with_capacity(1 << 20);
+            let start = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                if out.len() > (1 << 20) - (1 << 13) {
+                    out.clear();
+                }
+                write(&mut out);
+            }
+            println!("{name}: {:.0} ns", start.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
+        }
+        let (connection, finding) = (sample::healthy(12, 7), sample::stripped_finding(3));
+        for _ in 0..3 {
+            each("connection, serde_json", |out| write_by_serde_json(out, &connection));
+            each("connection", |out| append(out, &connection).unwrap());
+            each("finding, serde_json", |out| write_by_serde_json(out, &finding));
+            each("finding", |out| append(out, &finding).unwrap());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(text in hard_text()) {
+            prop_assert_eq!(written(text.as_str()), by_serde_json(text.as_str()));
+            let mut displayed = Vec::new();
+            ser::Serializer::collect_str(Compact(&mut displayed), &format_args!("{text}{}", &text)).unwrap();
+            prop_assert_eq!(String::from_utf8(displayed).unwrap(), written(&format!("{text}{text}")));
+        }
+
+        #[test]
+        fn any_json(value in any_value()) {
+            prop_assert_eq!(written(&value), by_serde_json(&value));
+        }
+
+        #[test]
+        fn any_number(bits: u64, nanos: i64, small in -20_000_000_i64..20_000_000, tenth in 0_u32..8) {
+            let odd = small as f64 / 10_f64.powi(tenth as i32);
+            for value in [f64::from_bits(bits), Millis::from_nanos(nanos).get(), Millis::from_nanos(small).get(), odd] {
+                prop_assert_eq!(written(&value), by_serde_json(&value));
+            }
+        }
+
+        #[test]
+        fn any_document(texts in prop::collection::vec(hard_text(), 1..40)) {
+            let document = filled(&texts);
+            prop_assert_eq!(written(&document), by_serde_json(&document));
+        }
+    }
+}

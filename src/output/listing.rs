@@ -1,0 +1,209 @@
+//! Which findings a judged capture lists, in which order, and under which numbers: those about one subject, subject
+//! by subject, then those about several, then those about none. Knows headings only, no words.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::convert;
+use super::model::{FindingCounts, Outcome, Relation, Summary};
+use crate::diagnosis::catalogue::Rule;
+use crate::diagnosis::{Finding, Heading, Severity};
+use crate::engine::{Judgement, parallel};
+
+/// Which findings are wanted.
+pub type Wanted<'w> = dyn Fn(&Rule, Severity) -> bool + Sync + 'w;
+
+/// How many subjects one worker takes at a time.
+const BLOCK: usize = 4096;
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// About this subject, and its index there.
+    Own(usize, usize),
+    /// Among those about several subjects.
+    Shared(usize),
+    /// Among those about none.
+    Aside(usize),
+}
+
+/// The findings that are wanted, numbered.
+pub struct Listing<'j> {
+    judgement: &'j Judgement<'j>,
+    wanted: &'j Wanted<'j>,
+    /// Number of the first finding about each subject, and of the first that is about none alone.
+    first: Vec<u64>,
+    /// Those about several subjects, then those about none.
+    others: Vec<Place>,
+    /// Numbers of what is shared, by subject.
+    shared: BTreeMap<usize, Vec<u64>>,
+    /// Id of each subject, unless that is its place.
+    ids: Option<Vec<u64>>,
+    /// Number of the first finding.
+    from: u64,
+    summary: Summary,
+}
+
+impl<'j> Listing<'j> {
+    /// Puts the findings that are wanted in order. Connections are numbered from 1, findings from 0.
+    #[must_use]
+    pub fn new(judgement: &'j Judgement<'j>, wanted: &'j Wanted<'j>, threads: usize) -> Self {
+        let is_wanted = |heading: &Heading| wanted(heading.rule, heading.severity);
+        let count = |range: Range<usize>| {
+            let mut summary = Summary::default();
+            let mut outcomes = [0; Outcome::ALL.len()];
+            let mut numbers = Vec::with_capacity(range.len());
+            for subject in range {
+                let brief = judgement.briefs[subject];
+                summary.connections += 1;
+                summary.websockets += u64::from(brief.is_websocket());
+                outcomes[convert::outcome(brief.outcome) as usize] += 1;
+                let mut number = 0_u32;
+                for (_, heading) in judgement.headings(subject).filter(|(_, heading)| is_wanted(heading)) {
+                    summary.findings.add(convert::severity(heading.severity));
+                    number += 1;
+                }
+                numbers.push(number);
+            }
+            summary.outcomes = Outcome::ALL.into_iter().zip(outcomes).filter(|(_, count)| *count > 0).collect();
+            (summary, numbers)
+        };
+        let mut summary = Summary::default();
+        let mut first = Vec::with_capacity(judgement.briefs.len() + 1);
+        let mut next = 0;
+        for (part, numbers) in parallel::blocks(threads, judgement.briefs.len(), BLOCK, count) {
+            add(&mut summary, part);
+            for number in numbers {
+                first.push(next);
+                next += u64::from(number);
+            }
+        }
+        first.push(next);
+        let mut others = Vec::new();
+        let mut shared: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+        for (index, one) in judgement.shared.iter().enumerate() {
+            if is_wanted(&Heading::of(&one.finding)) {
+                for subject in &one.subjects {
+                    shared.entry(*subject).or_default().push(next + others.len() as u64);
+                }
+                others.push(Place::Shared(index));
+            }
+        }
+        let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(&Heading::of(finding)));
+        others.extend(aside.map(|(index, _)| Place::Aside(index)));
+        let mut listing = Self { judgement, wanted, first, others, shared, ids: None, from: 0, summary };
+        let mut counts = listing.summary.findings;
+        for number in next..listing.len() as u64 {
+            let severity = match listing.place(number as usize) {
+                Place::Shared(index) => judgement.shared[index].finding.severity,
+                Place::Own(..) => continue,
+                Place::Aside(index) => judgement.aside[index].severity,
+            };
+            counts.add(convert::severity(severity));
+        }
+        listing.summary.findings = counts;
+        listing
+    }
+
+    /// Numbers connections (`ids`, one per subject) and findings (from `from` on) as they were numbered before.
+    #[must_use]
+    pub fn numbered(self, ids: Vec<u64>, from: u64) -> Self {
+        Self { ids: Some(ids), from, ..self }
+    }
+
+    /// What it lists.
+    #[must_use]
+    pub fn judgement(&self) -> &'j Judgement<'j> {
+        self.judgement
+    }
+
+    /// The whole in numbers.
+    #[must_use]
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Id of a subject.
+    #[must_use]
+    pub fn id(&self, subject: usize) -> u64 {
+        self.ids.as_ref().map_or(subject as u64 + 1, |ids| ids[subject])
+    }
+
+    /// How many findings there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first[self.judgement.briefs.len()] as usize + self.others.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many findings are about one subject each: they come first.
+    #[must_use]
+    pub fn own(&self) -> usize {
+        self.first[self.judgement.briefs.len()] as usize
+    }
+
+    /// Where the finding stands that is listed as the nth, counted from 0.
+    ///
+    /// # Panics
+    /// When there is no such finding.
+    #[must_use]
+    pub fn place(&self, nth: usize) -> Place {
+        let own = self.own();
+        if nth >= own {
+            return self.others[nth - own];
+        }
+        let subject = self.first.partition_point(|first| *first <= nth as u64) - 1;
+        let skipped = nth - self.first[subject] as usize;
+        match self.headings(subject).nth(skipped) {
+            Some((index, _)) => Place::Own(subject, index),
+            None => unreachable!("it was counted"),
+        }
+    }
+
+    /// The findings about a subject alone that are listed, with their indices there.
+    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, &'j Heading)> + '_ {
+        self.judgement.headings(subject).filter(|(_, heading)| (self.wanted)(heading.rule, heading.severity))
+    }
+
+    /// The numbers of all findings about a subject.
+    pub fn numbers(&self, subject: usize) -> impl Iterator<Item = u64> + '_ {
+        let own = self.first[subject]..self.first[subject + 1];
+        own.chain(self.shared.get(&subject).into_iter().flatten().copied()).map(|number| self.from + number)
+    }
+
+    /// How the subjects belong together.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
+        self.judgement.relations.iter().map(|relation| convert::relation(relation, |subject| self.id(subject)))
+    }
+
+    /// A finding about several subjects or none, and the ids of those it is about.
+    #[must_use]
+    pub fn other(&self, place: Place) -> Option<(&'j Finding, Vec<u64>)> {
+        match place {
+            Place::Own(..) => None,
+            Place::Shared(index) => {
+                let shared = &self.judgement.shared[index];
+                Some((&shared.finding, shared.subjects.iter().map(|subject| self.id(*subject)).collect()))
+            }
+            Place::Aside(index) => Some((self.judgement.aside[index], Vec::new())),
+        }
+    }
+}
+
+/// Adds the numbers of a part.
+pub(super) fn add(summary: &mut Summary, part: Summary) {
+    summary.connections += part.connections;
+    summary.websockets += part.websockets;
+    for (outcome, count) in part.outcomes {
+        *summary.outcomes.entry(outcome).or_default() += count;
+    }
+    let FindingCounts { error, warning, info } = part.findings;
+    summary.findings.error += error;
+    summary.findings.warning += warning;
+    summary.findings.info += info;
+}
