@@ -20,6 +20,9 @@ const EXCLUDED: u32 = 1 << 31;
 const REASSEMBLED: u32 = 1 << 30;
 const INDEX: u32 = REASSEMBLED - 1;
 
+/// Bytes that come from memory at once.
+const CACHE_LINE: usize = 64;
+
 /// Decides whether a packet is wanted (a capture filter).
 pub type Wanted = dyn FnMut(&Packet<'_>) -> bool;
 
@@ -160,6 +163,16 @@ impl Routed {
     /// [`hash_of`] the connection of every segment of `shard`, in order.
     pub(super) fn hashes(&self, shard: usize) -> impl Iterator<Item = u32> {
         self.shards[shard].iter().map(|tag| tag.hash)
+    }
+
+    /// Reads a little of every packet of `shard`: where its headers lie, and where its payload begins.
+    pub(super) fn touch(&self, shard: usize, batch: &Batch) -> u8 {
+        let bytes = |tag: &Tag| {
+            let packet = batch.packets.get((tag.packet & INDEX) as usize)?;
+            let headers = batch.arena.get(packet.offset as usize)?;
+            Some(headers ^ batch.arena.get(packet.offset as usize + CACHE_LINE).unwrap_or(&0))
+        };
+        self.shards[shard].iter().filter_map(bytes).fold(0, |all, one| all ^ one)
     }
 
     /// Calls `take` with every segment of `shard`, in order: its place among them, the hash of its connection, itself,

@@ -158,7 +158,7 @@ impl<O: Observer> Shard<O> {
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        self.look_ahead(routed);
+        self.look_ahead(routed, batch);
         routed.for_each(usize::from(self.index), batch, |nth, hash, segment, excluded| {
             self.segment(nth, hash, &segment, excluded, context, observer, journal);
         });
@@ -172,10 +172,11 @@ impl<O: Observer> Shard<O> {
         }
     }
 
-    /// Finds the connections of the chunk's packets all at once and reads a little of each. Connections by the thousand
-    /// do not fit into the cache: one after the other they would be waited for, together they come at the same time.
-    fn look_ahead(&mut self, routed: &Routed) {
+    /// Finds the connections of the chunk's packets all at once and reads a little of each and of the packets.
+    /// Connections by the thousand do not fit into the cache: one after the other they would be waited for, together they come at the same time.
+    fn look_ahead(&mut self, routed: &Routed, batch: &Batch) {
         let Self { table, slots, ahead, .. } = self;
+        black_box(routed.touch(usize::from(self.index), batch));
         ahead.clear();
         ahead.extend(
             routed
