@@ -86,6 +86,7 @@ pub(super) struct Shard<O: Observer> {
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
+    #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
     spare: Vec<Box<Live>>,
     /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
     ahead: Vec<u32>,
@@ -339,6 +340,13 @@ impl<O: Observer> Shard<O> {
 
     /// Closes the books on connections that have been over for a while.
     fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+        let due = self.closing.iter().take_while(|(.., since)| now.saturating_sub(*since) > LINGER);
+        // They have lain for a while: what is known of them is fetched all at once, not one after the other.
+        let warmth = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch_all()),
+            State::Passing(_) | State::Over(_) => None,
+        });
+        black_box(warmth.fold(0, |all, one| all ^ one));
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {
