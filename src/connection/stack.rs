@@ -223,6 +223,14 @@ impl Stack {
         }
     }
 
+    /// Reads what the record will need likewise.
+    #[must_use]
+    pub fn touch_all(&self) -> u64 {
+        let entry = self.parts.entries.first();
+        let handshake = entry.and_then(|entry| entry.handshake.as_deref()).map_or(0, Exchange::touch);
+        handshake ^ self.touch()
+    }
+
     /// Takes one segment through all layers. `note` gets what they report: stamp, client and server, entry, event.
     #[inline]
     pub fn segment<N: Note>(

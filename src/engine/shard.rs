@@ -90,7 +90,7 @@ pub(super) struct Shard<O: Observer> {
     closing: VecDeque<(u32, u32, i64)>,
     finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
-    #[allow(clippy::vec_box, reason = "they go in and out as they are")]
+    #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
     spare: Vec<Box<Live>>,
     /// The slot that is looked at next for being idle, and when the next round over all of them begins.
     hand: usize,
@@ -351,6 +351,13 @@ impl<O: Observer> Shard<O> {
 
     /// Closes the books on connections that have been over for a while.
     fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
+        let due = self.closing.iter().take_while(|(.., since)| now.saturating_sub(*since) > LINGER);
+        // They have lain for a while: what is known of them is fetched all at once, not one after the other.
+        let warmth = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch_all()),
+            State::Passing(_) | State::Over(_) => None,
+        });
+        black_box(warmth.fold(0, |all, one| all ^ one));
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {

@@ -130,6 +130,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Reads a little of everything, so that it is at hand when it is needed.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let request = self.request.as_ref().map_or(0, |request| request.head.touch());
+        let response = self.response().map_or(0, |response| response.head.touch());
+        let checks = self.handshake.as_ref().map_or(0, |checks| {
+            u64::from(checks.request.is_some()) ^ checks.response.as_ref().map_or(0, |checks| u64::from(checks.status))
+        });
+        request ^ response ^ checks
+    }
+
     /// The final answer's head.
     #[must_use]
     pub fn response(&self) -> Option<&ResponseHead> {
