@@ -9,7 +9,7 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -43,6 +43,10 @@ impl Watcher {
     fn start(port: u16, more: &[&str]) -> Self {
         let mut command = command();
         command.args(["-i", "lo"]).args(more).args(["port", &port.to_string()]);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let (send, lines) = channel();
         let stdout: ChildStdout = child.stdout.take().expect("stdout is piped");
@@ -317,40 +321,44 @@ fn text_lines_come_as_it_happens_and_then_the_report() {
     assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
 }
 
-/// The code with which a connection of [`crowd`] is closed.
-fn code_of(connection: u16) -> u16 {
-    4000 + connection
-}
+/// Conversations at the same time, each with messages both ways and its own end.
+const CONNECTIONS: u16 = 48;
 
-/// So many conversations at the same time, each with messages both ways and its own end: closed by the server with a
-/// code, or left without Close (every fourth). Each message waits for the answer before.
-fn crowd(listener: &TcpListener, port: u16, connections: u16, rounds: usize) {
+/// Messages each way in each of them. Each waits for the answer before.
+const ROUNDS: usize = 100;
+
+/// Answers all of them, and closes all but every fourth, each with its own code.
+fn crowd_of_servers(listener: &TcpListener) {
     std::thread::scope(|scope| {
-        for _ in 0..connections {
+        for _ in 0..CONNECTIONS {
             scope.spawn(|| {
                 let (stream, _) = listener.accept().expect("a client comes");
                 let mut server = accept(stream).expect("the upgrade succeeds");
-                let mut asked = 0;
-                let number = loop {
+                let mut number = 0;
+                for _ in 0..ROUNDS {
                     let question = server.read().expect("the client speaks");
-                    asked += 1;
-                    let text = question.to_text().expect("a text").to_owned();
+                    let text = question.to_text().expect("a text");
+                    number = text.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
                     server.send(Message::text(format!("echo {text}"))).expect("the client listens");
-                    if asked == rounds {
-                        break text.split(' ').next().and_then(|n| n.parse::<u16>().ok()).expect("a number");
-                    }
-                };
+                }
                 if number % 4 != 3 {
-                    let frame = CloseFrame { code: CloseCode::from(code_of(number)), reason: "".into() };
+                    let frame = CloseFrame { code: CloseCode::from(4000 + number), reason: "".into() };
                     server.close(Some(frame)).expect("a close can be sent");
                     drain(&mut server);
                 }
             });
         }
-        for connection in 0..connections {
+    });
+}
+
+fn crowd_of_clients(server: SocketAddr) {
+    std::thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
             scope.spawn(move || {
-                let mut client = connect(port);
-                for round in 0..rounds {
+                let stream = TcpStream::connect(server).expect("the server listens");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+                let mut client = client(format!("ws://{server}/live"), stream).expect("the upgrade succeeds").0;
+                for round in 0..ROUNDS {
                     let size = if round % 16 == 0 { 30_000 } else { 40 };
                     let text = format!("{connection} {}", "x".repeat(size));
                     client.send(Message::text(&text)).expect("the server listens");
@@ -363,84 +371,222 @@ fn crowd(listener: &TcpListener, port: u16, connections: u16, rounds: usize) {
     });
 }
 
-#[test]
-fn several_readers_tell_the_same_as_one() {
-    if let Some(why) = missing_permission() {
-        return support::skip("several_readers_tell_the_same_as_one", &why);
-    }
-    const CONNECTIONS: u16 = 48;
-    const ROUNDS: usize = 100;
-    let (port, listener) = echo_server();
-    // Both watch the same packets.
+/// What a watcher told of the crowd.
+#[derive(Debug, PartialEq)]
+struct Told {
+    summary: [Value; 3],
+    capture: [Value; 4],
+    /// By the client's address: how it ended, and its frames in order.
+    connections: BTreeMap<String, (Value, Vec<String>)>,
+}
+
+/// Starts watchers with one thread and with several, calls `talk` while both look, and compares what they tell.
+fn one_and_several(watcher: impl Fn(&[&str]) -> Watcher, talk: impl FnOnce()) {
     let mut watchers = ["1", "4"].map(|threads| {
         let events = "connection,frame,finding,stats";
-        Watcher::start(port, &["--ndjson", "--events", events, "--threads", threads, "-B", "65536"])
+        watcher(&["--ndjson", "--events", events, "--threads", threads, "-B", "65536"])
     });
     for watcher in &mut watchers {
         let ready = watcher.wait_for(PATIENCE, |line| line.contains("\"stats\""));
         assert!(ready.is_some(), "no stats within {PATIENCE:?}");
     }
-    crowd(&listener, port, CONNECTIONS, ROUNDS);
-    let told = watchers.map(|mut watcher| {
-        for _ in 0..CONNECTIONS {
-            let closed = watcher.wait_for(PATIENCE, |line| line.contains("connection.closed"));
-            assert!(closed.is_some(), "too few connections were closed; said {:?}", watcher.seen.last());
+    talk();
+    let [one, several] = watchers.map(told_of_the_crowd);
+    assert_eq!(one.summary, several.summary, "WebSockets, outcomes, findings");
+    assert_eq!(one.capture, several.capture, "packets, bytes, connections, packets that could not be read");
+    for (client, connection) in &one.connections {
+        assert_eq!(Some(connection), several.connections.get(client), "{client}");
+    }
+    assert_eq!(one.summary[0], CONNECTIONS);
+}
+
+fn told_of_the_crowd(mut watcher: Watcher) -> Told {
+    for _ in 0..CONNECTIONS {
+        let closed = watcher.wait_for(PATIENCE, |line| line.contains("connection.closed"));
+        assert!(closed.is_some(), "too few connections were closed; said {:?}", watcher.seen.last());
+    }
+    watcher.signal("INT");
+    let (status, lines, messages) = watcher.finish();
+    assert_eq!(status, Some(0), "{messages}");
+    let events: Vec<Value> =
+        lines.iter().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
+    let end = events.last().expect("events");
+    assert_eq!(end["event"], "capture.end");
+    assert_eq!(end["capture"]["packets_dropped"], 0, "this machine is too slow for the test: {end}");
+    let closed: Vec<&Value> = events.iter().filter(|e| e["event"] == "connection.closed").collect();
+    let mut connections: BTreeMap<String, (Value, Vec<String>)> = closed
+        .iter()
+        .map(|e| {
+            // Each watcher has its own stamps, so times and numbers of packets differ.
+            let (socket, tcp) = (&e["websocket"], &e["tcp"]);
+            let what: Vec<&Value> = ["community_id", "outcome", "application_view", "http"]
+                .iter()
+                .map(|name| &e[name])
+                .chain(["client", "server", "unanswered_pings", "upgrade"].iter().map(|name| &socket[name]))
+                .chain(["client", "server"].iter().map(|side| &socket["close"][side]["code"]))
+                .chain([&socket["close"]["first"], &socket["close"]["complete"]])
+                .chain(["opening", "closing", "first_closer", "lost_bytes"].iter().map(|name| &tcp[name]))
+                .chain(["out_of_order", "retransmissions"].iter().map(|name| &tcp[name]))
+                .collect();
+            (e["client"].to_string(), (serde_json::json!(what), Vec::new()))
+        })
+        .collect();
+    assert_eq!((closed.len(), connections.len()), (usize::from(CONNECTIONS), usize::from(CONNECTIONS)));
+    let names: BTreeMap<String, String> =
+        closed.iter().map(|e| (e["connection"].to_string(), e["client"].to_string())).collect();
+    for frame in events.iter().filter(|e| e["event"] == "frame") {
+        let (_, frames) = connections.get_mut(&names[&frame["connection"].to_string()]).expect("a connection");
+        frames.push(format!("{} {} {}", frame["from"], frame["opcode"], frame["length"]));
+    }
+    // A question, its answer, and so on, also where the two ways come through different readers.
+    for (client, (_, frames)) in &connections {
+        let data: Vec<&String> = frames.iter().filter(|frame| frame.contains(" 1 ")).collect();
+        assert_eq!(data.len(), 2 * ROUNDS, "{client}");
+        for pair in data.chunks(2) {
+            assert!(pair[0].contains("client") && pair[1].contains("server"), "{client}: {pair:?}");
         }
-        watcher.signal("INT");
-        let (status, lines, messages) = watcher.finish();
-        assert_eq!(status, Some(0), "{messages}");
-        let events: Vec<Value> =
-            lines.iter().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect();
-        let end = events.last().expect("events").clone();
-        assert_eq!(end["event"], "capture.end");
-        assert_eq!(end["capture"]["packets_dropped"], 0, "this machine is too slow for the test: {end}");
-        let closed: Vec<&Value> = events.iter().filter(|e| e["event"] == "connection.closed").collect();
-        assert_eq!(closed.len(), usize::from(CONNECTIONS));
-        // By the client's port: how it ended, and its frames in order, each with its length.
-        let mut connections: BTreeMap<String, (Value, Vec<String>)> = closed
-            .iter()
-            .map(|e| {
-                // Each watcher has its own stamps, so times and numbers of packets differ.
-                let (socket, tcp) = (&e["websocket"], &e["tcp"]);
-                let what: Vec<&Value> = ["community_id", "outcome", "application_view", "http"]
-                    .iter()
-                    .map(|name| &e[name])
-                    .chain(["client", "server", "unanswered_pings", "upgrade"].iter().map(|name| &socket[name]))
-                    .chain(["client", "server"].iter().map(|side| &socket["close"][side]["code"]))
-                    .chain([&socket["close"]["first"], &socket["close"]["complete"]])
-                    .chain(["opening", "closing", "first_closer", "lost_bytes"].iter().map(|name| &tcp[name]))
-                    .chain(["out_of_order", "retransmissions"].iter().map(|name| &tcp[name]))
-                    .collect();
-                (e["client"].to_string(), (serde_json::json!(what), Vec::new()))
-            })
-            .collect();
-        assert_eq!(connections.len(), usize::from(CONNECTIONS), "{}", closed[0]);
-        let names: BTreeMap<String, String> =
-            closed.iter().map(|e| (e["connection"].to_string(), e["client"].to_string())).collect();
-        for frame in events.iter().filter(|e| e["event"] == "frame") {
-            let (_, frames) = connections.get_mut(&names[&frame["connection"].to_string()]).expect("a connection");
-            frames.push(format!("{} {} {}", frame["from"], frame["opcode"], frame["length"]));
-        }
-        // A question, its answer, and so on, also where the two ways are read by different readers.
-        for (client, (_, frames)) in &connections {
-            let data: Vec<&String> = frames.iter().filter(|frame| frame.contains(" 1 ")).collect();
-            assert_eq!(data.len(), 2 * ROUNDS, "{client}");
-            for pair in data.chunks(2) {
-                assert!(pair[0].contains("client") && pair[1].contains("server"), "{client}: {pair:?}");
+    }
+    Told {
+        summary: ["websockets", "outcomes", "findings"].map(|name| end["summary"][name].clone()),
+        capture: ["packets", "bytes", "tcp_connections", "undecoded_packets"].map(|name| end["capture"][name].clone()),
+        connections,
+    }
+}
+
+#[test]
+fn several_readers_tell_the_same_as_one() {
+    if let Some(why) = missing_permission() {
+        return support::skip("several_readers_tell_the_same_as_one", &why);
+    }
+    let (port, listener) = echo_server();
+    let server = listener.local_addr().expect("an address");
+    one_and_several(
+        |arguments| Watcher::start(port, arguments),
+        || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| crowd_of_servers(&listener));
+                crowd_of_clients(server);
+            });
+        },
+    );
+}
+
+/// Two network namespaces with a cable between them, and a VXLAN tunnel in the cable.
+struct Namespaces([String; 2]);
+
+/// Addresses of the ends of the cable, and of the tunnel.
+const CABLE: [&str; 2] = ["10.231.77.1", "10.231.77.2"];
+const TUNNEL: [&str; 2] = ["10.232.77.1", "10.232.77.2"];
+
+impl Namespaces {
+    /// Makes them, or says why that cannot be.
+    fn new() -> Result<Self, String> {
+        let names = ["a", "b"].map(|end| format!("wsscan-{end}-{}", std::process::id()));
+        let this = Self(names.clone());
+        let [a, b] = &names;
+        ip(&["netns", "add", a])?;
+        ip(&["netns", "add", b])?;
+        ip(&["-n", a, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", b])?;
+        for (end, name) in names.iter().enumerate() {
+            // Packets that fill the cable by themselves: with the tunnel's headers they are sent in fragments.
+            let tunnel = ["type", "vxlan", "id", "7", "dev", "cable", "remote", CABLE[1 - end], "dstport", "4789"];
+            ip(&[&["-n", name, "link", "add", "tunnel", "mtu", "1500"], &tunnel[..]].concat())?;
+            for (link, addresses, kind) in [("cable", CABLE, 1), ("tunnel", TUNNEL, 2)] {
+                // Nobody asks for a neighbour while others count packets.
+                let hardware = |end: usize| format!("02:00:00:00:0{kind}:0{end}");
+                ip(&["-n", name, "link", "set", link, "address", &hardware(end), "addrgenmode", "none"])?;
+                ip(&["-n", name, "addr", "add", &format!("{}/24", addresses[end]), "dev", link])?;
+                ip(&["-n", name, "link", "set", link, "up"])?;
+                let (other, hardware) = (addresses[1 - end], hardware(1 - end));
+                ip(&["-n", name, "neigh", "replace", other, "lladdr", &hardware, "nud", "permanent", "dev", link])?;
             }
         }
-        let numbers = ["websockets", "outcomes", "findings"].map(|name| end["summary"][name].clone());
-        let packets =
-            ["packets", "bytes", "tcp_connections", "undecoded_packets"].map(|name| end["capture"][name].clone());
-        (numbers, packets, connections)
-    });
-    let [one, several] = told;
-    assert_eq!(one.0, several.0);
-    assert_eq!(one.1, several.1, "packets, bytes, connections and packets that could not be read");
-    for (client, connection) in &one.2 {
-        assert_eq!(Some(connection), several.2.get(client), "{client}");
+        Ok(this)
     }
-    assert_eq!(one.0[0], CONNECTIONS, "{}", one.0[0]);
+
+    /// Runs something at one end.
+    fn at(&self, end: usize, program: &std::ffi::OsStr) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0[end]]).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespaces {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            let _ = ip(&["netns", "del", name]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments).output().map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Says which address the server has, to the process that is one of the peers of
+/// [`several_readers_tell_the_same_as_one_of_a_cable_and_a_tunnel`].
+const PEER: &str = "WSSCAN_TEST_PEER";
+
+/// No test by itself: what the peers in the namespaces run.
+#[test]
+fn peer_in_a_namespace() {
+    let Ok(peer) = std::env::var(PEER) else { return };
+    match peer.split_once(' ') {
+        Some(("server", address)) => {
+            let listener = TcpListener::bind(address).expect("the address can be bound");
+            eprintln!("listening");
+            crowd_of_servers(&listener);
+        }
+        Some(("client", address)) => crowd_of_clients(address.parse().expect("an address")),
+        _ => panic!("no such peer: {peer}"),
+    }
+}
+
+/// On the cable a connection has one reader. In the tunnel it has several: each end chooses the port of the outer UDP
+/// by itself, and fragments have none.
+#[test]
+fn several_readers_tell_the_same_as_one_of_a_cable_and_a_tunnel() {
+    const TEST: &str = "several_readers_tell_the_same_as_one_of_a_cable_and_a_tunnel";
+    let namespaces = match Namespaces::new() {
+        Ok(namespaces) => namespaces,
+        Err(why) => {
+            eprintln!("skipped {TEST}: {why}");
+            return;
+        }
+    };
+    let this = std::env::current_exe().expect("a test is a program");
+    let peer = |end: usize, what: &str, address: &str| {
+        let mut command = namespaces.at(end, this.as_os_str());
+        command.args(["--exact", "peer_in_a_namespace", "--nocapture"]).env(PEER, format!("{what} {address}"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a peer starts")
+    };
+    for address in [CABLE[1], TUNNEL[1]] {
+        let server = format!("{address}:7777");
+        one_and_several(
+            |arguments| {
+                let mut command = namespaces.at(0, command().get_program());
+                command.args(["-i", "cable"]).args(arguments);
+                Watcher::spawn(command)
+            },
+            || {
+                let mut listening = peer(1, "server", &server);
+                let mut said = BufReader::new(listening.stderr.take().expect("stderr is piped"));
+                let mut line = String::new();
+                while !line.contains("listening") {
+                    line.clear();
+                    assert_ne!(said.read_line(&mut line).expect("the server speaks"), 0, "the server ended");
+                }
+                let clients = peer(0, "client", &server).wait_with_output().expect("the clients end");
+                assert!(clients.status.success(), "{}", String::from_utf8_lossy(&clients.stderr));
+                assert!(listening.wait().expect("the server ends").success());
+            },
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod format;
 #[cfg(feature = "live")]
 mod interfaces;
 #[cfg(feature = "live")]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems have one reader"))]
 mod lanes;
 mod link_type;
 #[cfg(feature = "live")]
@@ -25,6 +26,7 @@ mod merge;
 #[cfg(all(feature = "live", unix))]
 mod privileges;
 #[cfg(feature = "live")]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems have one reader"))]
 mod readers;
 mod source;
 mod walker;

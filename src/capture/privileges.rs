@@ -1,6 +1,6 @@
 //! Gives up root once the interface is open, as tcpdump's `-Z` does.
 //!
-//! The only place in this room with `unsafe`: the C library has no safe interface for it.
+//! Beside `fanout`, the only place in this room with `unsafe`: the C library has no safe interface for it.
 
 use std::ffi::CString;
 use std::io;

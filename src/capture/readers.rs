@@ -201,8 +201,12 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.shared.abandoned.store(true, Ordering::Release);
-        self.shared.fetched.notify_all();
+        {
+            // Not between a reader's look and its sleep.
+            let _desk = hold(&self.shared.desk);
+            self.shared.abandoned.store(true, Ordering::Release);
+            self.shared.fetched.notify_all();
+        }
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }

@@ -74,7 +74,7 @@ pub struct AnalysisArgs {
     #[arg(short, long, value_name = "BYTES", default_value_t = 0, help_heading = "Input")]
     pub snapshot_length: u32,
 
-    /// Live: the kernel's capture buffer, in KiB.
+    /// Live: the kernel's capture buffer, in KiB, for all readers together.
     #[arg(short = 'B', long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=2_097_151), help_heading = "Input")]
     pub buffer_size: Option<u32>,
 
@@ -134,7 +134,7 @@ pub struct AnalysisArgs {
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t = FailOn::Never, help_heading = "Findings")]
     pub fail_on: FailOn,
 
-    /// Worker threads [default: all cores]; the output is the same for any number.
+    /// Worker threads, and readers of an interface [default: all cores]; the output is the same for any number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 

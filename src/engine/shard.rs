@@ -13,7 +13,7 @@ use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
 
 /// How long, in nanoseconds of capture time, a closed connection still listens for late segments.
-pub const LINGER: i64 = 2_000_000_000;
+pub const LINGER: i64 = 500_000_000;
 
 /// Most flows that one shard knows at a time; all shards together know two million. Beyond that the oldest are
 /// forgotten, and a late packet of such a flow counts as a new connection.

@@ -309,19 +309,26 @@ fn names(list: &ExtensionList<'_>) -> Vec<Box<str>> {
 /// RFC 6455 §4.2.1, items 3 and 4: the list contains the token, compared without case.
 fn token(head: &Head, field: &str, wanted: &str) -> Token {
     let (mut found, mut others) = (false, false);
-    for element in head.list(field) {
-        if element.eq_ignore_ascii_case(wanted) {
+    for value in head.headers(field) {
+        if value.eq_ignore_ascii_case(wanted) {
             found = true;
-        } else {
-            others = true;
+            continue;
+        }
+        for element in value.split(',').map(trim) {
+            if element.eq_ignore_ascii_case(wanted) {
+                found = true;
+            } else if !element.is_empty() {
+                others = true;
+            }
         }
     }
-    match (found, head.presence(field)) {
-        (true, _) if others => Token::Among,
-        (true, _) => Token::Sole,
-        (false, Presence::Missing) => Token::Missing,
-        (false, _) if !head.is_complete() => Token::Unknown,
-        (false, _) => Token::Lacking,
+    if found {
+        return if others { Token::Among } else { Token::Sole };
+    }
+    match head.presence(field) {
+        Presence::Missing => Token::Missing,
+        _ if !head.is_complete() => Token::Unknown,
+        _ => Token::Lacking,
     }
 }
 

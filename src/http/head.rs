@@ -70,7 +70,7 @@ pub struct Head {
     text: Box<str>,
     /// End of the start line.
     start_line_end: u32,
-    /// The [`mark`]s of all field names: most fields that are asked for are not there.
+    /// The marks of all field names' keys: most fields that are asked for are not there.
     marks: u64,
     fields: Box<[Field]>,
     /// How much of it was seen.
@@ -87,22 +87,36 @@ pub struct Head {
     pub last: Stamp,
 }
 
-/// One bit of 64 for a field name, whatever its case.
-fn mark(name: &str) -> u64 {
-    let first = name.as_bytes().first().map_or(0, |first| u32::from(first | 0x20));
-    1 << ((name.len() as u32 * 5 + first) % 64)
+/// The places of all fields of a head.
+pub(super) type Fields = SmallVec<[Field; 16]>;
+
+/// What tells most field names apart, whatever their case.
+#[inline(always)]
+const fn key_of(name: &[u8]) -> u16 {
+    let len = name.len();
+    if len == 0 {
+        return 0;
+    }
+    // Letters differ from their other case in this bit alone.
+    let (first, middle, last) = (name[0] | 0x20, name[len / 2] | 0x20, name[len - 1] | 0x20);
+    len as u16 ^ (first as u16) << 2 ^ (middle as u16) << 5 ^ (last as u16) << 8
 }
 
-/// The places of all fields of a head.
-pub(super) type Fields = SmallVec<[Field; 20]>;
+/// One bit of 64 for a key.
+#[inline(always)]
+const fn mark(key: u16) -> u64 {
+    1 << ((key ^ key >> 6 ^ key >> 10) % 64)
+}
 
 /// Where a field lies in the text of its head: found once, because it is looked up many times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Field {
     name_at: u32,
-    name_end: u32,
     value_at: u32,
-    value_end: u32,
+    value_len: u32,
+    /// Names hold ASCII alone and are shorter than [`MAX_HEAD`](super::MAX_HEAD).
+    name_len: u16,
+    key: u16,
 }
 
 impl Field {
@@ -110,16 +124,21 @@ impl Field {
     pub(super) fn place(text: &[u8], name: &[u8], value: &[u8]) -> Field {
         // A head is at most MAX_HEAD bytes, and decoding at most doubles it.
         let place_of = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize) as u32;
-        let (name_at, value_at) = (place_of(name), place_of(value));
-        Field { name_at, name_end: name_at + name.len() as u32, value_at, value_end: value_at + value.len() as u32 }
+        Field {
+            name_at: place_of(name),
+            value_at: place_of(value),
+            value_len: value.len() as u32,
+            name_len: name.len() as u16,
+            key: key_of(name),
+        }
     }
 
     fn name(self, text: &str) -> &str {
-        &text[self.name_at as usize..self.name_end as usize]
+        &text[self.name_at as usize..][..usize::from(self.name_len)]
     }
 
     fn value(self, text: &str) -> &str {
-        &text[self.value_at as usize..self.value_end as usize]
+        &text[self.value_at as usize..][..self.value_len as usize]
     }
 }
 
@@ -153,7 +172,13 @@ impl Head {
             Completeness::CutInFields => &raw[..memchr::memrchr(b'\n', raw).map_or(raw.len(), |at| at + 1)],
         };
         let mut bytes = kept.to_vec();
-        unfold(&mut bytes, &mut deviations);
+        if known.is_some() {
+            // A strict parser takes no folded lines.
+            deviations.bare_line_feed =
+                bytes.windows(2).fold(false, |bare, pair| bare | (pair[1] == b'\n' && pair[0] != b'\r'));
+        } else {
+            unfold(&mut bytes, &mut deviations);
+        }
         let mut same = kept.len() == raw.len() && !deviations.folded_line;
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -181,8 +206,11 @@ impl Head {
             }
         };
         Head {
-            start_line_end: text[..fields_at].trim_end_matches(['\r', '\n']).len() as u32,
-            marks: fields.iter().fold(0, |marks, field| marks | mark(field.name(&text))),
+            start_line_end: text.as_bytes()[..fields_at]
+                .iter()
+                .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
+                .map_or(0, |last| last as u32 + 1),
+            marks: fields.iter().fold(0, |marks, field| marks | mark(field.key)),
             fields,
             text: text.into_boxed_str(),
             completeness,
@@ -219,27 +247,29 @@ impl Head {
 
     /// The value of the first field of this name, case ignored. `None` also when the head was cut before it.
     #[must_use]
+    #[inline]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).next()
     }
 
     /// The values of every field of this name, case ignored.
+    #[inline]
     pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
-        let fields = if self.marks & mark(name) == 0 { &[] } else { &self.fields[..] };
-        let wanted = move |field: &&Field| {
-            (field.name_end - field.name_at) as usize == name.len() && field.name(&self.text).eq_ignore_ascii_case(name)
-        };
-        fields.iter().filter(wanted).map(|field| field.value(&self.text))
+        let key = key_of(name.as_bytes());
+        let fields = if self.marks & mark(key) == 0 { &[] } else { &self.fields[..] };
+        Values { fields, text: &self.text, key, name }
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
     #[must_use]
+    #[inline]
     pub fn presence(&self, name: &str) -> Presence {
-        match self.headers(name).take(2).count() {
-            0 if self.is_complete() => Presence::Missing,
-            0 => Presence::Unknown,
-            1 => Presence::One,
-            _ => Presence::Several,
+        let mut values = self.headers(name);
+        match values.next() {
+            None if self.is_complete() => Presence::Missing,
+            None => Presence::Unknown,
+            Some(_) if values.next().is_none() => Presence::One,
+            Some(_) => Presence::Several,
         }
     }
 
@@ -252,11 +282,43 @@ impl Head {
     /// as seen, but the head was cut.
     #[must_use]
     pub fn list_contains(&self, name: &str, token: &str) -> Option<bool> {
-        if self.list(name).any(|element| element.eq_ignore_ascii_case(token)) {
-            Some(true)
-        } else {
-            self.is_complete().then_some(false)
+        let there = |value: &str| {
+            value.eq_ignore_ascii_case(token)
+                || value.split(',').any(|element| trim(element).eq_ignore_ascii_case(token))
+        };
+        if self.headers(name).any(there) { Some(true) } else { self.is_complete().then_some(false) }
+    }
+}
+
+/// The values of the fields of one name.
+#[derive(Clone)]
+struct Values<'a, 'n> {
+    /// The fields not looked at yet.
+    fields: &'a [Field],
+    text: &'a str,
+    key: u16,
+    name: &'n str,
+}
+
+impl<'a> Values<'a, '_> {
+    #[inline(never)]
+    fn find(&mut self) -> Option<&'a str> {
+        while let [field, rest @ ..] = self.fields {
+            self.fields = rest;
+            if field.key == self.key && field.name(self.text).eq_ignore_ascii_case(self.name) {
+                return Some(field.value(self.text));
+            }
         }
+        None
+    }
+}
+
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        if self.fields.is_empty() { None } else { self.find() }
     }
 }
 
@@ -301,7 +363,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     pub(super) fn new(head: Head) -> RequestHead {
-        let line = RequestLine::split(head.start_line());
+        let line = RequestLine::split(head.start_line().as_bytes());
         RequestHead { method: line.method, target: line.target, version: line.version, head }
     }
 
@@ -435,8 +497,7 @@ pub(super) struct RequestLine {
 impl RequestLine {
     /// Takes the first word for the method, `HTTP/x.y` at the end for the version and what lies between for the
     /// target, so that a target with a space in it is still shown whole.
-    pub(super) fn split(line: &str) -> RequestLine {
-        let line = line.as_bytes();
+    pub(super) fn split(line: &[u8]) -> RequestLine {
         let method_end = line.iter().position(is_blank).unwrap_or(line.len());
         let rest_at =
             line[method_end..].iter().position(|byte| !is_blank(byte)).map_or(line.len(), |at| method_end + at);

@@ -62,17 +62,14 @@ pub(super) fn start(bytes: &[u8]) -> Sniff {
         Some(b' ' | b'\t') => {}
         Some(_) => return Sniff::No,
     }
-    let rest = &bytes[method..];
-    let line = match memchr::memchr(b'\n', rest) {
-        Some(end) => &rest[..end],
-        None => rest,
-    };
-    let text = line.strip_suffix(b"\r").unwrap_or(line);
-    if text.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+    let end = memchr::memchr(b'\n', bytes);
+    let line = &bytes[..end.unwrap_or(bytes.len())];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if has_control(&line[method..]) {
         return Sniff::No;
     }
-    if line.len() < rest.len() {
-        return if is_request_line(bytes) { Sniff::Request } else { Sniff::No };
+    if end.is_some() {
+        return if bytes[method] == b' ' && asks(line) { Sniff::Request } else { Sniff::No };
     }
     let known = KNOWN.iter().any(|name| bytes.len() > name.len() && bytes.starts_with(name));
     if known { Sniff::Request } else { Sniff::Maybe }
@@ -84,17 +81,22 @@ pub(super) fn is_request_line(bytes: &[u8]) -> bool {
     let Some(end) = memchr::memchr(b'\n', bytes) else { return false };
     let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
     let method = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
-    if method == 0
-        || method > MAX_METHOD
-        || line.get(method) != Some(&b' ')
-        || line.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    {
+    if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') || has_control(line) {
         return false;
     }
-    let line = String::from_utf8_lossy(line);
-    let parts = RequestLine::split(&line);
+    asks(line)
+}
+
+/// Whether a line that begins with a method and a blank is a request line.
+fn asks(line: &[u8]) -> bool {
+    let parts = RequestLine::split(line);
     // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection; no HTTP/1.x server may take it for a request.
-    !parts.target.is_empty() && parts.version.is_some_and(|version| version.major < 2 || !line.starts_with("PRI "))
+    !parts.target.is_empty() && parts.version.is_some_and(|version| version.major < 2 || !line.starts_with(b"PRI "))
+}
+
+/// Whether there is a control character other than a tab. All bytes are looked at, many at a time.
+fn has_control(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, &byte| found | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f))
 }
 
 /// Whether `bytes` begin with `HTTP/x.y NNN` and the blank or line end behind it.

@@ -52,7 +52,8 @@ impl Fields {
         match name.len() {
             7 if name.eq_ignore_ascii_case("upgrade") => {
                 self.upgrade |= !value.is_empty();
-                self.websocket |= value.split(',').any(|token| trim(token).eq_ignore_ascii_case("websocket"));
+                self.websocket |= value.eq_ignore_ascii_case("websocket")
+                    || value.split(',').any(|token| trim(token).eq_ignore_ascii_case("websocket"));
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
                 // RFC 9112 §6.3, item 5: a list of equal numbers is one number; anything else cannot be relied on.
@@ -140,7 +141,7 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
     }
     let text = readable(raw);
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
-    let parts = RequestLine::split(line.trim_end_matches('\r'));
+    let parts = RequestLine::split(line.trim_end_matches('\r').as_bytes());
     let method = &line[parts.method.start as usize..parts.method.end as usize];
     survey_lines(block, whole, &mut fields);
     Some(sum_up_request(method, fields, whole, refused))
@@ -197,18 +198,17 @@ fn may_matter(name: &str) -> bool {
 
 /// Reads the fields that matter, and tells where all of them lie in `raw`.
 fn survey_fields(raw: &[u8], headers: &[httparse::Header<'_>], fields: &mut Fields) -> Places {
-    headers
-        .iter()
-        .map(|header| {
-            // The parser has removed the white space around the value.
-            if may_matter(header.name)
-                && let Ok(value) = std::str::from_utf8(header.value)
-            {
-                fields.add(header.name, trim(value));
-            }
-            Field::place(raw, header.name.as_bytes(), header.value)
-        })
-        .collect()
+    let mut places = Places::new();
+    for header in headers {
+        // The parser has removed the white space around the value.
+        if may_matter(header.name)
+            && let Ok(value) = std::str::from_utf8(header.value)
+        {
+            fields.add(header.name, trim(value));
+        }
+        places.push(Field::place(raw, header.name.as_bytes(), header.value));
+    }
+    places
 }
 
 /// The head with folded lines joined, readable as text.

@@ -1174,8 +1174,8 @@ mod tests {
                 &mut finding.unless,
                 &mut finding.evidence[0].note,
             ] {
-                text.push_str(evil);
-                text.push_str("    x\x1b");
+                text.to_mut().push_str(evil);
+                text.to_mut().push_str("    x\x1b");
             }
         }
         for relation in &mut document.relations {

@@ -153,16 +153,16 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
         connections: vec![connection],
         summary:
             "A proxy removed the Upgrade header, so the server answered 426 to what it took for an ordinary request."
-                .to_owned(),
+                .into(),
         explanation:
             "The request carries Sec-WebSocket-Key and Sec-WebSocket-Version, which only a WebSocket client sends, \
                       but no Upgrade header, and it says HTTP/1.0: what nginx does unless it is told otherwise."
-                .to_owned(),
+                .into(),
         advice: "Tell the proxy to pass the upgrade on:\n\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade \
                  $http_upgrade;\n    proxy_set_header Connection $connection_upgrade;"
-            .to_owned(),
+            .into(),
         unless: "The client itself never sent Upgrade: a capture on the client's side of the proxy would show it."
-            .to_owned(),
+            .into(),
         references: vec!["RFC 6455 §4.2.1".into(), "RFC 9110 §7.8".into()],
         evidence: vec![
             Evidence {
@@ -170,7 +170,7 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
                 time: at(start + 2),
                 from: Some(Side::Client),
                 note: "GET /ws?token=rocketskates:r0cketsk8ts HTTP/1.0 with Sec-WebSocket-Key, without Upgrade"
-                    .to_owned(),
+                    .into(),
             },
             Evidence {
                 packet: 105 + connection * 10,
@@ -237,7 +237,7 @@ pub(crate) fn tls_finding(connection: u64) -> Finding<'static> {
         connections: vec![connection],
         summary: "The client refused the server's certificate: it does not know who signed it.".into(),
         explanation: "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed."
-            .to_owned(),
+            .into(),
         advice: "Install a certificate that the client trusts, with its intermediate certificates.".into(),
         unless: "".into(),
         references: vec!["RFC 8446 §6.2".into()],
