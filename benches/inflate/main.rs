@@ -212,11 +212,14 @@ fn one_after_another(streams: &[Stream], threads: usize) -> Result<(f64, u64), S
     })
 }
 
+/// A message: its place in the capture, its stream, its place there.
+type Place = (usize, usize, usize);
+
 fn in_capture_order(streams: &[Stream], threads: usize) -> Result<(f64, u64), String> {
-    // Lists of (stream, message), made before the clock starts; the largest streams are dealt first.
+    // Lists of messages, made before the clock starts; the largest streams are dealt first.
     let mut largest: Vec<usize> = (0..streams.len()).collect();
     largest.sort_by_key(|index| std::cmp::Reverse(streams[*index].bytes.len()));
-    let mut lists: Vec<(usize, Vec<(usize, usize, usize)>)> = vec![(0, Vec::new()); threads];
+    let mut lists: Vec<(usize, Vec<Place>)> = vec![(0, Vec::new()); threads];
     for stream in largest {
         let (load, list) = lists.iter_mut().min_by_key(|(load, _)| *load).expect("there is a thread");
         *load += streams[stream].bytes.len();

@@ -212,6 +212,18 @@ impl Stack {
         }
     }
 
+    /// Whether it holds windows of compressed messages.
+    #[must_use]
+    pub fn holds_windows(&self) -> bool {
+        match &self.layer {
+            Layer::WebSocket(websocket) => websocket.holds_windows(),
+            Layer::Http2(streams) => {
+                streams.sockets.iter().filter_map(|socket| socket.websocket.as_ref()).any(WebSocket::holds_windows)
+            }
+            Layer::Undecided(_) | Layer::Foreign | Layer::Http(_) => false,
+        }
+    }
+
     /// Lets go of memory that an idle connection can do without.
     pub fn shrink(&mut self) {
         match &mut self.layer {

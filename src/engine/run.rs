@@ -24,9 +24,10 @@ use crate::packet::{Batch, Defragmenter};
 /// Most steps of name resolution that are remembered.
 pub const NAMES: usize = 4096;
 
-/// How many chunks a worker takes a shard through before it turns to the next shard. What the connections of one
-/// shard hold (inflate windows, above all) then stays in the cache, which what all of them hold does not.
-const AHEAD: u64 = 8;
+/// How many chunks a worker takes a shard through before it turns to the next shard, where connections hold inflate
+/// windows: those of one shard stay in the cache meanwhile, which those of all shards do not fit into. Otherwise it takes
+/// all shards through one chunk, which then stays there.
+const AHEAD: u64 = 16;
 
 /// Where packets come from, in numbered chunks.
 pub trait Feed: Sync {
@@ -152,6 +153,8 @@ struct Ledger<J> {
     merging: bool,
     /// Next chunk of each shard, and whether a worker is on it.
     shards: Vec<(u64, bool)>,
+    /// Shards whose connections hold much.
+    heavy: ShardSet,
     /// Workers with nothing to do.
     asleep: usize,
     spare: Vec<(Batch, Routed)>,
@@ -206,6 +209,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
             merge: 0,
             merging: false,
             shards: vec![(0, false); SHARDS],
+            heavy: 0,
             asleep: 0,
             spare: Vec::new(),
             totals: Totals::default(),
@@ -215,7 +219,7 @@ pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) 
         turned: Condvar::new(),
         shards: (0..SHARDS).map(|index| Mutex::new(Shard::new(index as u16))).collect(),
         numbering: Mutex::new(Numbering::new(SHARDS)),
-        under_way: 8 + 4 * threads as u64,
+        under_way: AHEAD + 4 * threads as u64,
         at_once: SHARDS.div_ceil(threads),
     };
     if threads == 1 {
@@ -261,8 +265,9 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial());
             // Where reading may have to wait for bytes, nothing waits for reading.
             let read_first = may_read && !self.feed.is_serial();
+            let ahead = if ledger.heavy.count_ones() as usize * 4 >= SHARDS { AHEAD } else { 1 };
             if let Some(oldest) = ready
-                && !(read_first && ledger.claim - oldest < AHEAD)
+                && !(read_first && ledger.claim - oldest < ahead)
             {
                 let mut set: ShardSet = 0;
                 for (shard, (next, busy)) in ledger.shards.iter_mut().enumerate() {
@@ -272,7 +277,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                     }
                 }
                 let from = (oldest - merge) as usize;
-                let to = ledger.published.len().min(from + AHEAD as usize);
+                let to = ledger.published.len().min(from + ahead as usize);
                 return Job::Shards(set, ledger.published.range(from..to).map(|p| Arc::clone(&p.chunk)).collect());
             }
             if may_read {
@@ -353,6 +358,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     fn shards(&self, set: ShardSet, chunks: Vec<Arc<Chunk>>) {
         let members = || (0..SHARDS).filter(|shard| set & (1 << shard) != 0);
         let mut shares: Vec<Share<O::Journal>> = Vec::with_capacity(chunks.len() * set.count_ones() as usize);
+        let mut heavy: ShardSet = 0;
         for index in members() {
             let mut shard = hold(&self.shards[index]);
             for chunk in &chunks {
@@ -361,12 +367,14 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 shard.chunk(&chunk.batch, &chunk.routed, chunk.now, &context, self.observer, &mut journal);
                 shares.push(Some((journal, shard.take_began())));
             }
+            heavy |= ShardSet::from(shard.is_heavy()) << index;
         }
         let Some(first) = chunks.first().map(|chunk| chunk.index) else { return };
         let end = first + chunks.len() as u64;
         // Let go before anybody may merge them: whoever does gives their buffers to the next reader.
         drop(chunks);
         let mut ledger = hold(&self.ledger);
+        ledger.heavy = ledger.heavy & !set | heavy;
         let mut shares = shares.into_iter();
         for index in members() {
             for chunk in first..end {

@@ -92,6 +92,8 @@ pub(super) struct Shard<O: Observer> {
     /// Room for connections, used before; [`SPARE`] at most.
     #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
     spare: Vec<Box<Live>>,
+    /// The slot of the latest packet.
+    latest: u32,
     /// The slot that is looked at next for being idle, and when the next round over all of them begins.
     hand: usize,
     next_round: i64,
@@ -129,6 +131,7 @@ impl<O: Observer> Shard<O> {
             closing: VecDeque::new(),
             finished: Vec::new(),
             spare: Vec::new(),
+            latest: NOWHERE,
             hand: 0,
             next_round: i64::MIN,
             ahead: Vec::new(),
@@ -146,6 +149,14 @@ impl<O: Observer> Shard<O> {
 
     pub(super) fn take_finished(&mut self) -> Vec<Finished<O::Kept>> {
         std::mem::take(&mut self.finished)
+    }
+
+    /// Whether connections hold much, going by the one of the latest packet.
+    pub(super) fn is_heavy(&self) -> bool {
+        match self.slots.get(self.latest as usize).map(|slot| &slot.state) {
+            Some(State::Live(live)) => live.stack.holds_windows(),
+            _ => false,
+        }
     }
 
     /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
@@ -221,6 +232,7 @@ impl<O: Observer> Shard<O> {
                 self.open(key, hash, segment, excluded)
             }
         };
+        self.latest = index;
         let Slot { number, state, .. } = &mut self.slots[index as usize];
         match state {
             State::Live(live) => {

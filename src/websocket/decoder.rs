@@ -188,6 +188,10 @@ impl Half {
             + self.resync.as_ref().map_or(0, |resync| resync.memory())
     }
 
+    pub(super) fn holds_window(&self) -> bool {
+        self.inflation.is_some()
+    }
+
     /// Lets go of what an idle direction can do without.
     pub(super) fn shrink(&mut self) {
         if self.message.open == Open::No && self.phase != Phase::Payload {

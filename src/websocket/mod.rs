@@ -166,6 +166,12 @@ impl WebSocket {
         self.halves.iter_mut().for_each(Half::shrink);
     }
 
+    /// Whether it holds windows of compressed messages.
+    #[must_use]
+    pub fn holds_windows(&self) -> bool {
+        self.halves.iter().any(Half::holds_window)
+    }
+
     /// Bytes on the heap, estimated: for the tests of the bounds.
     #[cfg(test)]
     fn memory(&self) -> usize {
