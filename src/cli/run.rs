@@ -76,7 +76,7 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
             remembered: usize::MAX,
             stop,
         };
-        let stream = Stream::new(io::stdout(), options_of_stream);
+        let stream = Stream::new(raw_stdout(), options_of_stream);
         let (found, files) = files.run(&options, &stream);
         let ended = stream.end(summary_of(&found.totals, &files, None)).map_err(Failure::output)?;
         return Ok(exit(analysis, &ended.summary));
@@ -90,7 +90,7 @@ fn offline(analysis: &Analysis, files: &[PathBuf]) -> Result<Exit, Failure> {
         let judgement = Judgement::of(&found.connections, chosen, threads);
         let listing = Listing::new(&judgement, &wants, threads);
         // What is larger than the buffer passes it by.
-        let mut out = BufWriter::with_capacity(1 << 14, io::stdout().lock());
+        let mut out = BufWriter::with_capacity(1 << 14, raw_stdout());
         let written = sealer.write(&capture, &listing, &found.connections, threads, &mut out);
         written.and_then(|()| out.flush()).map_err(Failure::output)?;
         let exit = exit(analysis, listing.summary());
@@ -228,6 +228,18 @@ pub fn finish(analysis: &Analysis, source: &dyn Source, key: [u8; 32]) -> Result
 #[must_use]
 pub fn redactor(show_secrets: bool, key: [u8; 32]) -> Redactor {
     if show_secrets { Redactor::off() } else { Redactor::new(key) }
+}
+
+/// Standard output for large pieces of bytes: the standard library's own searches all of them for the end of a line.
+fn raw_stdout() -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    match own {
+        Ok(own) => Box::new(std::fs::File::from(own)),
+        Err(_) => Box::new(io::stdout()),
+    }
 }
 
 /// A stream that takes colours out where they are not wanted.
