@@ -161,9 +161,9 @@ impl Surroundings {
 }
 
 /// Which briefs need a second look before relations can be told; gathered in pieces that can be merged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gathered {
-    /// Keys and who sent them, by the key's last bits.
+    /// Keys and who sent them, in pieces.
     keys: Vec<Vec<(u128, u32)>>,
     /// Who ended after a long silence.
     silent: Vec<u32>,
@@ -171,21 +171,15 @@ pub struct Gathered {
     fruitless: Vec<u32>,
 }
 
-/// Parts of the keys: each fits a processor's cache when there are a million.
-const PARTS: usize = 64;
-
-impl Default for Gathered {
-    fn default() -> Self {
-        Self { keys: vec![Vec::new(); PARTS], silent: Vec::new(), fruitless: Vec::new() }
-    }
-}
-
 impl Gathered {
     /// Takes note of the subject with this index.
     pub fn add(&mut self, index: usize, brief: &Brief) {
         let subject = index as u32;
         if let Some(key) = brief.key {
-            self.keys[key as usize % PARTS].push((key, subject));
+            match self.keys.last_mut() {
+                Some(keys) => keys.push((key, subject)),
+                None => self.keys.push(vec![(key, subject)]),
+            }
         }
         if brief.silence.is_some() {
             self.silent.push(subject);
@@ -197,9 +191,7 @@ impl Gathered {
 
     /// Takes over what was gathered about later subjects.
     pub fn merge(&mut self, later: Gathered) {
-        for (mine, theirs) in self.keys.iter_mut().zip(later.keys) {
-            mine.extend(theirs);
-        }
+        self.keys.extend(later.keys);
         self.silent.extend(later.silent);
         self.fruitless.extend(later.fruitless);
     }
@@ -209,7 +201,7 @@ impl Gathered {
     pub fn relate(self, briefs: &[&Brief]) -> (Vec<Relation>, Vec<Shared>) {
         let mut relations = Vec::new();
         let mut shared = Vec::new();
-        for (front, back) in proxy_legs(self.keys, briefs) {
+        for (front, back) in proxy_legs(&self.keys, briefs) {
             relations.push(Relation::ProxyLeg { front, back });
             shared.extend(leg(briefs, front, back));
         }
@@ -224,17 +216,36 @@ impl Gathered {
 }
 
 /// Pairs of entries whose requests carry the same, otherwise unused Sec-WebSocket-Key.
-fn proxy_legs(keys: Vec<Vec<(u128, u32)>>, briefs: &[&Brief]) -> Vec<(usize, usize)> {
+fn proxy_legs(keys: &[Vec<(u128, u32)>], briefs: &[&Brief]) -> Vec<(usize, usize)> {
+    let mut shared = seen_again(keys);
+    shared.sort_unstable();
     let mut pairs = Vec::new();
-    for mut part in keys {
-        part.sort_unstable();
-        for same in part.chunk_by(|a, b| a.0 == b.0) {
-            let [(_, first), (_, second)] = *same else { continue };
-            pairs.extend(legs_in_order(first as usize, second as usize, briefs));
-        }
+    for same in shared.chunk_by(|a, b| a.0 == b.0) {
+        let [(_, first), (_, second)] = *same else { continue };
+        pairs.extend(legs_in_order(first as usize, second as usize, briefs));
     }
     pairs.sort_unstable();
     pairs
+}
+
+/// All keys that came more than once, and some others: those that share a place in a table with another.
+/// Most keys come once, and are told apart without sorting a million of them.
+fn seen_again(keys: &[Vec<(u128, u32)>]) -> Vec<(u128, u32)> {
+    let count: usize = keys.iter().map(Vec::len).sum();
+    // At most one key in sixteen shares its place by chance.
+    let places = (count * 16).next_power_of_two().max(64);
+    // A valid key is random, so its bits are as good as a hash. Whoever chooses keys alike only gets them sorted.
+    let place = |key: u128| (key as usize & (places - 1)) / 64;
+    let bit = |key: u128| 1_u64 << (key as u64 % 64);
+    let mut once = vec![0_u64; places / 64];
+    let mut again = vec![0_u64; places / 64];
+    let all = || keys.iter().flatten();
+    for (key, _) in all() {
+        let (place, bit) = (place(*key), bit(*key));
+        again[place] |= once[place] & bit;
+        once[place] |= bit;
+    }
+    all().filter(|(key, _)| again[place(*key)] & bit(*key) != 0).copied().collect()
 }
 
 /// Which of two entries with the same key is the front leg; `None` when they are no legs of one connection.
