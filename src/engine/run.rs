@@ -24,8 +24,8 @@ use crate::packet::{Batch, Defragmenter};
 /// Most steps of name resolution that are remembered.
 pub const NAMES: usize = 4096;
 
-/// How many chunks a worker takes a shard through before it turns to the next shard, where connections hold inflate
-/// windows: those of one shard stay in the cache meanwhile, which those of all shards do not fit into. Otherwise it takes
+/// How many chunks a worker takes a shard through before it turns to the next shard, where connections are
+/// many or hold inflate windows: those of one shard stay in the cache meanwhile, which those of all do not fit into. Otherwise it takes
 /// all shards through one chunk, which then stays there.
 const AHEAD: u64 = 16;
 

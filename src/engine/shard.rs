@@ -29,6 +29,9 @@ const IDLE: i64 = 5_000_000_000;
 const LOOKED_AT: usize = 16;
 /// How much room of connections that are over is kept for those to come.
 const SPARE: usize = 64;
+/// So many connections of one shard, a few kilobytes each, do not fit into a core's cache together with those of all
+/// other shards.
+const MANY: usize = 32;
 /// How many lively connections are passed over before one of them is given up.
 const CHANCES: u32 = 64;
 
@@ -92,6 +95,8 @@ pub(super) struct Shard<O: Observer> {
     /// Room for connections, used before; [`SPARE`] at most.
     #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
     spare: Vec<Box<Live>>,
+    /// How many connections are followed by all layers.
+    live: usize,
     /// The slot of the latest packet.
     latest: u32,
     /// The slot that is looked at next for being idle, and when the next round over all of them begins.
@@ -131,6 +136,7 @@ impl<O: Observer> Shard<O> {
             closing: VecDeque::new(),
             finished: Vec::new(),
             spare: Vec::new(),
+            live: 0,
             latest: NOWHERE,
             hand: 0,
             next_round: i64::MIN,
@@ -151,12 +157,13 @@ impl<O: Observer> Shard<O> {
         std::mem::take(&mut self.finished)
     }
 
-    /// Whether connections hold much, going by the one of the latest packet.
+    /// Whether connections hold much: many do, or the one of the latest packet holds inflate windows.
     pub(super) fn is_heavy(&self) -> bool {
-        match self.slots.get(self.latest as usize).map(|slot| &slot.state) {
-            Some(State::Live(live)) => live.stack.holds_windows(),
-            _ => false,
-        }
+        self.live >= MANY
+            || match self.slots.get(self.latest as usize).map(|slot| &slot.state) {
+                Some(State::Live(live)) => live.stack.holds_windows(),
+                _ => false,
+            }
     }
 
     /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
@@ -245,6 +252,7 @@ impl<O: Observer> Shard<O> {
                 if stack.is_foreign() {
                     let passing = Passing { tcp_over: tcp.is_over(), bases: tcp.bases() };
                     *state = State::Passing(passing);
+                    self.live -= 1;
                 } else if *over_since == i64::MAX && tcp.is_over() {
                     *over_since = segment.stamp.at;
                     self.closing.push_back((index, *number, segment.stamp.at));
@@ -292,6 +300,7 @@ impl<O: Observer> Shard<O> {
         let state = if excluded {
             State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
         } else {
+            self.live += 1;
             State::Live(match self.spare.pop() {
                 Some(mut live) => {
                     live.tcp = Connection::new(segment);
@@ -407,6 +416,7 @@ impl<O: Observer> Shard<O> {
         let connection = Local { shard: self.index, number: *number };
         let over = Passing { tcp_over: live.tcp.is_over(), bases: live.tcp.bases() };
         let State::Live(mut live) = std::mem::replace(state, State::Over(over)) else { return };
+        self.live -= 1;
         let Live { tcp, stack, .. } = live.as_mut();
         let first = tcp.facts().first;
         stack.finish(tcp, end, context, &mut |stamp, ends, entry, event: EntryEvent<'_>| {
