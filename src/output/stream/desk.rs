@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Form, Journal, MAX_ASIDE, Opening, Options, Shaken, What};
 use crate::connection::{ConnectionRecord, Ends};
-use crate::diagnosis::relations::{Surroundings, belongs};
+use crate::diagnosis::relations::{Shared, Surroundings, belongs};
 use crate::diagnosis::{Brief, Finding, Heading, Verdict};
 use crate::engine::{Judgement, Local, Numbering, Recorded};
 use crate::output::convert::{self, Subject};
@@ -17,6 +17,9 @@ use crate::output::listing::{self, Listing};
 use crate::output::model::{self, Time};
 use crate::output::ndjson::{self, Binding, Closed, Event as Line, Found, Handshake, Opened};
 use crate::output::publish::{EventWriter, Source};
+
+/// Bytes of ready lines that are written out at once.
+const FULL: usize = 1 << 18;
 
 /// One entry of a connection that is not told to be over yet.
 #[derive(Debug)]
@@ -139,18 +142,7 @@ impl<W: Write> Desk<W> {
     }
 
     pub(super) fn flush(&mut self, options: &Options<'_>) {
-        let Self { out, lines, error, .. } = self;
-        let ready = lines.out();
-        if ready.is_empty() {
-            return;
-        }
-        if error.is_none()
-            && let Err(failed) = out.write_all(ready).and_then(|()| out.flush())
-        {
-            options.stop.store(true, Ordering::Release);
-            *error = Some(failed);
-        }
-        ready.clear();
+        flush(&mut self.lines, &mut self.out, &mut self.error, options);
     }
 
     pub(super) fn write(&mut self, options: &Options<'_>, line: Line<'_>) {
@@ -458,7 +450,17 @@ impl<W: Write> Desk<W> {
         let open = connections.iter().all(|connection| connection.outcome == model::Outcome::Open);
         if !(options.form == Form::Silent || (options.form == Form::Text && open)) {
             for finding in findings {
-                write(&mut self.lines, options, found_line(finding, &connections));
+                let about = match finding.connections[..] {
+                    [id] => connections.iter().find(|connection| connection.id == id),
+                    _ => None,
+                };
+                let bound = about.map(|connection| Binding {
+                    connection: connection.id,
+                    community_id: connection.community_id.clone(),
+                    tcp_stream: connection.tcp_stream,
+                });
+                let end = connections.iter().map(|connection| connection.end).max();
+                write(&mut self.lines, options, found_line(finding, bound.as_ref(), end));
             }
             for connection in connections {
                 write(&mut self.lines, options, closed_line(connection));
@@ -482,7 +484,7 @@ impl<W: Write> Desk<W> {
         }
         self.summary.findings.add(convert::severity(finding.severity));
         self.findings += 1;
-        let line = found_line(convert::finding(&finding, Vec::new()), &[]);
+        let line = found_line(convert::finding(&finding, Vec::new()), None, None);
         self.write(options, line);
         if self.aside.len() < MAX_ASIDE {
             self.aside.push(finding);
@@ -515,52 +517,92 @@ impl<W: Write> Desk<W> {
         let places: Vec<(&Remembered, usize)> =
             remembered.iter().flat_map(|one| (0..one.briefs.len()).map(move |index| (one, index))).collect();
         let judgement = Judgement::among(briefs, 1);
-        let legs: HashMap<u64, &[&'static str]> =
-            remembered.iter().flat_map(|one| one.ids.iter().map(|id| (*id, one.legs.as_slice()))).collect();
         let wanted = |heading: &Heading| (options.wanted)(heading.rule, heading.severity);
-        let mut findings: Vec<model::Finding> = Vec::new();
-        // The numbers of the findings about each subject.
-        let mut about: Vec<Vec<u64>> = vec![Vec::new(); ids.len()];
-        for index in &untold {
-            let Some(subject) = places[*index].0.subject(places[*index].1) else { continue };
-            for (nth, _) in judgement.headings(*index).filter(|(_, heading)| wanted(heading)) {
-                about[*index].push(self.findings + findings.len() as u64);
-                findings.push(convert::finding(&subject.verdict.findings[nth], vec![ids[*index]]));
-            }
-        }
-        for shared in judgement.shared.iter().filter(|shared| wanted(&Heading::of(&shared.finding))) {
+        let is_new = |shared: &&Shared| {
             let rule = shared.finding.rule.id;
-            let known = |subject: &usize| legs.get(&ids[*subject]).is_some_and(|legs| legs.contains(&rule));
-            if !shared.subjects.iter().all(known) {
-                shared.subjects.iter().for_each(|subject| about[*subject].push(self.findings + findings.len() as u64));
-                findings.push(convert::finding(&shared.finding, shared.subjects.iter().map(|one| ids[*one]).collect()));
+            !shared.subjects.iter().all(|subject| places[*subject].0.legs.contains(&rule))
+        };
+        let together: Vec<&Shared> =
+            judgement.shared.iter().filter(|shared| wanted(&Heading::of(&shared.finding))).filter(is_new).collect();
+        // The numbers of what is said about several subjects, by subject.
+        let mut about: HashMap<usize, Vec<u64>> = HashMap::new();
+        let Self { lines, out, error, summary, findings: number, .. } = self;
+        // People find all of this in the report, which follows.
+        let tells = options.form == Form::Ndjson;
+        for shared in together {
+            shared.subjects.iter().for_each(|subject| about.entry(*subject).or_default().push(*number));
+            summary.findings.add(convert::severity(shared.finding.severity));
+            *number += 1;
+            if tells {
+                let bound = match shared.subjects[..] {
+                    [one] => Some(bound(ids[one], places[one].0, judgement.briefs[one])),
+                    _ => None,
+                };
+                let of = shared.subjects.iter().map(|one| ids[*one]).collect();
+                let end = shared.subjects.iter().map(|one| Time(judgement.briefs[*one].last.at)).max();
+                write(lines, options, found_line(convert::finding(&shared.finding, of), bound.as_ref(), end));
             }
         }
-        for index in &untold {
-            self.summary.connections += 1;
-            self.summary.websockets += u64::from(judgement.briefs[*index].is_websocket());
-            *self.summary.outcomes.entry(convert::outcome(judgement.briefs[*index].outcome)).or_default() += 1;
+        for index in untold {
+            let ((one, place), brief) = (places[index], judgement.briefs[index]);
+            let Some(subject) = one.subject(place) else { continue };
+            summary.connections += 1;
+            summary.websockets += u64::from(brief.is_websocket());
+            *summary.outcomes.entry(convert::outcome(brief.outcome)).or_default() += 1;
+            let bound = bound(ids[index], one, brief);
+            let mut numbers = Vec::new();
+            for (nth, heading) in judgement.headings(index).filter(|(_, heading)| wanted(heading)) {
+                numbers.push(*number);
+                *number += 1;
+                summary.findings.add(convert::severity(heading.severity));
+                if tells {
+                    let finding = convert::finding(&subject.verdict.findings[nth], vec![ids[index]]);
+                    write(lines, options, found_line(finding, Some(&bound), Some(Time(brief.last.at))));
+                }
+            }
+            if tells {
+                numbers.extend(about.remove(&index).unwrap_or_default());
+                let connection = model::Connection {
+                    root_cause: judgement.root_cause_heading(index).map(convert::root_cause),
+                    findings: numbers,
+                    ..convert::connection(ids[index], &subject)
+                };
+                write(lines, options, closed_line(connection));
+                if lines.out().len() >= FULL {
+                    flush(lines, out, error, options);
+                }
+            }
         }
-        findings.iter().for_each(|finding| self.summary.findings.add(finding.severity));
-        self.findings += findings.len() as u64;
-        // People find it in the report, which follows.
-        if options.form != Form::Ndjson {
-            return;
-        }
-        let object = |index: &usize| {
-            let subject = places[*index].0.subject(places[*index].1)?;
-            Some(model::Connection {
-                root_cause: judgement.root_cause_heading(*index).map(convert::root_cause),
-                findings: std::mem::take(&mut about[*index]),
-                ..convert::connection(ids[*index], &subject)
-            })
-        };
-        let connections: Vec<model::Connection> = untold.iter().filter_map(object).collect();
-        for finding in findings {
-            write(&mut self.lines, options, found_line(finding, &connections));
-        }
-        connections.into_iter().for_each(|connection| write(&mut self.lines, options, closed_line(connection)));
     }
+}
+
+/// Whom lines are about.
+fn bound(id: u64, one: &Remembered, brief: &Brief) -> Binding {
+    Binding {
+        connection: id,
+        community_id: convert::community(Ends { client: brief.client, server: brief.server }),
+        tcp_stream: u64::from(one.tcp_stream),
+    }
+}
+
+/// Writes out the lines that are ready.
+fn flush<W: Write>(
+    lines: &mut EventWriter<Vec<u8>>,
+    out: &mut W,
+    error: &mut Option<io::Error>,
+    options: &Options<'_>,
+) {
+    let ready = lines.out();
+    if ready.is_empty() {
+        return;
+    }
+    if error.is_none()
+        && let Err(failed) = out.write_all(ready).and_then(|()| out.flush())
+    {
+        options.stop.store(true, Ordering::Release);
+        *error = Some(failed);
+    }
+    ready.clear();
 }
 
 /// Writes a line in the form that was asked for.
@@ -594,19 +636,14 @@ fn closed_line(connection: model::Connection<'_>) -> Line<'_> {
     Line::ConnectionClosed(Box::new(Closed { time, connection: id, record: connection }))
 }
 
-/// The line of a finding about `connections` or none of them.
-fn found_line<'a>(finding: model::Finding<'a>, connections: &[model::Connection<'_>]) -> Line<'a> {
-    let about = match finding.connections[..] {
-        [id] => connections.iter().find(|connection| connection.id == id),
-        _ => None,
-    };
+/// The line of a finding, which is bound to a connection when it is about one only. `end`: when those it is about ended.
+fn found_line<'a>(finding: model::Finding<'a>, bound: Option<&Binding>, end: Option<Time>) -> Line<'a> {
     let last = finding.evidence.iter().map(|evidence| evidence.time).max();
-    let end = || connections.iter().map(|connection| connection.end).max();
     Line::Finding(Box::new(Found {
-        time: last.or_else(end).unwrap_or_default(),
-        connection: about.map(|connection| connection.id),
-        community_id: about.map(|connection| connection.community_id.clone()),
-        tcp_stream: about.map(|connection| connection.tcp_stream),
+        time: last.or(end).unwrap_or_default(),
+        connection: bound.map(|bound| bound.connection),
+        community_id: bound.map(|bound| bound.community_id.clone()),
+        tcp_stream: bound.map(|bound| bound.tcp_stream),
         finding,
     }))
 }
