@@ -400,6 +400,10 @@ fn refused(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, judged
         judged.cause(Explains::Mechanism, finding);
         return;
     }
+    // What is wrong with the request was said, and this is how servers answer such a request.
+    if judged.explained(Explains::Deed) && matches!(status, 200..=299 | 400 | 405 | 426 | 501 | 505) {
+        return;
+    }
     let (rule, summary): (&'static Rule, String) = match status {
         200..=299 => {
             (&STATUS_200, format!("The server answered the upgrade request like an ordinary page ({status})."))
