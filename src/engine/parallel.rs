@@ -1,4 +1,4 @@
-//! Many like pieces of work on several threads, with results in order. Nothing here depends on what the pieces are.
+//! Many like pieces of work on several threads, with results in order. Never looks at what the pieces are.
 
 use std::collections::BTreeMap;
 use std::io;
