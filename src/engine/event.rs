@@ -85,27 +85,6 @@ pub trait Kept: Sync {
     fn aside(&self) -> &[Finding];
 }
 
-/// Listens to nothing and keeps nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    type Journal = ();
-    type Kept = ();
-
-    fn interest(&self) -> Interest {
-        Interest::default()
-    }
-
-    fn note(&self, _: &mut (), _: &Event<'_>) {}
-
-    fn keep(&self, _: &mut (), _: Local, _: Box<ConnectionRecord>) -> Option<()> {
-        None
-    }
-
-    fn merge(&self, _: &mut [()], _: &Numbering) {}
-}
-
 /// Listens to nothing and keeps everything, judged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recorder;
