@@ -14,7 +14,7 @@ use serde_json::Error;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::terminal::is_hostile;
-use super::time::decimal;
+use super::time::{decimal, thousandths};
 
 /// Appends `value`.
 ///
@@ -323,12 +323,7 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        // Most counts are small.
-        if value < 10 {
-            self.0.push(b'0' + value as u8);
-        } else {
-            decimal(self.0, value);
-        }
+        decimal(self.0, value);
         Ok(())
     }
     fn serialize_u128(self, value: u128) -> Result<(), Error> {
@@ -346,6 +341,9 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if thousandths(self.0, value) {
+            return Ok(());
+        }
         if value.is_finite() {
             // Writing into memory does not fail.
             let _ = CompactFormatter.write_f64(self.0, value);
@@ -576,6 +574,9 @@ impl ser::Serializer for Key<'_> {
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if thousandths(self.0, value) {
+            return Ok(());
+        }
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_char(self, value: char) -> Result<(), Error> {
