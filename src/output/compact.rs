@@ -25,6 +25,13 @@ pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Res
     value.serialize(Compact(out))
 }
 
+/// Appends a value of the model, which holds nothing that has no JSON form.
+#[inline]
+pub(super) fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = append(out, value);
+    debug_assert!(written.is_ok());
+}
+
 /// Appends a JSON string.
 #[inline]
 pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
@@ -85,7 +92,7 @@ impl Escape {
 
 /// Whether a byte may begin a character that is not written as itself: all for which [`escape_of`] has an answer
 /// among ASCII, and everything beyond.
-const fn is_suspect(byte: u8) -> bool {
+pub(super) const fn is_suspect(byte: u8) -> bool {
     byte.wrapping_sub(b' ') >= 0x7f - b' ' || byte == b'"' || byte == b'\\'
 }
 

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use hashbrown::HashMap;
 use ring::{digest, hmac};
 
-use super::model::{Connection, Document, Finding, Header, Http, Relation};
+use super::model::{Connection, Document, Finding, Header, Http, Relation, WebSocket};
 use super::ndjson::Event;
 use crate::diagnosis::catalogue::{self, Rule};
 use crate::diagnosis::secret::{
@@ -83,7 +83,7 @@ pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 
 /// What is done with the value of a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Treatment {
+pub(super) enum Treatment {
     /// It is looked through like any text; the name is no name of a secret.
     Plain,
     /// It is left as it is.
@@ -177,7 +177,7 @@ const BY_LENGTH: [u8; LONGEST_HEADER + 2] = {
     starts
 };
 
-fn treatment(name: &str) -> Option<Treatment> {
+pub(super) fn treatment(name: &str) -> Option<Treatment> {
     let first = name.as_bytes().first()? | 0x20;
     let (from, to) = (*BY_LENGTH.get(name.len())?, *BY_LENGTH.get(name.len() + 1)?);
     HEADERS[from.into()..to.into()]
@@ -192,6 +192,11 @@ static RULES: LazyLock<HashMap<&'static str, &'static Rule, foldhash::fast::Fixe
 
 fn rule(id: &str) -> Option<&'static Rule> {
     RULES.get(id).copied().or_else(|| catalogue::rule(id))
+}
+
+/// Whether a text is the rule's own, in which nothing was captured.
+pub(super) fn is_text_of(rule: &Rule, text: &str) -> bool {
+    [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text)
 }
 
 /// The bytes of running text that may be part of something random.
@@ -213,7 +218,7 @@ fn may_hold_secret(text: &[u8], looks: bool) -> bool {
 }
 
 /// Whether there are [`MIN_LENGTH`] bytes of [`IN_RUN`] in a row.
-fn has_long_run(text: &[u8]) -> bool {
+pub(super) fn has_long_run(text: &[u8]) -> bool {
     let mut rest = text;
     // Such a run within the next bytes ends no earlier than with the last of them: look from there.
     while let Some(next) = rest.get(..MIN_LENGTH) {
@@ -296,11 +301,21 @@ impl Redactor {
             self.http(http);
         }
         if let Some(websocket) = &mut connection.websocket {
-            self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
-            for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
-                self.replace(&mut frame.reason, Self::text_of);
-            }
+            self.websocket(websocket);
         }
+    }
+
+    /// What a WebSocket says of itself.
+    pub(super) fn websocket(&self, websocket: &mut WebSocket<'_>) {
+        self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
+        for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
+            self.replace(&mut frame.reason, Self::text_of);
+        }
+    }
+
+    /// Whether anything is hidden.
+    pub(super) const fn hides(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Request and response.
@@ -330,9 +345,7 @@ impl Redactor {
     /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
     pub fn finding(&self, finding: &mut Finding<'_>) {
         let rule = rule(&finding.rule);
-        let own = |text: &str| {
-            rule.is_some_and(|rule| [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text))
-        };
+        let own = |text: &str| rule.is_some_and(|rule| is_text_of(rule, text));
         for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
             if !own(text) {
                 self.replace(text, Self::text_of);
@@ -364,7 +377,7 @@ impl Redactor {
         self.target_of(target).into_owned()
     }
 
-    fn target_of<'t>(&self, target: &'t str) -> Cow<'t, str> {
+    pub(super) fn target_of<'t>(&self, target: &'t str) -> Cow<'t, str> {
         self.plain(target, false)
     }
 
@@ -380,7 +393,7 @@ impl Redactor {
         self.header_value_of(name, value).into_owned()
     }
 
-    fn header_value_of<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
+    pub(super) fn header_value_of<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
             return Cow::Borrowed(value);
         }
@@ -458,7 +471,7 @@ impl Redactor {
         self.text_of(text).into_owned()
     }
 
-    fn text_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn text_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() || !may_hold_secret(text.as_bytes(), true) {
             return Cow::Borrowed(text);
         }
@@ -471,7 +484,7 @@ impl Redactor {
         self.payload_of(text).into_owned()
     }
 
-    fn payload_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn payload_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
             return Cow::Borrowed(text);
         }

@@ -13,12 +13,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smallvec::SmallVec;
 
-use super::compact;
+use super::compact::put;
 use super::convert::{self, Subject};
 use super::json::{JsonWriter, Layout};
 use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
+use super::words;
 use crate::connection::{ConnectionRecord, Interest};
 use crate::diagnosis::{Brief, Finding, diagnose_all, diagnose_plain};
 use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, parallel};
@@ -27,11 +28,6 @@ use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, para
 const BLOCK: usize = 1 << 20;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
-
-/// How a connection object begins before it is numbered …
-const CONNECTION_HEAD: &[u8] = br#"{"id":0,"tcp_stream":0"#;
-/// … and ends before others are heard.
-const CONNECTION_TAIL: &[u8] = br#","root_cause":null,"findings":[]}"#;
 
 /// Listens to an engine and puts into words what closes.
 pub struct Sealer {
@@ -90,12 +86,6 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes compact JSON into memory, which takes every byte.
-fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = compact::append(out, value);
-    debug_assert!(written.is_ok());
-}
-
 impl Shelf {
     /// Keeps the draft. Returns where.
     fn keep(&mut self) -> (u32, u32) {
@@ -111,16 +101,12 @@ impl Shelf {
     }
 
     fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
-        let mut object = convert::connection(0, subject);
-        redactor.connection(&mut object);
-        put(&mut self.draft, &object);
-        let middle = CONNECTION_HEAD.len()..self.draft.len() - CONNECTION_TAIL.len();
-        debug_assert!(self.draft.starts_with(CONNECTION_HEAD) && self.draft.ends_with(CONNECTION_TAIL));
-        self.draft.truncate(middle.end);
+        words::connection(&mut self.draft, redactor, subject);
+        let connection = self.draft.len() as u32;
         let findings =
             subject.verdict.findings.iter().map(|finding| words(&mut self.draft, redactor, finding)).collect();
         let (block, at) = self.keep();
-        Text { block, at: at + middle.start as u32, connection: middle.len() as u32, findings }
+        Text { block, at, connection, findings }
     }
 
     fn text(&self, text: &Text) -> (&[u8], &[u8]) {
@@ -131,15 +117,14 @@ impl Shelf {
 /// Writes what is said in a finding.
 fn words(out: &mut Vec<u8>, redactor: &Redactor, finding: &Finding) -> Words {
     let fixed = finding.has_the_words_of_its_rule();
-    let mut object = if fixed { convert::finding_in_brief(finding) } else { convert::finding(finding, Vec::new()) };
-    redactor.finding(&mut object);
     let start = out.len();
-    put(out, &object.summary);
-    if !fixed {
-        put_fixed(out, &object);
-    }
-    let middle = out.len();
-    put(out, &object.evidence);
+    let middle = words::finding(out, redactor, finding, |out| {
+        if !fixed {
+            let mut object = convert::finding(finding, Vec::new());
+            redactor.finding(&mut object);
+            put_fixed(out, &object);
+        }
+    });
     Words { summary: (middle - start) as u32, evidence: (out.len() - middle) as u32, fixed }
 }
 

@@ -1,0 +1,188 @@
+//! One look at a text, many bytes at a time, that tells whether anything in it could need an escape or could announce
+//! a secret. Most texts need neither, and are then written as they are. A glance may be wrong in one way only: it may
+//! see something where there is nothing.
+
+use super::compact::is_suspect;
+
+/// Bytes that are looked at together.
+const LANES: usize = 16;
+/// Bytes behind those that are looked at to know what they begin.
+const AHEAD: usize = 2;
+/// Longest text that is looked at; what is counted in a lane fits a byte.
+const MAX_LEN: usize = LANES * 250;
+
+/// What is to be seen in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Glance {
+    /// Nothing needs an escape, line ends (CR LF) aside, and nothing could be the beginning of a JSON Web Token or the
+    /// name of an authentication scheme.
+    pub(super) quiet: bool,
+    /// How many bytes could announce a value: see [`announces`].
+    pub(super) announcing: u32,
+}
+
+/// Whether a byte could announce a value or end one: `=`, `@`, `<`, and their neighbours in ASCII. (So could a
+/// quotation mark, which needs an escape.)
+#[inline]
+const fn announces(byte: u8) -> bool {
+    byte.wrapping_sub(b'<') <= b'@' - b'<'
+}
+
+/// How many bytes of a text could announce a value.
+#[inline]
+pub(super) fn announcing(text: &str) -> u32 {
+    text.bytes().map(|byte| u32::from(announces(byte))).sum()
+}
+
+/// Whether a token or the name of a scheme could begin with these bytes.
+#[inline(always)]
+const fn is_sign(one: u8, two: u8, three: u8) -> bool {
+    let (first, second, third) = (one | 0x20, two | 0x20, three | 0x20);
+    // The beginnings of `bearer` and `basic`.
+    let scheme = (first == b'b') & ((second == b'e') | (second == b'a')) & ((third == b'a') | (third == b's'));
+    let token = (one == b'e') & (two == b'y') & (three == b'J');
+    scheme | token
+}
+
+#[inline(always)]
+fn look_for_any(found: &mut [u8; LANES], bytes: &[u8; LANES + AHEAD]) {
+    for lane in 0..LANES {
+        let one = bytes[lane];
+        let any = is_suspect(one) | announces(one) | is_sign(one, bytes[lane + 1], bytes[lane + 2]);
+        found[lane] |= u8::from(any);
+    }
+}
+
+#[derive(Default)]
+struct Lanes {
+    suspects: [u8; LANES],
+    line_ends: [u8; LANES],
+    announcing: [u8; LANES],
+    signs: [u8; LANES],
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn look(&mut self, bytes: &[u8; LANES + AHEAD]) {
+        for lane in 0..LANES {
+            let (one, two, three) = (bytes[lane], bytes[lane + 1], bytes[lane + 2]);
+            self.suspects[lane] = self.suspects[lane].wrapping_add(u8::from(is_suspect(one)));
+            self.line_ends[lane] = self.line_ends[lane].wrapping_add(u8::from((one == b'\r') & (two == b'\n')));
+            self.announcing[lane] = self.announcing[lane].wrapping_add(u8::from(announces(one)));
+            self.signs[lane] |= u8::from(is_sign(one, two, three));
+        }
+    }
+}
+
+impl Glance {
+    /// What is seen when nobody looks.
+    pub(super) const NONE: Glance = Glance { quiet: false, announcing: 0 };
+
+    /// Looks at a text.
+    pub(super) fn at(text: &str) -> Glance {
+        let mut rest = text.as_bytes();
+        if rest.len() > MAX_LEN {
+            return Self::NONE;
+        }
+        let mut lanes = Lanes::default();
+        while let Some(next) = rest.first_chunk() {
+            lanes.look(next);
+            rest = &rest[LANES..];
+        }
+        // The last bytes, and then nothing.
+        let mut last = [b' '; 2 * LANES + AHEAD];
+        last[..rest.len()].copy_from_slice(rest);
+        if let Some(next) = last.first_chunk() {
+            lanes.look(next);
+        }
+        if rest.len() > LANES
+            && let Some(next) = last.last_chunk()
+        {
+            lanes.look(next);
+        }
+        let sum = |lanes: [u8; LANES]| lanes.iter().map(|lane| u32::from(*lane)).sum::<u32>();
+        let escapes = sum(lanes.suspects) - 2 * sum(lanes.line_ends);
+        Glance { quiet: escapes == 0 && sum(lanes.signs) == 0, announcing: sum(lanes.announcing) }
+    }
+
+    /// Whether nothing was seen at all.
+    pub(super) const fn is_plain(self) -> bool {
+        self.quiet && self.announcing == 0
+    }
+}
+
+/// Whether a text needs no escape and holds nothing that could announce a secret: as [`Glance::is_plain`], but line
+/// ends need an escape, too.
+pub(super) fn is_plain(text: &str) -> bool {
+    let mut found = [0; LANES];
+    let mut rest = text.as_bytes();
+    while let Some(next) = rest.first_chunk() {
+        look_for_any(&mut found, next);
+        rest = &rest[LANES..];
+    }
+    // The last bytes, and then nothing.
+    let mut last = [b' '; 2 * LANES + AHEAD];
+    last[..rest.len()].copy_from_slice(rest);
+    if let Some(next) = last.first_chunk() {
+        look_for_any(&mut found, next);
+    }
+    if rest.len() > LANES
+        && let Some(next) = last.last_chunk()
+    {
+        look_for_any(&mut found, next);
+    }
+    found == [0; LANES]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_byte_in_each_place() {
+        for byte in 0..0x80_u8 {
+            for before in 0..40 {
+                for after in [0, 1, 17, 18] {
+                    let text = format!("{}{}{}", "x".repeat(before), char::from(byte), "y".repeat(after));
+                    let glance = Glance::at(&text);
+                    assert_eq!(glance.quiet, !is_suspect(byte), "{text:?}");
+                    assert_eq!(glance.announcing, u32::from(announces(byte)), "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn signs_in_each_place() {
+        for before in 0..40 {
+            let before = " ".repeat(before);
+            for sign in ["Bearer", "bASIC", "eyJ", "\r", "\n", "\n\r", "\t", "é"] {
+                assert!(!Glance::at(&format!("{before}{sign}")).quiet, "{before:?} {sign:?}");
+                assert!(!Glance::at(&format!("{before}{sign}   ")).quiet, "{before:?} {sign:?}");
+            }
+            for none in ["beware", "b", "ey", "\r\n", "\r\n\r\n"] {
+                assert!(Glance::at(&format!("{before}{none}")).is_plain(), "{before:?} {none:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_are_not_looked_at() {
+        assert!(Glance::at(&"x".repeat(MAX_LEN)).is_plain());
+        assert_eq!(Glance::at(&"=".repeat(MAX_LEN)).announcing, MAX_LEN as u32);
+        assert_eq!(Glance::at(&"x".repeat(MAX_LEN + 1)), Glance::NONE);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_counted(text in "([ -~]|\\r\\n|[a-f=<@]){0,120}") {
+            let glance = Glance::at(&text);
+            prop_assert_eq!(glance.announcing, announcing(&text));
+            prop_assert_eq!(is_plain(&text), glance.is_plain() && !text.contains('\n'));
+            let bare = format!("{text} \n");
+            prop_assert!(!Glance::at(&bare).quiet);
+        }
+    }
+}
