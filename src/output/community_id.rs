@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use sha1::{Digest, Sha1};
 
 const TCP: u8 = 6;
 const SEED: u16 = 0;
@@ -34,7 +34,7 @@ pub(super) fn written(one: (IpAddr, u16), other: (IpAddr, u16)) -> [u8; ID_LEN] 
     }
     let mut out = [b':'; ID_LEN];
     out[0] = b'1';
-    let encoded = STANDARD.encode_slice(digest(&SHA1_FOR_LEGACY_USE_ONLY, &message[..len]), &mut out[2..]);
+    let encoded = STANDARD.encode_slice(Sha1::digest(&message[..len]), &mut out[2..]);
     debug_assert_eq!(encoded, Ok(ID_LEN - 2));
     out
 }

@@ -100,62 +100,62 @@ pub(super) enum Treatment {
     Challenge,
 }
 
-/// Header fields whose treatment does not need to be found out, in lower case, in order of length.
+/// Header fields whose treatment does not need to be found out, as they are mostly written, in order of length.
 const HEADERS: &[(&str, Treatment)] = &[
-    ("dnt", Treatment::Plain),
-    ("via", Treatment::Plain),
-    ("date", Treatment::Plain),
-    ("etag", Treatment::Plain),
-    ("host", Treatment::Plain),
-    ("vary", Treatment::Plain),
-    ("accept", Treatment::Plain),
-    ("cf-ray", Treatment::Plain),
-    ("cookie", Treatment::Cookie),
-    ("origin", Treatment::Plain),
-    ("pragma", Treatment::Plain),
-    ("server", Treatment::Plain),
-    ("alt-svc", Treatment::Plain),
-    ("expires", Treatment::Plain),
-    ("referer", Treatment::Plain),
-    ("upgrade", Treatment::Plain),
-    ("location", Treatment::Plain),
-    ("priority", Treatment::Plain),
-    ("forwarded", Treatment::Plain),
-    ("x-real-ip", Treatment::Plain),
-    ("connection", Treatment::Plain),
-    ("keep-alive", Treatment::Plain),
-    ("set-cookie", Treatment::SetCookie),
-    ("user-agent", Treatment::Plain),
-    ("content-type", Treatment::Plain),
-    ("x-powered-by", Treatment::Plain),
-    ("x-request-id", Treatment::Plain),
-    ("authorization", Treatment::Credentials),
-    ("cache-control", Treatment::Plain),
-    ("last-modified", Treatment::Plain),
-    ("content-length", Treatment::Plain),
-    ("sec-fetch-dest", Treatment::Plain),
-    ("sec-fetch-mode", Treatment::Plain),
-    ("sec-fetch-site", Treatment::Plain),
-    ("accept-encoding", Treatment::Plain),
-    ("accept-language", Treatment::Plain),
-    ("x-forwarded-for", Treatment::Plain),
-    ("content-encoding", Treatment::Plain),
-    ("www-authenticate", Treatment::Challenge),
-    ("x-forwarded-host", Treatment::Plain),
-    ("x-forwarded-port", Treatment::Plain),
-    ("sec-websocket-key", Treatment::Shown),
-    ("transfer-encoding", Treatment::Plain),
-    ("x-forwarded-proto", Treatment::Plain),
-    ("proxy-authenticate", Treatment::Challenge),
-    ("authentication-info", Treatment::Challenge),
-    ("proxy-authorization", Treatment::Credentials),
-    ("sec-websocket-accept", Treatment::Shown),
-    ("sec-websocket-version", Treatment::Shown),
-    ("sec-websocket-protocol", Treatment::Subprotocols),
-    ("x-content-type-options", Treatment::Plain),
-    ("sec-websocket-extensions", Treatment::Shown),
-    ("proxy-authentication-info", Treatment::Challenge),
-    ("strict-transport-security", Treatment::Plain),
+    ("DNT", Treatment::Plain),
+    ("Via", Treatment::Plain),
+    ("Date", Treatment::Plain),
+    ("ETag", Treatment::Plain),
+    ("Host", Treatment::Plain),
+    ("Vary", Treatment::Plain),
+    ("Accept", Treatment::Plain),
+    ("CF-RAY", Treatment::Plain),
+    ("Cookie", Treatment::Cookie),
+    ("Origin", Treatment::Plain),
+    ("Pragma", Treatment::Plain),
+    ("Server", Treatment::Plain),
+    ("Alt-Svc", Treatment::Plain),
+    ("Expires", Treatment::Plain),
+    ("Referer", Treatment::Plain),
+    ("Upgrade", Treatment::Plain),
+    ("Location", Treatment::Plain),
+    ("Priority", Treatment::Plain),
+    ("Forwarded", Treatment::Plain),
+    ("X-Real-IP", Treatment::Plain),
+    ("Connection", Treatment::Plain),
+    ("Keep-Alive", Treatment::Plain),
+    ("Set-Cookie", Treatment::SetCookie),
+    ("User-Agent", Treatment::Plain),
+    ("Content-Type", Treatment::Plain),
+    ("X-Powered-By", Treatment::Plain),
+    ("X-Request-ID", Treatment::Plain),
+    ("Authorization", Treatment::Credentials),
+    ("Cache-Control", Treatment::Plain),
+    ("Last-Modified", Treatment::Plain),
+    ("Content-Length", Treatment::Plain),
+    ("Sec-Fetch-Dest", Treatment::Plain),
+    ("Sec-Fetch-Mode", Treatment::Plain),
+    ("Sec-Fetch-Site", Treatment::Plain),
+    ("Accept-Encoding", Treatment::Plain),
+    ("Accept-Language", Treatment::Plain),
+    ("X-Forwarded-For", Treatment::Plain),
+    ("Content-Encoding", Treatment::Plain),
+    ("WWW-Authenticate", Treatment::Challenge),
+    ("X-Forwarded-Host", Treatment::Plain),
+    ("X-Forwarded-Port", Treatment::Plain),
+    ("Sec-WebSocket-Key", Treatment::Shown),
+    ("Transfer-Encoding", Treatment::Plain),
+    ("X-Forwarded-Proto", Treatment::Plain),
+    ("Proxy-Authenticate", Treatment::Challenge),
+    ("Authentication-Info", Treatment::Challenge),
+    ("Proxy-Authorization", Treatment::Credentials),
+    ("Sec-WebSocket-Accept", Treatment::Shown),
+    ("Sec-WebSocket-Version", Treatment::Shown),
+    ("Sec-WebSocket-Protocol", Treatment::Subprotocols),
+    ("X-Content-Type-Options", Treatment::Plain),
+    ("Sec-WebSocket-Extensions", Treatment::Shown),
+    ("Proxy-Authentication-Info", Treatment::Challenge),
+    ("Strict-Transport-Security", Treatment::Plain),
 ];
 
 /// Length of the longest name in [`HEADERS`].
@@ -178,11 +178,16 @@ const BY_LENGTH: [u8; LONGEST_HEADER + 2] = {
 };
 
 pub(super) fn treatment(name: &str) -> Option<Treatment> {
-    let first = name.as_bytes().first()? | 0x20;
     let (from, to) = (*BY_LENGTH.get(name.len())?, *BY_LENGTH.get(name.len() + 1)?);
-    HEADERS[from.into()..to.into()]
+    let of_its_length = &HEADERS[from.into()..to.into()];
+    let (first, last) = (name.as_bytes().first()?, name.as_bytes().last()?);
+    let alike = |known: &str| {
+        let known = known.as_bytes();
+        (known[0] ^ first | known[known.len() - 1] ^ last) & !0x20 == 0
+    };
+    of_its_length
         .iter()
-        .find(|(known, _)| known.as_bytes()[0] == first && known.eq_ignore_ascii_case(name))
+        .find(|(known, _)| alike(known) && (*known == name || known.eq_ignore_ascii_case(name)))
         .map(|(_, treatment)| *treatment)
 }
 
@@ -1054,9 +1059,11 @@ mod tests {
     fn well_known_headers_are_no_secrets() {
         for (name, treatment) in HEADERS {
             assert_eq!(super::treatment(name), Some(*treatment), "{name}");
-            assert_eq!(super::treatment(&name.to_ascii_uppercase()), Some(*treatment), "{name}");
+            for name in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                assert_eq!(super::treatment(&name), Some(*treatment), "{name}");
+            }
             if *treatment == Treatment::Plain {
-                assert!(!is_secret_name(name) && !name.starts_with("access-control-"), "{name}");
+                assert!(!is_secret_name(name) && !starts_with(name, "access-control-"), "{name}");
             }
         }
         for name in ["", "x", "hos", "hosts", "nost", "x-api-key", "ſec-websocket-key", &"x".repeat(300)] {

@@ -6,11 +6,11 @@
 //! beginning and at the end of an object, so sealed text is the middle, and [`Sealed`] knows where it lies. The bytes
 //! written are those of [`super::publish`].
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::compact::put;
@@ -26,6 +26,8 @@ use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, para
 
 /// Bytes of one piece of memory for sealed text.
 const BLOCK: usize = 1 << 20;
+/// Bytes that must be left of a block for the text of one subject to begin there. A longer one makes the block grow.
+const ROOM: usize = 1 << 14;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
 
@@ -40,7 +42,6 @@ pub struct Sealer {
 #[derive(Debug, Default)]
 struct Shelf {
     blocks: Vec<Vec<u8>>,
-    draft: Vec<u8>,
 }
 
 /// A connection that is over.
@@ -87,26 +88,17 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shelf {
-    /// Keeps the draft. Returns where.
-    fn keep(&mut self) -> (u32, u32) {
-        let length = self.draft.len();
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < length) {
-            self.blocks.push(Vec::with_capacity(length.max(BLOCK)));
+    fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
+        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < ROOM) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
         }
         let block = self.blocks.len() - 1;
-        let at = self.blocks[block].len();
-        self.blocks[block].extend_from_slice(&self.draft);
-        self.draft.clear();
-        (block as u32, at as u32)
-    }
-
-    fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
-        words::connection(&mut self.draft, redactor, subject);
-        let connection = self.draft.len() as u32;
-        let findings =
-            subject.verdict.findings.iter().map(|finding| words(&mut self.draft, redactor, finding)).collect();
-        let (block, at) = self.keep();
-        Text { block, at, connection, findings }
+        let out = &mut self.blocks[block];
+        let at = out.len();
+        words::connection(out, redactor, subject);
+        let connection = out.len() - at;
+        let findings = subject.verdict.findings.iter().map(|finding| words(out, redactor, finding)).collect();
+        Text { block: block as u32, at: at as u32, connection: connection as u32, findings }
     }
 
     fn text(&self, text: &Text) -> (&[u8], &[u8]) {
@@ -221,6 +213,9 @@ struct Fixed {
     texts: Vec<u8>,
 }
 
+/// By the ids of the rules.
+type AllFixed = HashMap<&'static str, Fixed, foldhash::fast::FixedState>;
+
 struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
@@ -261,7 +256,7 @@ impl<'w> Written<'w, '_> {
         }
     }
 
-    fn findings(&self, subjects: Range<usize>, fixed: &HashMap<&str, Fixed>, out: &mut Vec<u8>) {
+    fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         for subject in subjects {
             let (_, text, _, mut rest) = self.text(subject);
             let mut passed = 0;
@@ -297,7 +292,7 @@ impl<'w> Written<'w, '_> {
     }
 
     /// What is the same in all findings, for every rule.
-    fn fixed(&self) -> HashMap<&'static str, Fixed> {
+    fn fixed(&self) -> AllFixed {
         crate::diagnosis::catalogue::all()
             .map(|rule| {
                 let finding = Finding::new(rule, crate::diagnosis::Confidence::Proven, "");

@@ -4,10 +4,12 @@
 //! Values come from [`super::convert`] and secrets are taken out by [`super::redact`], as for the model. The bytes are
 //! those of the model, which stays the measure of what is written here.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use super::community_id;
-use super::compact::{append_text, put};
+use super::compact::{append_text, is_suspect, put};
 use super::convert::{self, Subject};
 use super::glance::{self, Glance, announcing};
 use super::model;
@@ -299,6 +301,7 @@ fn write_http(out: &mut Vec<u8>, redactor: &Redactor, exchange: &Exchange) {
 /// Writes what is known to need no escape.
 #[inline]
 fn quoted(out: &mut Vec<u8>, text: &str) {
+    debug_assert!(!text.bytes().any(is_suspect), "{text:?}");
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
@@ -327,7 +330,7 @@ fn write_fields(out: &mut Vec<u8>, redactor: &Redactor, head: Option<&Head>, gla
 /// a value that is written as it is must hold nothing that announces a secret, so all that the head has of that is
 /// elsewhere.
 fn write_quiet_fields(out: &mut Vec<u8>, redactor: &Redactor, head: &Head, glance: Glance) -> bool {
-    let mut elsewhere = announcing(head.start_line());
+    let mut elsewhere = if glance.announcing == 0 { 0 } else { announcing(head.start_line()) };
     for (name, value) in head.fields() {
         let treatment = treatment(name);
         out.extend_from_slice(b"[\"");
@@ -336,7 +339,9 @@ fn write_quiet_fields(out: &mut Vec<u8>, redactor: &Redactor, head: &Head, glanc
         match treatment {
             Some(Treatment::Plain) => out.extend_from_slice(value.as_bytes()),
             Some(Treatment::Shown) => {
-                elsewhere += announcing(value);
+                // Of base64 nothing but the padding counts; were there more, it would be missed below.
+                let base64 = matches!(value.len(), 24 | 28);
+                elsewhere += announcing(if base64 { &value[value.len() - 2..] } else { value });
                 out.extend_from_slice(value.as_bytes());
             }
             _ => {
@@ -420,12 +425,47 @@ fn traffic(out: &mut Vec<u8>, traffic: &model::Traffic) {
     );
 }
 
+/// Whether running text is written as it is, whatever is hidden.
+fn is_plain(text: &str) -> bool {
+    glance::is_plain(text) && !has_long_run(text.as_bytes())
+}
+
 /// Writes running text.
 fn said(out: &mut Vec<u8>, redactor: &Redactor, said: &str) {
-    if redactor.hides() && glance::is_plain(said) && !has_long_run(said.as_bytes()) {
+    if is_plain(said) {
         quoted(out, said);
     } else {
         append_text(out, &redactor.text_of(said));
+    }
+}
+
+/// How many texts are remembered to be plain.
+const REMEMBERED: usize = 64;
+
+thread_local! {
+    /// Texts of the program (their addresses and lengths, which are theirs as long as it runs) that are plain.
+    static PLAIN: [Cell<(usize, usize)>; REMEMBERED] = const { [const { Cell::new((0, 0)) }; REMEMBERED] };
+}
+
+/// Writes running text that is mostly the program's own.
+fn note(out: &mut Vec<u8>, redactor: &Redactor, note: &Cow<'static, str>) {
+    let Cow::Borrowed(own) = note else {
+        said(out, redactor, note);
+        return;
+    };
+    let place = (own.as_ptr() as usize, own.len());
+    let known = PLAIN.with(|plain| {
+        let slot = &plain[(place.0 ^ place.0 >> 6 ^ place.1) % REMEMBERED];
+        slot.get() == place
+            || is_plain(own) && {
+                slot.set(place);
+                true
+            }
+    });
+    if known {
+        quoted(out, own);
+    } else {
+        append_text(out, &redactor.text_of(own));
     }
 }
 
@@ -452,7 +492,7 @@ pub(super) fn finding(
         out.extend_from_slice(br#","from":"#);
         put(out, &evidence.from.map(model::Side::from));
         out.extend_from_slice(br#","note":"#);
-        said(out, redactor, &evidence.note);
+        note(out, redactor, &evidence.note);
         out.extend_from_slice(b"},");
     }
     if !finding.evidence.is_empty() {
