@@ -37,9 +37,8 @@ pub(super) fn announcing(text: &str) -> u32 {
 /// Whether a token or the name of a scheme could begin with these bytes.
 #[inline(always)]
 const fn is_sign(one: u8, two: u8, three: u8) -> bool {
-    let (first, second, third) = (one | 0x20, two | 0x20, three | 0x20);
-    // The beginnings of `bearer` and `basic`.
-    let scheme = (first == b'b') & ((second == b'e') | (second == b'a')) & ((third == b'a') | (third == b's'));
+    // The beginnings of `bearer` and `basic`, in any case: `b`, `a` or `e`, and `a` or `s` (or `c`, or `q`).
+    let scheme = (one & 0xdf == b'B') & (two & 0xdb == b'A') & (three & 0xcd == b'A');
     let token = (one == b'e') & (two == b'y') & (three == b'J');
     scheme | token
 }
@@ -151,7 +150,7 @@ mod tests {
                 assert!(!Glance::at(&format!("{before}{sign}")).quiet, "{before:?} {sign:?}");
                 assert!(!Glance::at(&format!("{before}{sign}   ")).quiet, "{before:?} {sign:?}");
             }
-            for none in ["beware", "b", "ey", "\r\n", "\n\r\n", "\n\n"] {
+            for none in ["bureau", "brave", "b", "ey", "\r\n", "\n\r\n", "\n\n"] {
                 assert!(Glance::at(&format!("{before}{none}")).is_plain(), "{before:?} {none:?}");
             }
         }

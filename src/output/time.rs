@@ -211,9 +211,9 @@ fn second(second: i64) -> [u8; SECOND_LEN] {
 const fn eight_digits(value: u32) -> u64 {
     // Two halves of four digits, then four pairs, then eight digits, each divided by multiplication in all its lanes.
     let halves = (value / 10_000) as u64 | ((value % 10_000) as u64) << 32;
-    let hundreds = (halves * 10_486 >> 20) & 0x7f_0000_007f;
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
     let pairs = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
     tens | (pairs - 10 * tens) << 8
 }
 
@@ -226,7 +226,11 @@ pub(crate) fn decimal(out: &mut Vec<u8>, value: u64) {
     match value {
         // Most counts are small.
         0..10 => out.push(b'0' + value as u8),
-        10..100_000_000 => {
+        10..100 => {
+            let from = value as usize * 2;
+            out.extend_from_slice(&[DIGIT_PAIRS[from], DIGIT_PAIRS[from + 1]]);
+        }
+        100..100_000_000 => {
             let digits = eight_digits(value as u32);
             let missing = digits.trailing_zeros() / 8;
             out.extend_from_slice(&(digits >> (8 * missing) | ZEROS).to_le_bytes());

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::community_id;
 use super::compact::{append_text, is_suspect, put};
@@ -16,6 +16,7 @@ use super::model;
 use super::redact::{Redactor, Treatment, has_long_run, is_text_of, treatment};
 use super::time::{TIME_LEN, Time, decimal};
 use crate::diagnosis::Finding;
+use crate::diagnosis::finding::Evidence;
 use crate::diagnosis::secret::MIN_LENGTH;
 use crate::http::{Exchange, Head};
 use crate::packet::Endpoint;
@@ -101,7 +102,7 @@ fn text(out: &mut Vec<u8>, text: Option<&str>) {
 }
 
 /// How an octet of an IPv4 address is written, with a dot, and how long that is.
-const OCTETS: [([u8; 4], u8); 256] = {
+static OCTETS: [([u8; 4], u8); 256] = {
     let mut octets = [([b'.'; 4], 0); 256];
     let mut octet = 0;
     while octet < 256 {
@@ -124,6 +125,55 @@ const OCTETS: [([u8; 4], u8); 256] = {
     octets
 };
 
+/// An IPv6 address as RFC 5952 wants it: the longest run of two or more zero groups, of equal ones the first, is left
+/// out (§4.2); digits are in lower case and without zeros in front (§4.1, §4.3).
+fn ipv6(out: &mut Vec<u8>, ip: Ipv6Addr) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const LONGEST: usize = "0000:".len() * 8 + 2;
+    if ip.to_ipv4_mapped().is_some() {
+        // With an IPv4 address at the end (§5).
+        put(out, &ip);
+        return;
+    }
+    let groups = ip.segments();
+    let (mut gap, mut zeros) = (0..0, 0);
+    for (at, group) in groups.iter().enumerate() {
+        zeros = if *group == 0 { zeros + 1 } else { 0 };
+        if zeros > gap.len() && zeros > 1 {
+            gap = at + 1 - zeros..at + 1;
+        }
+    }
+    let mut text = [b'"'; LONGEST];
+    let mut len = 1;
+    let mut put = |byte: u8| {
+        text[len] = byte;
+        len += 1;
+    };
+    for (at, group) in groups.into_iter().enumerate() {
+        if gap.contains(&at) {
+            if at == gap.start {
+                // The colon of the group before stands for the first.
+                if at == 0 {
+                    put(b':');
+                }
+                put(b':');
+            }
+            continue;
+        }
+        for shift in [12, 8, 4] {
+            if group >> shift > 0 {
+                put(HEX[usize::from(group >> shift & 15)]);
+            }
+        }
+        put(HEX[usize::from(group & 15)]);
+        if at < 7 {
+            put(b':');
+        }
+    }
+    put(b'"');
+    out.extend_from_slice(&text[..len]);
+}
+
 /// The members of an endpoint.
 fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     out.extend_from_slice(br#"{"ip":"#);
@@ -142,7 +192,7 @@ fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
             out.extend_from_slice(&text);
             out.truncate(out.len() - (LONGEST - at));
         }
-        IpAddr::V6(ip) => put(out, &ip),
+        IpAddr::V6(ip) => ipv6(out, ip),
     }
     out.extend_from_slice(br#","port":"#);
     decimal(out, endpoint.port.into());
@@ -448,9 +498,9 @@ thread_local! {
 }
 
 /// Writes running text that is mostly the program's own.
-fn note(out: &mut Vec<u8>, redactor: &Redactor, note: &Cow<'static, str>) {
-    let Cow::Borrowed(own) = note else {
-        said(out, redactor, note);
+fn note(out: &mut Vec<u8>, redactor: &Redactor, evidence: &Evidence) {
+    let Cow::Borrowed(own) = evidence.note else {
+        said(out, redactor, &evidence.note);
         return;
     };
     let place = (own.as_ptr() as usize, own.len());
@@ -492,7 +542,7 @@ pub(super) fn finding(
         out.extend_from_slice(br#","from":"#);
         put(out, &evidence.from.map(model::Side::from));
         out.extend_from_slice(br#","note":"#);
-        note(out, redactor, &evidence.note);
+        note(out, redactor, evidence);
         out.extend_from_slice(b"},");
     }
     if !finding.evidence.is_empty() {
@@ -500,4 +550,59 @@ pub(super) fn finding(
     }
     out.push(b']');
     evidence
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json::by_serde_json;
+    use super::*;
+
+    fn same(ip: IpAddr, port: u16) {
+        let mut out = Vec::new();
+        endpoint(&mut out, Endpoint { ip, port });
+        let expected = by_serde_json(&model::Endpoint { ip, port });
+        assert_eq!(String::from_utf8(out).unwrap() + "}", expected);
+    }
+
+    #[test]
+    fn addresses() {
+        for octet in 0..=255_u8 {
+            same([octet, 255 - octet, octet.wrapping_mul(3), octet ^ 0x55].into(), u16::from(octet) * 257);
+        }
+        for ip in [
+            "::",
+            "::1",
+            "1::",
+            "::1.2.3.4",
+            "::ffff:1.2.3.4",
+            "64:ff9b::1.2.3.4",
+            "0:0:1::",
+            "1:0:0:2:0:0:0:3",
+            "1:0:0:2:3:0:0:4",
+            "1:0:2:3:4:5:6:7",
+            "0:1:2:3:4:5:6:0",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "fe80::10:200:3000:f",
+        ] {
+            same(ip.parse().unwrap(), 443);
+        }
+    }
+
+    #[test]
+    fn numbers_in_forms() {
+        for number in [0, 1, 9, 10, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            fill!(&mut out, b"a#,#b#", [number, 3, number]);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("a{number},3b{number}"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_address(groups in prop::array::uniform8(prop_oneof![Just(0_u16), Just(0_u16), any::<u16>()]), port: u16) {
+            same(groups.into(), port);
+        }
+    }
 }
