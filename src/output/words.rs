@@ -558,6 +558,66 @@ mod tests {
 
     use super::super::json::by_serde_json;
     use super::*;
+    use crate::http::{Http, HttpEvent};
+    use crate::stream::{Direction, End, Stamp, StreamEvent};
+
+    /// What HTTP says of a request and its answer.
+    fn exchange(request: &[u8], answer: &[u8]) -> Option<Box<Exchange>> {
+        let (mut http, mut events) = (Http::new(), Vec::new());
+        let stamp = Stamp { packet: 1, at: 0 };
+        let (up, down) = (Direction::ToServer, Direction::ToClient);
+        http.feed(stamp, up, StreamEvent::Data { offset: 0, bytes: request }, &mut events);
+        http.feed(stamp, down, StreamEvent::Data { offset: 0, bytes: answer }, &mut events);
+        for direction in [up, down] {
+            http.feed(stamp, direction, StreamEvent::End(End::Fin), &mut events);
+        }
+        events.into_iter().find_map(|event| match event {
+            HttpEvent::Exchange(exchange) => Some(exchange),
+            _ => None,
+        })
+    }
+
+    /// Requests and answers made of what is written in different ways.
+    fn head(start: &'static str) -> impl Strategy<Value = Vec<u8>> {
+        let name = prop_oneof![
+            "[A-Za-z-]{1,12}",
+            prop::sample::select(vec![
+                "Host",
+                "host",
+                "Origin",
+                "Cookie",
+                "Set-Cookie",
+                "Authorization",
+                "Sec-WebSocket-Key",
+                "User-Agent",
+                "Sec-WebSocket-Protocol",
+                "Sec-WebSocket-Extensions",
+                "WWW-Authenticate",
+                "X-Api-Key",
+                "X=Y",
+                "Referer",
+                "Access-Control-Allow-Origin",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        let value = prop_oneof![
+            4 => "[a-zA-Z0-9 ./;,-]{0,40}",
+            1 => "[A-Za-z0-9+/]{22}==",
+            1 => "[ -~\t\ré]{0,30}",
+            2 => prop::sample::select(vec![
+                "Bearer 0a1B2c3D4e5F6a7B", "https://user:Pa55word@example.com/", "a=b; sid=0123456789", "?token=abcdef12",
+                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghij", "bench.example", "\"quoted\"", "a\u{202e}b", "<x>",
+                "permessage-deflate; server_max_window_bits=15", "access_token, 0123456789abcdef01234567",
+                "Digest nonce=\"0123456789\"",
+            ]).prop_map(str::to_owned),
+        ];
+        let end = prop::sample::select(vec!["\r\n", "\r\n", "\r\n", "\n"]);
+        let rest = prop_oneof![4 => Just(String::new()), 1 => "[?][a-z]{1,6}=[!-~]{0,20}", 1 => "/[!-~é]{0,20}"];
+        (rest, prop::collection::vec((name, value, end), 0..8)).prop_map(move |(rest, fields)| {
+            let fields = fields.into_iter().map(|(name, value, end)| format!("{name}: {value}{end}"));
+            format!("{}{}\r\n", start.replace('*', &rest), fields.collect::<String>()).into_bytes()
+        })
+    }
 
     fn same(ip: IpAddr, port: u16) {
         let mut out = Vec::new();
@@ -603,6 +663,21 @@ mod tests {
         #[test]
         fn any_address(groups in prop::array::uniform8(prop_oneof![Just(0_u16), Just(0_u16), any::<u16>()]), port: u16) {
             same(groups.into(), port);
+        }
+
+        #[test]
+        fn any_handshake(
+            request in head("GET /chat* HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"),
+            answer in head("HTTP/1.1 403 No*\r\nContent-Length: 5\r\n"),
+            shows: bool,
+        ) {
+            let redactor = if shows { Redactor::off() } else { Redactor::new([7; 32]) };
+            let exchange = exchange(&request, &[&answer[..], b"hello"].concat()).expect("there is a request");
+            let mut model = convert::http(&exchange);
+            redactor.http(&mut model);
+            let mut out = Vec::new();
+            write_http(&mut out, &redactor, &exchange);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), by_serde_json(&model));
         }
     }
 }
