@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use sha1::{Digest, Sha1};
 
 const TCP: u8 = 6;
 const SEED: u16 = 0;
@@ -16,6 +16,11 @@ const SEED: u16 = 0;
 /// byte order, the end with the smaller address first (with equal addresses, the smaller port).
 #[must_use]
 pub fn community_id(one: (IpAddr, u16), other: (IpAddr, u16)) -> String {
+    written(one, other).map(char::from).into_iter().collect()
+}
+
+/// [`community_id`] as it is written.
+pub(super) fn written(one: (IpAddr, u16), other: (IpAddr, u16)) -> [u8; ID_LEN] {
     let (one, other) = ((Address::of(one.0), one.1), (Address::of(other.0), other.1));
     let ((low, low_port), (high, high_port)) =
         if (one.0.bytes(), one.1) <= (other.0.bytes(), other.1) { (one, other) } else { (other, one) };
@@ -27,9 +32,10 @@ pub fn community_id(one: (IpAddr, u16), other: (IpAddr, u16)) -> String {
         message[len..len + part.len()].copy_from_slice(part);
         len += part.len();
     }
-    let mut out = String::with_capacity(ID_LEN);
-    out.push_str("1:");
-    STANDARD.encode_string(digest(&SHA1_FOR_LEGACY_USE_ONLY, &message[..len]), &mut out);
+    let mut out = [b':'; ID_LEN];
+    out[0] = b'1';
+    let encoded = STANDARD.encode_slice(Sha1::digest(&message[..len]), &mut out[2..]);
+    debug_assert_eq!(encoded, Ok(ID_LEN - 2));
     out
 }
 

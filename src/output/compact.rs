@@ -14,7 +14,7 @@ use serde_json::Error;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::terminal::is_hostile;
-use super::time::decimal;
+use super::time::{decimal, thousandths};
 
 /// Appends `value`.
 ///
@@ -23,6 +23,13 @@ use super::time::decimal;
 #[inline]
 pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
     value.serialize(Compact(out))
+}
+
+/// Appends a value of the model, which holds nothing that has no JSON form.
+#[inline]
+pub(super) fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = append(out, value);
+    debug_assert!(written.is_ok());
 }
 
 /// Appends a JSON string.
@@ -85,7 +92,7 @@ impl Escape {
 
 /// Whether a byte may begin a character that is not written as itself: all for which [`escape_of`] has an answer
 /// among ASCII, and everything beyond.
-const fn is_suspect(byte: u8) -> bool {
+pub(super) const fn is_suspect(byte: u8) -> bool {
     byte.wrapping_sub(b' ') >= 0x7f - b' ' || byte == b'"' || byte == b'\\'
 }
 
@@ -323,12 +330,7 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        // Most counts are small.
-        if value < 10 {
-            self.0.push(b'0' + value as u8);
-        } else {
-            decimal(self.0, value);
-        }
+        decimal(self.0, value);
         Ok(())
     }
     fn serialize_u128(self, value: u128) -> Result<(), Error> {
@@ -346,6 +348,9 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if thousandths(self.0, value) {
+            return Ok(());
+        }
         if value.is_finite() {
             // Writing into memory does not fail.
             let _ = CompactFormatter.write_f64(self.0, value);
@@ -576,6 +581,9 @@ impl ser::Serializer for Key<'_> {
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if thousandths(self.0, value) {
+            return Ok(());
+        }
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_char(self, value: char) -> Result<(), Error> {

@@ -65,8 +65,8 @@ pub fn connection<'a>(id: u64, subject: &Subject<'a>) -> model::Connection<'a> {
         first_packet: tcp.first.packet,
         last_packet: tcp.last.packet,
         outcome: outcome(verdict.outcome),
-        tcp: tcp_object(tcp),
-        tls: record.tls.as_deref().map(tls_object),
+        tcp: self::tcp(tcp),
+        tls: record.tls.as_deref().map(tls),
         http: entry.and_then(|entry| match &entry.http2 {
             Some(stream) => Some(http2(stream)),
             None => entry.handshake.as_deref().map(http),
@@ -81,7 +81,7 @@ pub fn connection<'a>(id: u64, subject: &Subject<'a>) -> model::Connection<'a> {
     }
 }
 
-fn view(view: Option<View>) -> model::View {
+pub(super) fn view(view: Option<View>) -> model::View {
     model::View { code: view.map(|view| view.code), was_clean: view.map(|view| view.was_clean) }
 }
 
@@ -124,7 +124,7 @@ fn per_side(tcp: &TcpFacts, of: impl Fn(&SideFacts) -> u64) -> model::PerSide<u6
     model::PerSide { client: of(tcp.side(Side::Client)), server: of(tcp.side(Side::Server)) }
 }
 
-fn tcp_object(tcp: &TcpFacts) -> model::Tcp {
+pub(super) fn tcp(tcp: &TcpFacts) -> model::Tcp {
     model::Tcp {
         opening: match tcp.opening {
             Opening::Handshake => model::TcpOpening::Handshake,
@@ -145,7 +145,7 @@ fn tcp_object(tcp: &TcpFacts) -> model::Tcp {
     }
 }
 
-fn tls_object(tls: &TlsFacts) -> model::Tls<'_> {
+pub(super) fn tls(tls: &TlsFacts) -> model::Tls<'_> {
     let certificates = tls.server_certificates.as_ref().map_or(&[][..], |chain| &chain.certificates);
     model::Tls {
         version: tls.version().and_then(|version| version.name()).map(Text::from),
@@ -196,6 +196,15 @@ fn headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<model::H
 /// The opening handshake.
 #[must_use]
 pub fn http(exchange: &Exchange) -> model::Http<'_> {
+    model::Http {
+        request_headers: exchange.request.as_ref().map_or_else(Vec::new, |request| headers(request.head.fields())),
+        response_headers: exchange.response().map_or_else(Vec::new, |response| headers(response.head.fields())),
+        ..http_without_headers(exchange)
+    }
+}
+
+/// The opening handshake but for its header fields.
+pub(super) fn http_without_headers(exchange: &Exchange) -> model::Http<'_> {
     let request = exchange.request.as_ref();
     let response = exchange.response();
     model::Http {
@@ -207,14 +216,14 @@ pub fn http(exchange: &Exchange) -> model::Http<'_> {
         host: request.and_then(|request| request.host()).map(Text::from),
         status: exchange.status(),
         reason: response.map(|response| response.reason().into()),
-        request_headers: request.map_or_else(Vec::new, |request| headers(request.head.fields())),
-        response_headers: response.map_or_else(Vec::new, |response| headers(response.head.fields())),
+        request_headers: Vec::new(),
+        response_headers: Vec::new(),
         body_excerpt: body_excerpt(exchange),
     }
 }
 
 /// The opening handshake of a WebSocket over HTTP/2 (RFC 8441).
-fn http2(stream: &WebSocketStream) -> model::Http<'_> {
+pub(super) fn http2(stream: &WebSocketStream) -> model::Http<'_> {
     let response = stream.response.as_ref();
     let excerpt = &stream.refusal_body[..stream.refusal_body.len().min(BODY_SHOWN)];
     model::Http {
@@ -241,7 +250,7 @@ fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
     (!shown.is_empty()).then(|| String::from_utf8_lossy(shown))
 }
 
-fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocket<'a> {
+pub(super) fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocket<'a> {
     let exchange = entry.handshake.as_deref();
     let facts = entry.websocket.as_deref();
     let checks = exchange.and_then(|exchange| exchange.handshake.as_ref()).and_then(|checks| checks.response.as_ref());
@@ -367,24 +376,6 @@ pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding<'_> {
         advice: Text::from(&*finding.advice),
         unless: Text::from(&*finding.unless),
         references: finding.rule.references.iter().map(|reference| (*reference).into()).collect(),
-        evidence: finding.evidence.iter().map(evidence).collect(),
-    }
-}
-
-/// One finding about nobody yet, without the words that are the same in every finding of its rule.
-#[must_use]
-pub fn finding_in_brief(finding: &Finding) -> model::Finding<'_> {
-    model::Finding {
-        rule: finding.rule.id.into(),
-        slug: finding.rule.slug.into(),
-        severity: severity(finding.severity),
-        confidence: confidence(finding.confidence),
-        connections: Vec::new(),
-        summary: finding.summary.as_str().into(),
-        explanation: Text::default(),
-        advice: Text::default(),
-        unless: Text::default(),
-        references: Vec::new(),
         evidence: finding.evidence.iter().map(evidence).collect(),
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! [`model`] is the document as plain data; every form is a pure function of it. [`redact`] takes secrets
 //! out of the model before any form is written, and [`terminal`] keeps captured bytes from reaching a
-//! terminal raw. Only [`convert`] knows the records and verdicts that the model is made from. Nothing in this room
+//! terminal raw. Only [`convert`] knows the records and verdicts that the model is made from;
+//! `words` writes the same of them without a model. Nothing in this room
 //! reads packets or decides anything.
 
 pub mod community_id;
 mod compact;
 pub mod convert;
+mod glance;
 pub mod json;
 pub mod judged;
 pub mod lines;
@@ -23,6 +25,7 @@ pub mod sealed;
 pub mod stream;
 pub mod terminal;
 mod time;
+mod words;
 
 #[cfg(test)]
 mod names;

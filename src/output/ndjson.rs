@@ -490,8 +490,8 @@ pub(crate) mod tests {
                 time: connection.start,
                 binding: bound(),
                 http2_stream: None,
-                client: connection.client.clone(),
-                server: connection.server.clone(),
+                client: connection.client,
+                server: connection.server,
                 first_packet: 1,
             }),
             Event::Handshake(Box::new(Handshake {

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use hashbrown::HashMap;
 use ring::{digest, hmac};
 
-use super::model::{Connection, Document, Finding, Header, Http, Relation};
+use super::model::{Connection, Document, Finding, Header, Http, Relation, WebSocket};
 use super::ndjson::Event;
 use crate::diagnosis::catalogue::{self, Rule};
 use crate::diagnosis::secret::{
@@ -83,7 +83,7 @@ pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 
 /// What is done with the value of a header field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Treatment {
+pub(super) enum Treatment {
     /// It is looked through like any text; the name is no name of a secret.
     Plain,
     /// It is left as it is.
@@ -100,62 +100,62 @@ enum Treatment {
     Challenge,
 }
 
-/// Header fields whose treatment does not need to be found out, in lower case, in order of length.
+/// Header fields whose treatment does not need to be found out, as they are mostly written, in order of length.
 const HEADERS: &[(&str, Treatment)] = &[
-    ("dnt", Treatment::Plain),
-    ("via", Treatment::Plain),
-    ("date", Treatment::Plain),
-    ("etag", Treatment::Plain),
-    ("host", Treatment::Plain),
-    ("vary", Treatment::Plain),
-    ("accept", Treatment::Plain),
-    ("cf-ray", Treatment::Plain),
-    ("cookie", Treatment::Cookie),
-    ("origin", Treatment::Plain),
-    ("pragma", Treatment::Plain),
-    ("server", Treatment::Plain),
-    ("alt-svc", Treatment::Plain),
-    ("expires", Treatment::Plain),
-    ("referer", Treatment::Plain),
-    ("upgrade", Treatment::Plain),
-    ("location", Treatment::Plain),
-    ("priority", Treatment::Plain),
-    ("forwarded", Treatment::Plain),
-    ("x-real-ip", Treatment::Plain),
-    ("connection", Treatment::Plain),
-    ("keep-alive", Treatment::Plain),
-    ("set-cookie", Treatment::SetCookie),
-    ("user-agent", Treatment::Plain),
-    ("content-type", Treatment::Plain),
-    ("x-powered-by", Treatment::Plain),
-    ("x-request-id", Treatment::Plain),
-    ("authorization", Treatment::Credentials),
-    ("cache-control", Treatment::Plain),
-    ("last-modified", Treatment::Plain),
-    ("content-length", Treatment::Plain),
-    ("sec-fetch-dest", Treatment::Plain),
-    ("sec-fetch-mode", Treatment::Plain),
-    ("sec-fetch-site", Treatment::Plain),
-    ("accept-encoding", Treatment::Plain),
-    ("accept-language", Treatment::Plain),
-    ("x-forwarded-for", Treatment::Plain),
-    ("content-encoding", Treatment::Plain),
-    ("www-authenticate", Treatment::Challenge),
-    ("x-forwarded-host", Treatment::Plain),
-    ("x-forwarded-port", Treatment::Plain),
-    ("sec-websocket-key", Treatment::Shown),
-    ("transfer-encoding", Treatment::Plain),
-    ("x-forwarded-proto", Treatment::Plain),
-    ("proxy-authenticate", Treatment::Challenge),
-    ("authentication-info", Treatment::Challenge),
-    ("proxy-authorization", Treatment::Credentials),
-    ("sec-websocket-accept", Treatment::Shown),
-    ("sec-websocket-version", Treatment::Shown),
-    ("sec-websocket-protocol", Treatment::Subprotocols),
-    ("x-content-type-options", Treatment::Plain),
-    ("sec-websocket-extensions", Treatment::Shown),
-    ("proxy-authentication-info", Treatment::Challenge),
-    ("strict-transport-security", Treatment::Plain),
+    ("DNT", Treatment::Plain),
+    ("Via", Treatment::Plain),
+    ("Date", Treatment::Plain),
+    ("ETag", Treatment::Plain),
+    ("Host", Treatment::Plain),
+    ("Vary", Treatment::Plain),
+    ("Accept", Treatment::Plain),
+    ("CF-RAY", Treatment::Plain),
+    ("Cookie", Treatment::Cookie),
+    ("Origin", Treatment::Plain),
+    ("Pragma", Treatment::Plain),
+    ("Server", Treatment::Plain),
+    ("Alt-Svc", Treatment::Plain),
+    ("Expires", Treatment::Plain),
+    ("Referer", Treatment::Plain),
+    ("Upgrade", Treatment::Plain),
+    ("Location", Treatment::Plain),
+    ("Priority", Treatment::Plain),
+    ("Forwarded", Treatment::Plain),
+    ("X-Real-IP", Treatment::Plain),
+    ("Connection", Treatment::Plain),
+    ("Keep-Alive", Treatment::Plain),
+    ("Set-Cookie", Treatment::SetCookie),
+    ("User-Agent", Treatment::Plain),
+    ("Content-Type", Treatment::Plain),
+    ("X-Powered-By", Treatment::Plain),
+    ("X-Request-ID", Treatment::Plain),
+    ("Authorization", Treatment::Credentials),
+    ("Cache-Control", Treatment::Plain),
+    ("Last-Modified", Treatment::Plain),
+    ("Content-Length", Treatment::Plain),
+    ("Sec-Fetch-Dest", Treatment::Plain),
+    ("Sec-Fetch-Mode", Treatment::Plain),
+    ("Sec-Fetch-Site", Treatment::Plain),
+    ("Accept-Encoding", Treatment::Plain),
+    ("Accept-Language", Treatment::Plain),
+    ("X-Forwarded-For", Treatment::Plain),
+    ("Content-Encoding", Treatment::Plain),
+    ("WWW-Authenticate", Treatment::Challenge),
+    ("X-Forwarded-Host", Treatment::Plain),
+    ("X-Forwarded-Port", Treatment::Plain),
+    ("Sec-WebSocket-Key", Treatment::Shown),
+    ("Transfer-Encoding", Treatment::Plain),
+    ("X-Forwarded-Proto", Treatment::Plain),
+    ("Proxy-Authenticate", Treatment::Challenge),
+    ("Authentication-Info", Treatment::Challenge),
+    ("Proxy-Authorization", Treatment::Credentials),
+    ("Sec-WebSocket-Accept", Treatment::Shown),
+    ("Sec-WebSocket-Version", Treatment::Shown),
+    ("Sec-WebSocket-Protocol", Treatment::Subprotocols),
+    ("X-Content-Type-Options", Treatment::Plain),
+    ("Sec-WebSocket-Extensions", Treatment::Shown),
+    ("Proxy-Authentication-Info", Treatment::Challenge),
+    ("Strict-Transport-Security", Treatment::Plain),
 ];
 
 /// Length of the longest name in [`HEADERS`].
@@ -177,12 +177,17 @@ const BY_LENGTH: [u8; LONGEST_HEADER + 2] = {
     starts
 };
 
-fn treatment(name: &str) -> Option<Treatment> {
-    let first = name.as_bytes().first()? | 0x20;
+pub(super) fn treatment(name: &str) -> Option<Treatment> {
     let (from, to) = (*BY_LENGTH.get(name.len())?, *BY_LENGTH.get(name.len() + 1)?);
-    HEADERS[from.into()..to.into()]
+    let of_its_length = &HEADERS[from.into()..to.into()];
+    let (first, last) = (name.as_bytes().first()?, name.as_bytes().last()?);
+    let alike = |known: &str| {
+        let known = known.as_bytes();
+        (known[0] ^ first | known[known.len() - 1] ^ last) & !0x20 == 0
+    };
+    of_its_length
         .iter()
-        .find(|(known, _)| known.as_bytes()[0] == first && known.eq_ignore_ascii_case(name))
+        .find(|(known, _)| alike(known) && (*known == name || known.eq_ignore_ascii_case(name)))
         .map(|(_, treatment)| *treatment)
 }
 
@@ -192,6 +197,11 @@ static RULES: LazyLock<HashMap<&'static str, &'static Rule, foldhash::fast::Fixe
 
 fn rule(id: &str) -> Option<&'static Rule> {
     RULES.get(id).copied().or_else(|| catalogue::rule(id))
+}
+
+/// Whether a text is the rule's own, in which nothing was captured.
+pub(super) fn is_text_of(rule: &Rule, text: &str) -> bool {
+    [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text)
 }
 
 /// The bytes of running text that may be part of something random.
@@ -213,7 +223,7 @@ fn may_hold_secret(text: &[u8], looks: bool) -> bool {
 }
 
 /// Whether there are [`MIN_LENGTH`] bytes of [`IN_RUN`] in a row.
-fn has_long_run(text: &[u8]) -> bool {
+pub(super) fn has_long_run(text: &[u8]) -> bool {
     let mut rest = text;
     // Such a run within the next bytes ends no earlier than with the last of them: look from there.
     while let Some(next) = rest.get(..MIN_LENGTH) {
@@ -296,11 +306,21 @@ impl Redactor {
             self.http(http);
         }
         if let Some(websocket) = &mut connection.websocket {
-            self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
-            for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
-                self.replace(&mut frame.reason, Self::text_of);
-            }
+            self.websocket(websocket);
         }
+    }
+
+    /// What a WebSocket says of itself.
+    pub(super) fn websocket(&self, websocket: &mut WebSocket<'_>) {
+        self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
+        for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
+            self.replace(&mut frame.reason, Self::text_of);
+        }
+    }
+
+    /// Whether anything is hidden.
+    pub(super) const fn hides(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Request and response.
@@ -330,9 +350,7 @@ impl Redactor {
     /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
     pub fn finding(&self, finding: &mut Finding<'_>) {
         let rule = rule(&finding.rule);
-        let own = |text: &str| {
-            rule.is_some_and(|rule| [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text))
-        };
+        let own = |text: &str| rule.is_some_and(|rule| is_text_of(rule, text));
         for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
             if !own(text) {
                 self.replace(text, Self::text_of);
@@ -364,7 +382,7 @@ impl Redactor {
         self.target_of(target).into_owned()
     }
 
-    fn target_of<'t>(&self, target: &'t str) -> Cow<'t, str> {
+    pub(super) fn target_of<'t>(&self, target: &'t str) -> Cow<'t, str> {
         self.plain(target, false)
     }
 
@@ -380,7 +398,7 @@ impl Redactor {
         self.header_value_of(name, value).into_owned()
     }
 
-    fn header_value_of<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
+    pub(super) fn header_value_of<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
             return Cow::Borrowed(value);
         }
@@ -458,7 +476,7 @@ impl Redactor {
         self.text_of(text).into_owned()
     }
 
-    fn text_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn text_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() || !may_hold_secret(text.as_bytes(), true) {
             return Cow::Borrowed(text);
         }
@@ -471,7 +489,7 @@ impl Redactor {
         self.payload_of(text).into_owned()
     }
 
-    fn payload_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn payload_of<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
             return Cow::Borrowed(text);
         }
@@ -1041,9 +1059,11 @@ mod tests {
     fn well_known_headers_are_no_secrets() {
         for (name, treatment) in HEADERS {
             assert_eq!(super::treatment(name), Some(*treatment), "{name}");
-            assert_eq!(super::treatment(&name.to_ascii_uppercase()), Some(*treatment), "{name}");
+            for name in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                assert_eq!(super::treatment(&name), Some(*treatment), "{name}");
+            }
             if *treatment == Treatment::Plain {
-                assert!(!is_secret_name(name) && !name.starts_with("access-control-"), "{name}");
+                assert!(!is_secret_name(name) && !starts_with(name, "access-control-"), "{name}");
             }
         }
         for name in ["", "x", "hos", "hosts", "nost", "x-api-key", "ſec-websocket-key", &"x".repeat(300)] {

@@ -6,32 +6,30 @@
 //! beginning and at the end of an object, so sealed text is the middle, and [`Sealed`] knows where it lies. The bytes
 //! written are those of [`super::publish`].
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::compact;
+use super::compact::put;
 use super::convert::{self, Subject};
 use super::json::{JsonWriter, Layout};
 use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
+use super::words;
 use crate::connection::{ConnectionRecord, Interest};
 use crate::diagnosis::{Brief, Finding, diagnose_all, diagnose_plain};
 use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, parallel};
 
 /// Bytes of one piece of memory for sealed text.
 const BLOCK: usize = 1 << 20;
+/// Bytes that must be left of a block for the text of one subject to begin there. A longer one makes the block grow.
+const ROOM: usize = 1 << 14;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
-
-/// How a connection object begins before it is numbered …
-const CONNECTION_HEAD: &[u8] = br#"{"id":0,"tcp_stream":0"#;
-/// … and ends before others are heard.
-const CONNECTION_TAIL: &[u8] = br#","root_cause":null,"findings":[]}"#;
 
 /// Listens to an engine and puts into words what closes.
 pub struct Sealer {
@@ -44,7 +42,6 @@ pub struct Sealer {
 #[derive(Debug, Default)]
 struct Shelf {
     blocks: Vec<Vec<u8>>,
-    draft: Vec<u8>,
 }
 
 /// A connection that is over.
@@ -90,37 +87,18 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes compact JSON into memory, which takes every byte.
-fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = compact::append(out, value);
-    debug_assert!(written.is_ok());
-}
-
 impl Shelf {
-    /// Keeps the draft. Returns where.
-    fn keep(&mut self) -> (u32, u32) {
-        let length = self.draft.len();
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < length) {
-            self.blocks.push(Vec::with_capacity(length.max(BLOCK)));
+    fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
+        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < ROOM) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
         }
         let block = self.blocks.len() - 1;
-        let at = self.blocks[block].len();
-        self.blocks[block].extend_from_slice(&self.draft);
-        self.draft.clear();
-        (block as u32, at as u32)
-    }
-
-    fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
-        let mut object = convert::connection(0, subject);
-        redactor.connection(&mut object);
-        put(&mut self.draft, &object);
-        let middle = CONNECTION_HEAD.len()..self.draft.len() - CONNECTION_TAIL.len();
-        debug_assert!(self.draft.starts_with(CONNECTION_HEAD) && self.draft.ends_with(CONNECTION_TAIL));
-        self.draft.truncate(middle.end);
-        let findings =
-            subject.verdict.findings.iter().map(|finding| words(&mut self.draft, redactor, finding)).collect();
-        let (block, at) = self.keep();
-        Text { block, at: at + middle.start as u32, connection: middle.len() as u32, findings }
+        let out = &mut self.blocks[block];
+        let at = out.len();
+        words::connection(out, redactor, subject);
+        let connection = out.len() - at;
+        let findings = subject.verdict.findings.iter().map(|finding| words(out, redactor, finding)).collect();
+        Text { block: block as u32, at: at as u32, connection: connection as u32, findings }
     }
 
     fn text(&self, text: &Text) -> (&[u8], &[u8]) {
@@ -131,15 +109,14 @@ impl Shelf {
 /// Writes what is said in a finding.
 fn words(out: &mut Vec<u8>, redactor: &Redactor, finding: &Finding) -> Words {
     let fixed = finding.has_the_words_of_its_rule();
-    let mut object = if fixed { convert::finding_in_brief(finding) } else { convert::finding(finding, Vec::new()) };
-    redactor.finding(&mut object);
     let start = out.len();
-    put(out, &object.summary);
-    if !fixed {
-        put_fixed(out, &object);
-    }
-    let middle = out.len();
-    put(out, &object.evidence);
+    let middle = words::finding(out, redactor, finding, |out| {
+        if !fixed {
+            let mut object = convert::finding(finding, Vec::new());
+            redactor.finding(&mut object);
+            put_fixed(out, &object);
+        }
+    });
     Words { summary: (middle - start) as u32, evidence: (out.len() - middle) as u32, fixed }
 }
 
@@ -236,6 +213,9 @@ struct Fixed {
     texts: Vec<u8>,
 }
 
+/// By the ids of the rules.
+type AllFixed = HashMap<&'static str, Fixed, foldhash::fast::FixedState>;
+
 struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
@@ -276,7 +256,7 @@ impl<'w> Written<'w, '_> {
         }
     }
 
-    fn findings(&self, subjects: Range<usize>, fixed: &HashMap<&str, Fixed>, out: &mut Vec<u8>) {
+    fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         for subject in subjects {
             let (_, text, _, mut rest) = self.text(subject);
             let mut passed = 0;
@@ -312,7 +292,7 @@ impl<'w> Written<'w, '_> {
     }
 
     /// What is the same in all findings, for every rule.
-    fn fixed(&self) -> HashMap<&'static str, Fixed> {
+    fn fixed(&self) -> AllFixed {
         crate::diagnosis::catalogue::all()
             .map(|rule| {
                 let finding = Finding::new(rule, crate::diagnosis::Confidence::Proven, "");

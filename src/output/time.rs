@@ -12,8 +12,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Length in bytes of a written [`Time`]: `2026-11-21T09:30:00.123456789Z`.
 pub(crate) const TIME_LEN: usize = 30;
 
-/// Length in bytes of a written date: `2026-11-21`.
-const DATE_LEN: usize = 10;
+/// Length in bytes of what is the same within a second: `2026-11-21T09:30:00.`.
+const SECOND_LEN: usize = 20;
 
 const DIGIT_PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
 2021222324252627282930313233343536373839\
@@ -27,24 +27,13 @@ pub struct Time(pub i64);
 
 impl Time {
     /// Writes the moment into `out`. Every `i64` has an answer: the range is 1677-09-21 to 2262-04-11.
+    #[inline]
     pub(crate) fn write(self, out: &mut [u8; TIME_LEN]) {
         let seconds = self.0.div_euclid(NANOS_PER_SECOND);
         let nanos = self.0.rem_euclid(NANOS_PER_SECOND) as u32;
-        let day = seconds.div_euclid(SECONDS_PER_DAY);
-        let in_day = seconds.rem_euclid(SECONDS_PER_DAY) as u32;
-        out[..DATE_LEN].copy_from_slice(&date(day));
-        out[10] = b'T';
-        pair(out, 11, in_day / 3600);
-        out[13] = b':';
-        pair(out, 14, in_day / 60 % 60);
-        out[16] = b':';
-        pair(out, 17, in_day % 60);
-        out[19] = b'.';
+        out[..SECOND_LEN].copy_from_slice(&second(seconds));
         out[20] = b'0' + (nanos / 100_000_000) as u8;
-        pair(out, 21, nanos / 1_000_000 % 100);
-        pair(out, 23, nanos / 10_000 % 100);
-        pair(out, 25, nanos / 100 % 100);
-        pair(out, 27, nanos % 100);
+        out[21..29].copy_from_slice(&(eight_digits(nanos % 100_000_000) | ZEROS).to_le_bytes());
         out[29] = b'Z';
     }
 
@@ -189,49 +178,94 @@ fn pair<const N: usize>(out: &mut [u8; N], at: usize, value: u32) {
 }
 
 thread_local! {
-    /// The day asked for last, and its date: nearly always that of the next time, too.
-    static LAST_DATE: Cell<(i64, [u8; DATE_LEN])> = const { Cell::new((0, *b"1970-01-01")) };
+    /// The second asked for last, and how it is written: often that of the next time, too.
+    static LAST_SECOND: Cell<(i64, [u8; SECOND_LEN])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
 }
 
-/// The date of a day within the range of [`Time`], counted from 1970-01-01.
+/// How the times within a second begin that is counted from 1970-01-01 and within the range of [`Time`].
 #[inline]
-fn date(day: i64) -> [u8; DATE_LEN] {
-    LAST_DATE.with(|last| {
-        let (known, date) = last.get();
-        if known == day {
-            return date;
+fn second(second: i64) -> [u8; SECOND_LEN] {
+    LAST_SECOND.with(|last| {
+        let (known, text) = last.get();
+        if known == second {
+            return text;
         }
-        let (year, month, day_of_month) = civil(day);
+        let (year, month, day_of_month) = civil(second.div_euclid(SECONDS_PER_DAY));
+        let in_day = second.rem_euclid(SECONDS_PER_DAY) as u32;
         let year = year as u32; // 1677..=2262
-        let mut date = [b'-'; DATE_LEN];
-        pair(&mut date, 0, year / 100);
-        pair(&mut date, 2, year % 100);
-        pair(&mut date, 5, month);
-        pair(&mut date, 8, day_of_month);
-        last.set((day, date));
-        date
+        let mut text = *b"0000-00-00T00:00:00.";
+        pair(&mut text, 0, year / 100);
+        pair(&mut text, 2, year % 100);
+        pair(&mut text, 5, month);
+        pair(&mut text, 8, day_of_month);
+        pair(&mut text, 11, in_day / 3600);
+        pair(&mut text, 14, in_day / 60 % 60);
+        pair(&mut text, 17, in_day % 60);
+        last.set((second, text));
+        text
     })
 }
 
+/// The digits of a number below 100 000 000, first things first: those it has not are zeros at the beginning.
+#[inline]
+const fn eight_digits(value: u32) -> u64 {
+    // Two halves of four digits, then four pairs, then eight digits, each divided by multiplication in all its lanes.
+    let halves = (value / 10_000) as u64 | ((value % 10_000) as u64) << 32;
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
+
+/// Digits as characters.
+const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+
 /// Appends `value` in decimal.
-pub(crate) fn decimal(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    while value >= 100 {
-        let from = (value % 100) as usize * 2;
-        value /= 100;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[from..from + 2]);
+#[inline]
+pub(crate) fn decimal(out: &mut Vec<u8>, value: u64) {
+    match value {
+        // Most counts are small.
+        0..10 => out.push(b'0' + value as u8),
+        10..100 => {
+            let from = value as usize * 2;
+            out.extend_from_slice(&[DIGIT_PAIRS[from], DIGIT_PAIRS[from + 1]]);
+        }
+        100..100_000_000 => {
+            let digits = eight_digits(value as u32);
+            let missing = digits.trailing_zeros() / 8;
+            out.extend_from_slice(&(digits >> (8 * missing) | ZEROS).to_le_bytes());
+            out.truncate(out.len() - missing as usize);
+        }
+        _ => {
+            decimal(out, value / 100_000_000);
+            let digits = eight_digits((value % 100_000_000) as u32);
+            out.extend_from_slice(&(digits | ZEROS).to_le_bytes());
+        }
     }
-    if value >= 10 {
-        at -= 2;
-        let from = value as usize * 2;
-        digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[from..from + 2]);
-    } else {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
+}
+
+/// Appends `value` as the shortest decimal that is read back as `value`, if it is one of not more than three decimal
+/// places and of not more digits than a `f64` holds whatever they are: then there is no shorter one.
+#[inline]
+pub(crate) fn thousandths(out: &mut Vec<u8>, value: f64) -> bool {
+    const DIGITS: f64 = 1e15;
+    let thousandths = (value * 1000.0 + 0.5) as u64;
+    let fits = value.is_sign_positive() && value * 1000.0 < DIGITS && thousandths as f64 / 1000.0 == value;
+    if fits {
+        decimal(out, thousandths / 1000);
+        let rest = (thousandths % 1000) as u32;
+        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        out.extend_from_slice(&digits);
+        let needed = if !rest.is_multiple_of(10) {
+            3
+        } else if !rest.is_multiple_of(100) {
+            2
+        } else {
+            1
+        };
+        out.truncate(out.len() - 3 + needed);
     }
-    out.extend_from_slice(&digits[at..]);
+    fits
 }
 
 /// Year, month (1-12) and day (1-31) of the proleptic Gregorian calendar for a day counted from 1970-01-01.
@@ -342,7 +376,8 @@ mod tests {
 
     #[test]
     fn decimals() {
-        for value in [0, 9, 10, 99, 100, 101, 12_345, 999_999, u64::MAX] {
+        let around = (0..20).flat_map(|digits| [10_u64.pow(digits) - 1, 10_u64.pow(digits), 10_u64.pow(digits) + 1]);
+        for value in (0..20_000).chain(around).chain([12_345_678, 87_654_321, 9_087_065_040_302, u64::MAX]) {
             let mut out = Vec::new();
             decimal(&mut out, value);
             assert_eq!(out, value.to_string().into_bytes());
