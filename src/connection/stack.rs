@@ -254,12 +254,12 @@ impl Stack {
     ) {
         let ends = ends_of(tcp);
         if matches!(self.layer, Layer::Undecided(_)) {
-            return self.first_segment(tcp, segment, ends, context, note);
+            return self.first_segment(tcp, segment, &ends, context, note);
         }
         tcp.segment(segment, &mut |stamp, direction, event| {
-            self.take(stamp, direction, event, ends, context, note);
+            self.take(stamp, direction, event, &ends, context, note);
         });
-        if matches!(self.layer, Layer::Undecided(_)) {
+        if self.has_held() {
             self.settle(tcp, context, note, false);
         }
     }
@@ -269,7 +269,7 @@ impl Stack {
         &mut self,
         tcp: &mut Connection,
         segment: &Segment<'_>,
-        ends: Ends,
+        ends: &Ends,
         context: &Context<'_>,
         note: &mut N,
     ) {
@@ -288,7 +288,7 @@ impl Stack {
             }
             self.take(stamp, direction, event, ends, context, note);
         });
-        if matches!(self.layer, Layer::Undecided(_)) {
+        if self.has_held() {
             self.settle(tcp, context, note, false);
         }
     }
@@ -297,9 +297,17 @@ impl Stack {
     pub fn finish<N: Note>(&mut self, tcp: &mut Connection, end: End, context: &Context<'_>, note: &mut N) {
         let ends = ends_of(tcp);
         tcp.finish(end, &mut |stamp, direction, event| {
-            self.take(stamp, direction, event, ends, context, note);
+            self.take(stamp, direction, event, &ends, context, note);
         });
-        self.settle(tcp, context, note, true);
+        if self.has_held() {
+            self.settle(tcp, context, note, true);
+        }
+    }
+
+    /// Whether there are bytes that wait to be understood.
+    #[inline]
+    fn has_held(&self) -> bool {
+        matches!(&self.layer, Layer::Undecided(undecided) if !undecided.held.is_empty())
     }
 
     /// Closes the books, and is ready for another connection. `None` when there is nothing that anybody would want to
@@ -354,7 +362,7 @@ impl Stack {
         stamp: Stamp,
         direction: Direction,
         event: StreamEvent<'_>,
-        ends: Ends,
+        ends: &Ends,
         context: &Context<'_>,
         note: &mut N,
     ) {
@@ -411,17 +419,22 @@ impl Stack {
                 Is::WebSocket => {
                     let first = held.first().map_or(tcp.facts().first, |held| held.stamp);
                     let Self { parts, below, reports, .. } = self;
-                    let mut desk = Desk { parts, below, reports, ends, context, note };
+                    let mut desk = Desk { parts, below, reports, ends: &ends, context, note };
                     self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
                 }
             }
             for held in &held {
                 let (stamp, direction, event) = (held.stamp, held.direction, held.event.event());
                 if is == Is::Tls {
-                    self.take(stamp, direction, event, ends, context, note);
+                    self.take(stamp, direction, event, &ends, context, note);
                 } else {
                     let Self { layer, parts, below, reports, .. } = self;
-                    layer.feed(stamp, direction, event, &mut Desk { parts, below, reports, ends, context, note });
+                    layer.feed(
+                        stamp,
+                        direction,
+                        event,
+                        &mut Desk { parts, below, reports, ends: &ends, context, note },
+                    );
                 }
             }
         }
@@ -458,7 +471,7 @@ impl Streams {
                     ..Entry::default()
                 });
                 sockets.push(Socket { stream, entry, websocket: None });
-                desk.note.note(stamp, desk.ends, entry, EntryEvent::Opened(Some(stream)));
+                desk.note.note(stamp, *desk.ends, entry, EntryEvent::Opened(Some(stream)));
             }
             Http2Event::Response(exchange) => {
                 if let Some(socket) = sockets.iter_mut().find(|socket| socket.stream == stream)
@@ -550,22 +563,22 @@ impl<F: FnMut(Stamp, Ends, u32, EntryEvent<'_>)> Note for F {
 /// Hands frames and messages of one entry on.
 struct Frames<'n, N> {
     note: &'n mut N,
-    ends: Ends,
+    ends: &'n Ends,
     entry: u32,
 }
 
 impl<N: Note> Sink for Frames<'_, N> {
     fn frame(&mut self, frame: &Frame) {
-        self.note.note(frame.last, self.ends, self.entry, EntryEvent::Frame(frame));
+        self.note.note(frame.last, *self.ends, self.entry, EntryEvent::Frame(frame));
     }
 
     fn message(&mut self, message: &Message<'_>) {
-        self.note.note(message.last, self.ends, self.entry, EntryEvent::Message(message));
+        self.note.note(message.last, *self.ends, self.entry, EntryEvent::Message(message));
     }
 }
 
 impl Layer {
-    #[inline]
+    #[inline(always)]
     fn feed<N: Note>(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, desk: &mut Desk<'_, N>) {
         match self {
             Layer::WebSocket(websocket) => {
@@ -575,6 +588,21 @@ impl Layer {
                     entry.last = stamp;
                 }
             }
+            _ => self.feed_other(stamp, direction, event, desk),
+        }
+    }
+
+    /// Any layer but a WebSocket takes what happened; that one is told apart first, since most packets are its.
+    #[inline(never)]
+    fn feed_other<N: Note>(
+        &mut self,
+        stamp: Stamp,
+        direction: Direction,
+        event: StreamEvent<'_>,
+        desk: &mut Desk<'_, N>,
+    ) {
+        match self {
+            Layer::WebSocket(_) => {}
             Layer::Undecided(undecided) => undecided.hold(stamp, direction, event),
             Layer::Foreign => {}
             Layer::Http2(streams) => streams.feed(stamp, direction, event, desk),
@@ -657,7 +685,7 @@ struct Desk<'d, N> {
     parts: &'d mut Parts,
     below: &'d mut Below,
     reports: &'d mut Vec<HttpEvent>,
-    ends: Ends,
+    ends: &'d Ends,
     context: &'d Context<'d>,
     note: &'d mut N,
 }
@@ -669,7 +697,7 @@ impl<N: Note> Desk<'_, N> {
             match report {
                 HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
                     let entry = self.parts.entries.len() as u32;
-                    self.note.note(stamp, self.ends, entry, EntryEvent::Opened(None));
+                    self.note.note(stamp, *self.ends, entry, EntryEvent::Opened(None));
                 }
                 HttpEvent::Attempt { .. } => {}
                 HttpEvent::Exchange(exchange) => self.file(exchange),
@@ -691,7 +719,7 @@ impl<N: Note> Desk<'_, N> {
             ExchangeKind::WebSocket => {
                 let entry = self.parts.entries.len() as u32;
                 let stamp = last_stamp(&exchange);
-                self.note.note(stamp, self.ends, entry, EntryEvent::Handshake(&exchange));
+                self.note.note(stamp, *self.ends, entry, EntryEvent::Handshake(&exchange));
                 self.parts.add_entry(Entry {
                     first: first_stamp(&exchange),
                     last: stamp,
@@ -716,7 +744,7 @@ impl<N: Note> Desk<'_, N> {
             if !self.parts.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() }) {
                 return Layer::Foreign;
             }
-            self.note.note(stamp, self.ends, entry, EntryEvent::Opened(None));
+            self.note.note(stamp, *self.ends, entry, EntryEvent::Opened(None));
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
         self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;

@@ -140,7 +140,7 @@ impl Brief {
             .and_then(|request| request.websocket_key())
             .and_then(decoded);
         let host = request.and_then(|request| request.host());
-        let host = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+        let host = host.map(|host| host.bytes().rposition(|byte| byte == b':').map_or(host, |port| &host[..port]));
         let encrypted = record.layers == Layers::Tls;
         let failed = verdict.outcome.is_failure() || verdict.outcome == Outcome::ClosedNoStatus;
         let silence = (verdict.outcome == Outcome::ClosedAbnormal).then(|| silence(&case)).flatten();

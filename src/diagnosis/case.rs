@@ -8,6 +8,8 @@ use crate::tcp::{Closing, SideFacts, TcpFacts};
 use crate::tls::TlsFacts;
 use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
 
+pub use super::short::{Short, duration, number};
+
 /// What the rules look at. Pure facts; the answers below are arithmetic on them.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
@@ -133,15 +135,16 @@ impl<'a> Case<'a> {
     /// Who acted first to end it, when, and how: Close, FIN or RST.
     #[must_use]
     pub fn first_actor(&self) -> Option<(Side, Stamp, Deed)> {
-        [Side::Client, Side::Server]
-            .into_iter()
-            .flat_map(|side| {
-                let close = self.close(side).map(|close| (side, close.stamp, Deed::Close));
-                let left = self.left(side).map(|(stamp, deed)| (side, stamp, deed));
-                [close, left]
-            })
-            .flatten()
-            .min_by_key(|(_, stamp, deed)| (*stamp, *deed))
+        let mut first: Option<(Side, Stamp, Deed)> = None;
+        for side in [Side::Client, Side::Server] {
+            let close = self.close(side).map(|close| (close.stamp, Deed::Close));
+            for (stamp, deed) in [close, self.left(side)].into_iter().flatten() {
+                if first.is_none_or(|(_, known, how)| (stamp, deed) < (known, how)) {
+                    first = Some((side, stamp, deed));
+                }
+            }
+        }
+        first
     }
 
     /// Whether the TCP connection was seen to end.
@@ -220,21 +223,6 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn rtt_ns(&self) -> i64 {
         self.tcp().initial_rtt_ns().unwrap_or(200_000_000)
-    }
-}
-
-/// Milliseconds or seconds, for people.
-#[must_use]
-pub fn duration(ns: i64) -> String {
-    let ms = ns as f64 / 1e6;
-    if ms < 1.0 {
-        format!("{:.2} ms", ms)
-    } else if ms < 1000.0 {
-        format!("{:.0} ms", ms)
-    } else if ms < 120_000.0 {
-        format!("{:.1} s", ms / 1e3)
-    } else {
-        format!("{:.1} min", ms / 60e3)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::stream::{Side, Stamp};
 /// [`Finding::evidence_dropped`].
 pub const MAX_EVIDENCE: usize = 12;
 
+/// Pieces of evidence that most findings have at most.
+const USUAL_EVIDENCE: usize = 2;
+
 /// How bad it is, from harmless to broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -140,6 +143,9 @@ impl Finding {
     /// Like [`Finding::evidence`], for a finding that is built in a loop.
     pub fn add_evidence(&mut self, stamp: Stamp, from: Option<Side>, note: impl Into<Cow<'static, str>>) {
         if self.evidence.len() < MAX_EVIDENCE {
+            if self.evidence.is_empty() {
+                self.evidence = Vec::with_capacity(USUAL_EVIDENCE);
+            }
             self.evidence.push(Evidence { stamp, from, note: note.into() });
         } else {
             self.evidence_dropped += 1;

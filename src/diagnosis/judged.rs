@@ -1,6 +1,8 @@
 //! What the rules have to say about one case, and which of it explains the outcome best.
 
-use super::finding::Finding;
+use std::cmp::Reverse;
+
+use super::finding::{Confidence, Finding};
 
 /// How well a finding explains a failure: the smaller, the more specific. The more specific beats the more general.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,35 +21,42 @@ pub(super) enum Explains {
     Symptom,
 }
 
+/// Room for findings is made one by one up to so many: hardly any case has more.
+const FEW: usize = 3;
+
 /// Findings about one case.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     pub(super) findings: Vec<Finding>,
-    causes: Vec<(Explains, usize)>,
+    /// The best explanation so far, and its index.
+    best: Option<(Explains, Reverse<Confidence>, usize)>,
 }
 
 impl Judged {
     /// Worth telling, but no explanation of how it ended.
     pub(super) fn note(&mut self, finding: Finding) {
+        match self.findings.len() {
+            0 => self.findings = Vec::with_capacity(1),
+            1..FEW => self.findings.reserve_exact(1),
+            _ => {}
+        }
         self.findings.push(finding);
     }
 
     /// An explanation of how it ended.
     pub(super) fn cause(&mut self, explains: Explains, finding: Finding) {
-        self.causes.push((explains, self.findings.len()));
-        self.findings.push(finding);
+        let this = (explains, Reverse(finding.confidence), self.findings.len());
+        self.best = Some(self.best.map_or(this, |best| best.min(this)));
+        self.note(finding);
     }
 
     /// Whether there is an explanation at least as good as `explains`.
     pub(super) fn explained(&self, explains: Explains) -> bool {
-        self.causes.iter().any(|(known, _)| *known <= explains)
+        self.best.is_some_and(|(best, ..)| best <= explains)
     }
 
     /// Index of the best explanation: the most specific, then the surest, then the first.
     pub(super) fn root_cause(&self) -> Option<usize> {
-        self.causes
-            .iter()
-            .min_by_key(|(explains, index)| (*explains, std::cmp::Reverse(self.findings[*index].confidence), *index))
-            .map(|(_, index)| *index)
+        self.best.map(|(.., index)| index)
     }
 }

@@ -14,6 +14,7 @@ mod judged;
 mod outcome;
 pub mod relations;
 pub(crate) mod secret;
+mod short;
 mod wsc;
 mod wsf;
 mod wsh;
@@ -65,7 +66,7 @@ pub fn diagnose(record: &ConnectionRecord, entry: Option<usize>) -> Verdict {
     }
     wsc::symptom(&case, outcome, &mut judged);
     let root_cause = judged.root_cause();
-    judged.findings.shrink_to_fit();
+    judged.findings.shrink_to_fit(); // As a rule there is nothing to let go of.
     Verdict { outcome, view: outcome::application_view(&case, outcome), findings: judged.findings, root_cause }
 }
 

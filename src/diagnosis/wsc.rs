@@ -1,6 +1,8 @@
 //! The closing handshake (RFC 6455 §7) and what the close codes say.
 
-use super::case::{Case, Deed, duration, the};
+use std::borrow::Cow;
+
+use super::case::{Case, Deed, duration, number, the};
 use super::catalogue::wsc::{
     ABNORMAL_CLOSE, BAD_GATEWAY, CLEAN_CLOSE, CLIENT_CLOSED_TCP_FIRST, CLOSE_NO_STATUS, CLOSE_TIMEOUT, GOING_AWAY,
     HALF_CLOSE, INTERNAL_ERROR, MANDATORY_EXT, POLICY, PRIVATE_CODE, PROTOCOL_ERROR, REGISTERED_CODE, RST_AFTER_CLOSE,
@@ -56,11 +58,13 @@ fn no_status(side: Side, close: &CloseFacts, judged: &mut Judged) {
     let finding = Finding::new(
         &CLOSE_NO_STATUS,
         Confidence::Proven,
-        format!(
-            "{} closed without saying why: its Close frame is empty, so the {} sees 1005.",
+        [
             the(side),
-            side.other().name()
-        ),
+            " closed without saying why: its Close frame is empty, so the ",
+            side.other().name(),
+            " sees 1005.",
+        ]
+        .concat(),
     );
     judged.cause(Explains::Statement, finding.evidence(close.stamp, Some(side), "Close frame without a status code"));
 }
@@ -91,7 +95,7 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
                 Confidence::Likely,
                 side,
                 close,
-                format!("{who} went away (1001): most likely {why}."),
+                [who, " went away (1001): most likely ", why, "."].concat(),
             ));
             return;
         }
@@ -124,7 +128,7 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
             return;
         }
         1010 => (&MANDATORY_EXT, format!("{who} closed with 1010: an extension it needs was not agreed on.")),
-        1011 => (&INTERNAL_ERROR, format!("{who} closed with 1011: it ran into an error of its own.")),
+        1011 => (&INTERNAL_ERROR, [who, " closed with 1011: it ran into an error of its own."].concat()),
         1012 => {
             judged.cause(
                 Explains::Statement,
@@ -133,7 +137,7 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
                     Confidence::Likely,
                     side,
                     close,
-                    format!("{who} closed with 1012: it is restarting."),
+                    [who, " closed with 1012: it is restarting."].concat(),
                 ),
             );
             return;
@@ -156,7 +160,7 @@ fn statement(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judge
                 Confidence::Proven,
                 side,
                 close,
-                format!("{who} closed with {code}, a code that the application defines."),
+                [who, " closed with ", &number(code.into()), ", a code that the application defines."].concat(),
             ));
             return;
         }
@@ -176,7 +180,10 @@ fn say(
     close: &CloseFacts,
     summary: String,
 ) -> Finding {
-    let note = close.code.map_or_else(|| "Close".to_owned(), |code| format!("Close {code}"));
+    let note = match close.code {
+        Some(code) => Cow::Owned(["Close ", &number(code.into())].concat()),
+        None => Cow::Borrowed("Close"),
+    };
     Finding::new(rule, confidence, summary).evidence(close.stamp, Some(side), note)
 }
 
@@ -250,15 +257,15 @@ fn complete(case: &Case<'_>, outcome: Outcome, client: &CloseFacts, server: &Clo
     let (first, second) = if client.stamp <= server.stamp { (client, server) } else { (server, client) };
     let side = if client.stamp <= server.stamp { Side::Client } else { Side::Server };
     if outcome == Outcome::ClosedClean {
-        let code = first.code.map_or_else(String::new, |code| format!(" with {code}"));
+        let code = first.code.map(|code| number(code.into()));
+        let with = if code.is_some() { " with " } else { "" };
         let took = duration(second.stamp.at - first.stamp.at);
-        let finding = Finding::new(
-            &CLEAN_CLOSE,
-            Confidence::Proven,
-            format!("Closed cleanly: the {} began{code}, the answer took {took}.", side.name()),
-        )
-        .evidence(first.stamp, Some(side), "Close")
-        .evidence(second.stamp, Some(side.other()), "Close in answer");
+        let said = code.as_deref().unwrap_or_default();
+        let summary =
+            ["Closed cleanly: the ", side.name(), " began", with, said, ", the answer took ", &took, "."].concat();
+        let finding = Finding::new(&CLEAN_CLOSE, Confidence::Proven, summary)
+            .evidence(first.stamp, Some(side), "Close")
+            .evidence(second.stamp, Some(side.other()), "Close in answer");
         judged.note(finding);
     }
     let rtt = case.rtt_ns();

@@ -1,6 +1,6 @@
 //! The opening handshake (RFC 6455 §4): why there is no WebSocket, or why there should not be one.
 
-use super::case::{Case, Deed, duration, the};
+use super::case::{Case, Deed, duration, number, the};
 use super::catalogue::Rule;
 use super::catalogue::wsh::{
     ACCEPT_MISMATCH, BAD_KEY, BAD_VERSION, CLIENT_ABANDONED, CLOSED_BEFORE_RESPONSE, EARLY_CLIENT_DATA,
@@ -435,7 +435,7 @@ fn refused(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, judged
     };
     let mut finding = Finding::new(rule, Confidence::Proven, summary)
         .evidence(at_request(exchange), Some(Side::Client), "upgrade request")
-        .evidence(stamp, Some(Side::Server), format!("answered with {status}"));
+        .evidence(stamp, Some(Side::Server), ["answered with ", &number(status.into())].concat());
     if rule.id == HOST_ORIGIN_MISMATCH.id {
         finding = finding.evidence(stamp, Some(Side::Server), "the answer's text speaks of the origin");
     }
@@ -565,25 +565,22 @@ fn over_http2(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
 
 /// HTTP inside the WebSocket, and pages that send remote browsers to themselves.
 fn after_the_upgrade(case: &Case<'_>, judged: &mut Judged) {
-    let host = case.exchange().and_then(|exchange| exchange.request.as_ref()).and_then(|request| request.host());
-    if let Some(host) = host
-        && is_loopback_host(host)
+    if let Some(exchange) = case.exchange()
+        && exchange.status() != Some(101)
         && !case.tcp().client.ip.is_loopback()
         && !case.tcp().server.ip.is_loopback()
-        && case.exchange().and_then(Exchange::status) != Some(101)
+        && exchange.request.as_ref().and_then(|request| request.host()).is_some_and(is_loopback_host)
     {
         let finding = Finding::new(
             &HARDCODED_LOCALHOST,
             Confidence::Possible,
             "The request names localhost as its host, although the client is on another machine.",
         );
-        if let Some(exchange) = case.exchange() {
-            judged.note(finding.severity(Severity::Warning).evidence(
-                at_request(exchange),
-                Some(Side::Client),
-                "Host: localhost",
-            ));
-        }
+        judged.note(finding.severity(Severity::Warning).evidence(
+            at_request(exchange),
+            Some(Side::Client),
+            "Host: localhost",
+        ));
     }
     let Some(facts) = case.websocket() else { return };
     let Some(text) = &facts[Direction::ToClient].foreign_text else { return };

@@ -226,13 +226,15 @@ pub(super) fn ending(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     if case.close(side).is_some() {
         return;
     }
-    let since = case.upgraded().map(|upgraded| stamp.at - upgraded.at);
-    let after = since.map_or(String::new(), |since| format!(" {} after the upgrade", duration(since)));
+    let since = case.upgraded().map(|upgraded| duration(stamp.at - upgraded.at));
+    let after = if since.is_some() { " after the upgrade" } else { "" };
     let (rule, word) = match deed {
         Deed::Rst => (&RESET_NO_CLOSE, "reset the TCP connection"),
         Deed::Fin | Deed::Close => (&FIN_NO_CLOSE, "closed the TCP connection"),
     };
-    let summary = format!("{} {word} without a Close frame{after}.", the(side));
+    let space = if since.is_some() { " " } else { "" };
+    let since = since.as_deref().unwrap_or_default();
+    let summary = [the(side), " ", word, " without a Close frame", space, since, after, "."].concat();
     let note = if deed == Deed::Rst { "RST, no Close frame before it" } else { "FIN, no Close frame before it" };
     let mut finding = Finding::new(rule, Confidence::Proven, summary);
     if let Some(last) = case.side(side).last_payload {

@@ -29,7 +29,12 @@ pub(super) fn judge(case: &Case<'_>, judged: &mut Judged) {
 
 /// The name of the query parameter, or what else it is.
 fn secret_in_url(request: &RequestHead) -> Option<String> {
-    let (before, query) = request.target().split_once('?').unwrap_or((request.target(), ""));
+    let target = request.target();
+    // Most targets are a path and no more.
+    if !target.bytes().any(|byte| matches!(byte, b'?' | b'@')) {
+        return None;
+    }
+    let (before, query) = target.split_once('?').unwrap_or((target, ""));
     if before.contains("://") && before.split('/').nth(2).is_some_and(|authority| authority.contains('@')) {
         return Some("user and password before the host".to_owned());
     }
@@ -37,8 +42,8 @@ fn secret_in_url(request: &RequestHead) -> Option<String> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = percent_decoded(value);
         // Names such as `id` and `sid` hide values from the report, but alone they are no reason for a warning.
-        let telling = is_secret_name(name) && !value.is_empty();
-        let suspicious = is_secret_in_query(name) && looks_secret(&value) && name.len() > 3;
+        let telling = !value.is_empty() && is_secret_name(name);
+        let suspicious = name.len() > 3 && looks_secret(&value) && is_secret_in_query(name);
         (telling || suspicious).then(|| {
             let name: String =
                 name.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(32).collect();

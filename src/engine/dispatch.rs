@@ -1,7 +1,7 @@
 //! Which shard a packet belongs to: every packet of a chunk is decoded once, here, in parallel with other chunks.
 //!
-//! Only indices are kept; the shard decodes its packets again when it comes to them, which costs less than
-//! carrying decoded headers through memory.
+//! Only indices are kept, and of plain packets only who talks to whom is looked at; the shard decodes its packets when
+//! it comes to them, which costs less than carrying decoded headers through memory.
 
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use foldhash::fast::RandomState;
 
 use crate::packet::{
-    Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, IcmpError, Packet, Reassembled, Segment, decode,
+    Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, Endpoint, FromEnds, IcmpError, Packet, Reassembled, Segment,
+    decode, plain_ends, with_plain_segment,
 };
 use crate::tcp::FlowKey;
 
@@ -80,14 +81,31 @@ impl Default for Routed {
     }
 }
 
+#[inline(always)]
 fn shard_of(key: &FlowKey) -> usize {
     (key.spread() >> 59) as usize % SHARDS
 }
 
 /// Where a shard's table has a connection: differs from run to run, so that nobody can prepare collisions.
+#[inline(always)]
 pub(super) fn hash_of(key: &FlowKey) -> u32 {
     static HASHER: OnceLock<RandomState> = OnceLock::new();
     HASHER.get_or_init(RandomState::default).hash_one(key) as u32
+}
+
+/// Where a connection is followed.
+struct Place {
+    shard: usize,
+    /// [`hash_of`] it.
+    hash: u32,
+}
+
+impl FromEnds for Place {
+    #[inline(always)]
+    fn from_ends(source: Endpoint, destination: Endpoint) -> Self {
+        let key = FlowKey::between(source, destination);
+        Self { shard: shard_of(&key), hash: hash_of(&key) }
+    }
 }
 
 impl Routed {
@@ -103,24 +121,32 @@ impl Routed {
     /// Sorts the packets of `batch` into shards. Fragments are only set aside: see [`Self::reassemble`].
     pub(super) fn route(&mut self, batch: &Batch, mut wanted: Option<&mut Wanted>) {
         self.clear();
-        self.counts.packets = batch.packets.len() as u64;
+        let (mut bytes, mut first, mut last) = (0, i64::MAX, i64::MIN);
         for (index, packet) in batch.iter().enumerate() {
             let at = packet.stamp.at;
-            self.counts.bytes += u64::from(packet.original_len);
-            self.counts.first = Some(self.counts.first.map_or(at, |first| first.min(at)));
-            self.counts.last = Some(self.counts.last.map_or(at, |last| last.max(at)));
+            bytes += u64::from(packet.original_len);
+            first = first.min(at);
+            last = last.max(at);
             let excluded = wanted.as_mut().is_some_and(|wanted| !wanted(&packet));
             self.counts.excluded += u64::from(excluded);
             let tag = index as u32 | if excluded { EXCLUDED } else { 0 };
+            if let Some(Place { shard, hash }) = plain_ends(&packet) {
+                self.shards[shard].push(Tag { packet: tag, hash });
+                continue;
+            }
             match decode(packet) {
                 Decoded::Segment(segment) => {
-                    let key = FlowKey::of(&segment);
-                    self.shards[shard_of(&key)].push(Tag { packet: tag, hash: hash_of(&key) });
+                    let Place { shard, hash } = Place::from_ends(segment.source, segment.destination);
+                    self.shards[shard].push(Tag { packet: tag, hash });
                 }
                 Decoded::Fragment(_) => self.fragments.push((index as u32, excluded)),
                 other => self.set_aside(&other, excluded),
             }
         }
+        self.counts.packets = batch.packets.len() as u64;
+        self.counts.bytes = bytes;
+        self.counts.first = (!batch.packets.is_empty()).then_some(first);
+        self.counts.last = (!batch.packets.is_empty()).then_some(last);
     }
 
     fn set_aside(&mut self, decoded: &Decoded<'_>, excluded: bool) {
@@ -177,13 +203,18 @@ impl Routed {
 
     /// Calls `take` with every segment of `shard`, in order: its place among them, the hash of its connection, itself,
     /// and whether the filter excludes it.
-    pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(usize, u32, Segment<'_>, bool)) {
+    pub(super) fn for_each(&self, shard: usize, batch: &Batch, mut take: impl FnMut(usize, u32, &Segment<'_>, bool)) {
         for (nth, Tag { packet: tag, hash }) in self.shards[shard].iter().enumerate() {
             let index = (tag & INDEX) as usize;
-            let decoded =
-                if tag & REASSEMBLED == 0 { decode(batch.packet(index)) } else { self.reassembled[index].1.decode() };
-            if let Decoded::Segment(segment) = decoded {
-                take(nth, *hash, segment, tag & EXCLUDED != 0);
+            let excluded = tag & EXCLUDED != 0;
+            if tag & REASSEMBLED == 0 {
+                let packet = batch.packet(index);
+                let plain = with_plain_segment(&packet, |segment| take(nth, *hash, segment, excluded));
+                if !plain && let Decoded::Segment(segment) = decode(packet) {
+                    take(nth, *hash, &segment, excluded);
+                }
+            } else if let Decoded::Segment(segment) = self.reassembled[index].1.decode() {
+                take(nth, *hash, &segment, excluded);
             }
         }
     }

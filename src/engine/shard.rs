@@ -178,7 +178,7 @@ impl<O: Observer> Shard<O> {
     ) {
         self.look_ahead(routed, batch);
         routed.for_each(usize::from(self.index), batch, |nth, hash, segment, excluded| {
-            self.segment(nth, hash, &segment, excluded, context, observer, journal);
+            self.segment(nth, hash, segment, excluded, context, observer, journal);
         });
         self.ahead.clear();
         for (key, error) in routed.icmp(usize::from(self.index)) {
@@ -219,9 +219,9 @@ impl<O: Observer> Shard<O> {
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        let key = FlowKey::of(segment);
-        let ahead = self.ahead.get(nth).filter(|slot| self.slots.get(**slot as usize).is_some_and(|it| it.key == key));
-        let index = match ahead.copied().or_else(|| self.find(&key, hash)) {
+        let is_it = |slot: &&u32| self.slots.get(**slot as usize).is_some_and(|it| it.key.is_of(segment));
+        let ahead = self.ahead.get(nth).filter(is_it).copied();
+        let index = match ahead.or_else(|| self.find(&FlowKey::of(segment), hash)) {
             Some(index) if self.reopened(index, segment) => {
                 self.close(index, End::Fin, context, observer, journal);
                 self.reopen(index, segment, excluded);
@@ -236,7 +236,7 @@ impl<O: Observer> Shard<O> {
             }
             None => {
                 self.make_room(segment.stamp.at, context, observer, journal);
-                self.open(key, hash, segment, excluded)
+                self.open(FlowKey::of(segment), hash, segment, excluded)
             }
         };
         self.latest = index;

@@ -3,7 +3,7 @@
 //! Two tiers: [`fast`](super::fast) for plain Ethernet/IP/TCP, [`layers`](super::layers) for everything
 //! else. Decoding is stateless; fragments go to a [`Defragmenter`](super::Defragmenter) and come back.
 
-use super::{DnsAnswer, DnsQuery, Fragment, IcmpError, LinkType, Packet, Segment, fast, layers};
+use super::{DnsAnswer, DnsQuery, Endpoint, Fragment, IcmpError, LinkType, Packet, Segment, fast, layers};
 use std::fmt;
 
 /// What a packet turned out to be.
@@ -66,10 +66,28 @@ impl fmt::Display for Undecodable {
 #[inline]
 #[must_use]
 pub fn decode(packet: Packet<'_>) -> Decoded<'_> {
-    if packet.link == LinkType::ETHERNET
-        && let Some(segment) = fast::segment(&packet)
-    {
-        return Decoded::Segment(segment);
+    match fast::segment(&packet) {
+        Some(segment) => Decoded::Segment(segment),
+        None => layers::decode(&packet),
     }
-    layers::decode(&packet)
+}
+
+/// Shows `take` the segment in a packet of the usual kind where it lies; [`decode`] gives the same. Whether there is one.
+#[inline(always)]
+pub(crate) fn with_plain_segment<'a>(packet: &Packet<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
+    fast::with_segment(packet, take)
+}
+
+/// What can be made of a segment's sender and receiver. An implementation is to be inlined: for each version of IP most
+/// of it then vanishes.
+pub(crate) trait FromEnds {
+    /// Makes it.
+    fn from_ends(source: Endpoint, destination: Endpoint) -> Self;
+}
+
+/// What is made of a segment's sender and receiver, when they can be had without decoding more. Where this gives
+/// something, [`decode`] gives a segment between the same two.
+#[inline(always)]
+pub(crate) fn plain_ends<E: FromEnds>(packet: &Packet<'_>) -> Option<E> {
+    fast::ends(packet)
 }

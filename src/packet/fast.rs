@@ -6,7 +6,7 @@
 use super::link::ethertype;
 use super::tcp_header::{self, IpContext};
 use super::view::{View, be16};
-use super::{Packet, Segment};
+use super::{FromEnds, LinkType, Packet, Segment};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const IPV4_LEN: usize = 20;
@@ -15,6 +15,47 @@ const IPV6_LEN: usize = 40;
 /// The TCP segment in an Ethernet frame, if the frame is as plain as can be.
 #[inline(always)]
 pub(super) fn segment<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    let mut found = None;
+    with_segment(packet, |segment| found = Some(*segment));
+    found
+}
+
+/// Shows `take` the segment in such a frame where it lies. Whether there is one.
+#[inline(always)]
+pub(super) fn with_segment<'a>(packet: &Packet<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
+    // Told apart to the end, so that all that is done with addresses is done for one kind.
+    match plain(packet) {
+        Some(Plain::V4(header, view)) => tcp_header::with_segment(packet.stamp, &ipv4(header), view, take),
+        Some(Plain::V6(header, view)) => tcp_header::with_segment(packet.stamp, &ipv6(header), view, take),
+        None => false,
+    }
+}
+
+/// What is made of sender and receiver of the segment in such a frame.
+#[inline(always)]
+pub(super) fn ends<E: FromEnds>(packet: &Packet<'_>) -> Option<E> {
+    let (ip, view) = match plain(packet)? {
+        Plain::V4(header, view) => {
+            let (source, destination) = tcp_header::ends(&ipv4(header), view).ok()?;
+            return Some(E::from_ends(source, destination));
+        }
+        Plain::V6(header, view) => (ipv6(header), view),
+    };
+    let (source, destination) = tcp_header::ends(&ip, view).ok()?;
+    Some(E::from_ends(source, destination))
+}
+
+/// An IP header without anything unusual, and what follows it.
+enum Plain<'a> {
+    V4(&'a [u8; IPV4_LEN], View<'a>),
+    V6(&'a [u8; IPV6_LEN], View<'a>),
+}
+
+#[inline(always)]
+fn plain<'a>(packet: &Packet<'a>) -> Option<Plain<'a>> {
+    if packet.link != LinkType::ETHERNET {
+        return None;
+    }
     let (ethernet, mut rest) = packet.bytes.split_first_chunk::<14>()?;
     let mut kind = be16(ethernet[12], ethernet[13]);
     for _ in 0..2 {
@@ -26,44 +67,44 @@ pub(super) fn segment<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
         rest = after;
     }
     match kind {
-        ethertype::IPV4 => ipv4(packet, rest),
-        ethertype::IPV6 => ipv6(packet, rest),
+        ethertype::IPV4 => {
+            let (header, rest) = rest.split_first_chunk::<IPV4_LEN>()?;
+            // Version 4 and five words; neither a fragment nor anything but TCP.
+            if header[0] != 0x45 || header[9] != 6 || be16(header[6], header[7]) & 0x3fff != 0 {
+                return None;
+            }
+            let wire = usize::from(be16(header[2], header[3])).checked_sub(IPV4_LEN)?;
+            Some(Plain::V4(header, View { bytes: &rest[..rest.len().min(wire)], wire }))
+        }
+        ethertype::IPV6 => {
+            let (header, rest) = rest.split_first_chunk::<IPV6_LEN>()?;
+            if header[0] >> 4 != 6 || header[6] != 6 {
+                return None;
+            }
+            let wire = usize::from(be16(header[4], header[5]));
+            Some(Plain::V6(header, View { bytes: &rest[..rest.len().min(wire)], wire }))
+        }
         _ => None,
     }
 }
 
 #[inline(always)]
-fn ipv4<'a>(packet: &Packet<'a>, bytes: &'a [u8]) -> Option<Segment<'a>> {
-    let (header, rest) = bytes.split_first_chunk::<IPV4_LEN>()?;
-    // Version 4 and five words; neither a fragment nor anything but TCP.
-    if header[0] != 0x45 || header[9] != 6 || be16(header[6], header[7]) & 0x3fff != 0 {
-        return None;
-    }
-    let wire = usize::from(be16(header[2], header[3])).checked_sub(IPV4_LEN)?;
-    let ip = IpContext {
+fn ipv4(header: &[u8; IPV4_LEN]) -> IpContext {
+    IpContext {
         source: IpAddr::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15])),
         destination: IpAddr::V4(Ipv4Addr::new(header[16], header[17], header[18], header[19])),
         ttl: header[8],
         id: be16(header[4], header[5]),
-    };
-    let view = View { bytes: &rest[..rest.len().min(wire)], wire };
-    tcp_header::segment(packet.stamp, &ip, view).ok()
+    }
 }
 
 #[inline(always)]
-fn ipv6<'a>(packet: &Packet<'a>, bytes: &'a [u8]) -> Option<Segment<'a>> {
-    let (header, rest) = bytes.split_first_chunk::<IPV6_LEN>()?;
-    if header[0] >> 4 != 6 || header[6] != 6 {
-        return None;
-    }
-    let wire = usize::from(be16(header[4], header[5]));
+fn ipv6(header: &[u8; IPV6_LEN]) -> IpContext {
     let (addresses, _) = header[8..].as_chunks::<16>();
-    let ip = IpContext {
+    IpContext {
         source: IpAddr::V6(Ipv6Addr::from(addresses[0])),
         destination: IpAddr::V6(Ipv6Addr::from(addresses[1])),
         ttl: header[7],
         id: 0,
-    };
-    let view = View { bytes: &rest[..rest.len().min(wire)], wire };
-    tcp_header::segment(packet.stamp, &ip, view).ok()
+    }
 }

@@ -17,6 +17,7 @@ mod tunnel;
 mod view;
 
 pub use decode::{Decoded, Undecodable, decode};
+pub(crate) use decode::{FromEnds, plain_ends, with_plain_segment};
 pub use dns::{DnsAnswer, DnsQuery, MAX_DNS_ADDRESSES};
 pub use fragment::{Defragmenter, Fragment, Reassembled};
 pub use icmp::{IcmpError, IcmpKind};

@@ -21,25 +21,59 @@ pub(super) struct IpContext {
     pub(super) id: u16,
 }
 
-/// Reads the segment that starts with `view`; its wire length is the IP payload length.
+/// The fixed part of the header that starts with `view`, and the header's length in bytes.
 #[inline(always)]
-pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Result<Segment<'a>, Undecodable> {
+fn header(view: View<'_>) -> Result<(&[u8; BASE_LEN], usize), Undecodable> {
     let header: &[u8; BASE_LEN] = view.head()?;
     let header_len = usize::from(header[12] >> 4) * 4;
     // RFC 9293 §3.1: the data offset counts the header, so it is at least 5 words and lies inside the packet.
     if header_len < BASE_LEN || header_len > view.wire {
         return Err(Undecodable::BadHeader);
     }
+    Ok((header, header_len))
+}
+
+#[inline(always)]
+fn between(ip: &IpContext, header: &[u8; BASE_LEN]) -> (Endpoint, Endpoint) {
+    (
+        Endpoint { ip: ip.source, port: be16(header[0], header[1]) },
+        Endpoint { ip: ip.destination, port: be16(header[2], header[3]) },
+    )
+}
+
+/// Sender and receiver of the segment that starts with `view`, where [`segment`] can read it.
+#[inline(always)]
+pub(super) fn ends(ip: &IpContext, view: View<'_>) -> Result<(Endpoint, Endpoint), Undecodable> {
+    header(view).map(|(header, _)| between(ip, header))
+}
+
+/// Reads the segment that starts with `view`; its wire length is the IP payload length.
+#[inline(always)]
+pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Result<Segment<'a>, Undecodable> {
+    header(view).map(|(header, header_len)| whole(stamp, ip, view, header, header_len))
+}
+
+/// Shows `take` the segment that starts with `view` where it lies. Whether there is one.
+#[inline(always)]
+pub(super) fn with_segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
+    let Ok((header, header_len)) = header(view) else { return false };
+    take(&whole(stamp, ip, view, header, header_len));
+    true
+}
+
+#[inline(always)]
+fn whole<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, header: &[u8; BASE_LEN], header_len: usize) -> Segment<'a> {
+    let (source, destination) = between(ip, header);
     let flags = TcpFlags(header[13]);
     let options = if flags.has(TcpFlags::SYN) {
         options(&view.bytes[BASE_LEN..header_len.min(view.bytes.len())])
     } else {
         TcpOptions::default()
     };
-    Ok(Segment {
+    Segment {
         stamp,
-        source: Endpoint { ip: ip.source, port: be16(header[0], header[1]) },
-        destination: Endpoint { ip: ip.destination, port: be16(header[2], header[3]) },
+        source,
+        destination,
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         window: be16(header[14], header[15]),
@@ -49,7 +83,7 @@ pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Resul
         options,
         payload_len: u32::try_from(view.wire - header_len).unwrap_or(u32::MAX),
         payload: view.bytes.get(header_len..).unwrap_or_default(),
-    })
+    }
 }
 
 /// Reads options up to the first one that makes no sense; a malformed list costs the rest of the list only.
