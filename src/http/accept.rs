@@ -4,6 +4,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::handshake::{Accept, Key};
 use super::head::{Presence, RequestHead, ResponseHead};
+use super::names::Name;
 
 /// The key of RFC 6455 §1.3, copied from there by tests, firmware and people with curl.
 pub const RFC_SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -26,7 +27,7 @@ pub fn expected_accept(key: &str) -> String {
 
 pub(super) fn check_key(request: &RequestHead) -> Key {
     // RFC 6455 §11.3.1: the field must not appear more than once in a request.
-    match request.head.presence("sec-websocket-key") {
+    match request.head.count(Name::SEC_WEBSOCKET_KEY) {
         Presence::Unknown => Key::Unknown,
         Presence::Missing => Key::Missing,
         Presence::Several => Key::Multiple,
@@ -38,14 +39,14 @@ pub(super) fn check_key(request: &RequestHead) -> Key {
 /// `certain` tells whether answer and request surely belong together; if not, a mismatch proves nothing.
 pub(super) fn check_accept(request: Option<&RequestHead>, response: &ResponseHead, certain: bool) -> Accept {
     // RFC 6455 §11.3.3: the field must not appear more than once in an answer.
-    let found = match response.head.presence("sec-websocket-accept") {
+    let found = match response.head.count(Name::SEC_WEBSOCKET_ACCEPT) {
         Presence::Unknown => return Accept::Unknown,
         Presence::Missing => return Accept::Absent,
         Presence::Several => return Accept::Multiple,
-        Presence::One => response.head.header("sec-websocket-accept").unwrap_or_default(),
+        Presence::One => response.head.first(Name::SEC_WEBSOCKET_ACCEPT).unwrap_or_default(),
     };
     let Some(request) = request else { return Accept::Unknown };
-    let mut keys = request.head.headers("sec-websocket-key");
+    let mut keys = request.head.values(Name::SEC_WEBSOCKET_KEY);
     let Some(first) = keys.next() else { return Accept::Unknown };
     let expected = expected_accept(first);
     if expected == found || keys.take(8).any(|key| expected_accept(key) == found) {

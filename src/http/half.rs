@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::MAX_HEAD;
 use super::body::BodyState;
 use super::head::{Place, is_token_byte};
+use super::regular::{self, Regular, Wanted};
 use super::sniff::{self, MAX_BLANK, Sniff};
 use crate::stream::{End, GapCause, Stamp};
 
@@ -56,8 +57,8 @@ pub(super) enum Phase {
 pub(super) enum Got<'x> {
     /// The head is not whole yet; everything was taken.
     More,
-    /// A head, and how many bytes were taken for it.
-    Head { used: usize, raw: Cow<'x, [u8]>, place: Place },
+    /// A head, how many bytes were taken for it, and what was read in it already.
+    Head { used: usize, raw: Cow<'x, [u8]>, place: Place, regular: Option<Regular> },
     /// No HTTP; the first bytes are in the buffer.
     NotHttp,
     /// The bound on heads is reached; its beginning is in the buffer.
@@ -81,7 +82,7 @@ impl Half {
     }
 
     /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied.
-    pub(super) fn head<'x>(&mut self, bytes: &'x [u8], offset: u64, stamp: Stamp, want: Sniff) -> Got<'x> {
+    pub(super) fn head<'x>(&mut self, bytes: &'x [u8], offset: u64, stamp: Stamp, want: Wanted) -> Got<'x> {
         let mut at = 0;
         if self.buffer.is_empty() {
             // RFC 9112 §2.2: a server should ignore at least one empty line in front of a request line.
@@ -104,6 +105,14 @@ impl Half {
         }
         self.last = stamp;
         let room = MAX_HEAD - self.buffer.len();
+        if self.buffer.is_empty()
+            && let Some(regular) = regular::read(rest, want)
+        {
+            let place = self.place();
+            self.blanks = 0;
+            let end = regular.len;
+            return Got::Head { used: at + end, raw: Cow::Borrowed(&rest[..end]), place, regular: Some(regular) };
+        }
         match self.scan.find(rest) {
             Some(end) if end <= room => {
                 let raw = if self.buffer.is_empty() {
@@ -114,7 +123,7 @@ impl Half {
                 };
                 let place = self.place();
                 self.blanks = 0;
-                Got::Head { used: at + end, raw, place }
+                Got::Head { used: at + end, raw, place, regular: None }
             }
             found => {
                 self.buffer.extend_from_slice(&rest[..rest.len().min(room)]);
@@ -124,7 +133,11 @@ impl Half {
                 if !self.decided {
                     // A verdict before the end of the line may still be refuted by it.
                     let verdict = sniff::start(&self.buffer);
-                    if verdict != want && verdict != Sniff::Maybe {
+                    let wanted = match want {
+                        Wanted::Request => Sniff::Request,
+                        Wanted::Response => Sniff::Response,
+                    };
+                    if verdict != wanted && verdict != Sniff::Maybe {
                         return Got::NotHttp;
                     }
                     self.decided = self.buffer.len() > MAX_SNIFF || memchr::memchr(b'\n', &self.buffer).is_some();

@@ -9,9 +9,11 @@ use super::event::{
 };
 use super::half::{Got, Half, Phase, Tail, TailStep};
 use super::handshake::Handshake;
-use super::head::{Completeness, Head, Place, RequestHead, ResponseHead};
+use super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
 use super::held::Held;
+use super::names::{Name, is_word};
 use super::proxy::{ProxyHeader, ProxyParse};
+use super::regular::Wanted;
 use super::sniff::{self, Sniff};
 use super::survey::{self, Framing, RequestSurvey, ResponseSurvey};
 use super::switch::{EarlyData, Start, Step, Switch, SwitchTo};
@@ -291,9 +293,12 @@ impl Http {
                         }
                     }
                 }
-                Phase::Head => match self.client.head(rest, here, stamp, Sniff::Request) {
+                Phase::Head => match self.client.head(rest, here, stamp, Wanted::Request) {
                     Got::More => return false,
-                    Got::Head { used, raw, place } => match survey::request(&raw, true) {
+                    Got::Head { used, raw, place, regular } => match match regular {
+                        Some(regular) => Some(survey::regular_request(&raw, regular)),
+                        None => survey::request(&raw, true),
+                    } {
                         Some(survey) => {
                             at += used;
                             self.request(&raw, place, survey, Completeness::Complete, events);
@@ -375,10 +380,10 @@ impl Http {
                 part if lesser => (part, cut(part)),
                 _ => (raw, completeness),
             };
-            let fields = survey.fields.as_ref().filter(|_| !lesser);
-            let head = Head::store(raw, completeness, place, survey.refused, fields);
+            let known = if lesser { Known::Nothing } else { survey.found.known() };
+            let head = Head::store(raw, completeness, place, survey.refused, known);
             let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
-            Box::new(begun(kind, Some(RequestHead::new(head)), ended))
+            Box::new(begun(kind, Some(RequestHead::new(head, known)), ended))
         });
         // The end of a head of which nothing tells that it is an upgrade is held like an upgrade's: it may be one.
         let hold = is_attempt(kind) || (kind == ExchangeKind::Unknown && survey.get_method);
@@ -631,9 +636,12 @@ impl Http {
                     }
                 }
                 Phase::Head | Phase::Preface | Phase::Skip(_) | Phase::Hold { .. } => {
-                    match self.server.head(rest, here, stamp, Sniff::Response) {
+                    match self.server.head(rest, here, stamp, Wanted::Response) {
                         Got::More => return Step::More,
-                        Got::Head { used, raw, place } => match survey::response(&raw, true) {
+                        Got::Head { used, raw, place, regular } => match match regular {
+                            Some(regular) => Some(survey::regular_response(&raw, regular)),
+                            None => survey::response(&raw, true),
+                        } {
                             Some(survey) => {
                                 at += used;
                                 match self.response(&raw, place, survey, Completeness::Complete, events) {
@@ -712,8 +720,9 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, place, survey.refused, survey.fields.as_ref());
-            let answer = match ResponseHead::new(head) {
+            let known = survey.found.known();
+            let head = Head::store(raw, completeness, place, survey.refused, known);
+            let answer = match ResponseHead::new(head, known) {
                 Some(head) => Answer::Response(Box::new(head)),
                 None => Answer::Fragment(Box::new(foreign(raw, place))),
             };
@@ -938,7 +947,8 @@ impl Http {
                 let raw = &self.plain_head;
                 let whole = raw.len() < MAX_PLAIN_HEAD;
                 let completeness = if whole { Completeness::Complete } else { cut(raw) };
-                RequestHead::new(Head::store(raw, completeness, pending.place, false, None))
+                let known = Known::Nothing;
+                RequestHead::new(Head::store(raw, completeness, pending.place, false, known), known)
             });
             Box::new(begun(pending.kind, request, ended))
         });
@@ -1021,10 +1031,10 @@ fn destination(exchange: &Exchange) -> SwitchTo {
         return SwitchTo::Tunnel;
     }
     let head = &response.head;
-    let named = head.list("upgrade").next();
+    let named = head.elements(Name::UPGRADE).next();
     let websocket = match named {
-        Some(_) => head.list_contains("upgrade", "websocket") == Some(true),
-        None => exchange.kind == ExchangeKind::WebSocket || head.header("sec-websocket-accept").is_some(),
+        Some(_) => head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket")),
+        None => exchange.kind == ExchangeKind::WebSocket || head.has(Name::SEC_WEBSOCKET_ACCEPT),
     };
     if websocket {
         let checks = exchange.handshake.as_ref().and_then(|handshake| handshake.response.as_ref());
@@ -1036,7 +1046,7 @@ fn destination(exchange: &Exchange) -> SwitchTo {
     // RFC 9110 §15.2.2: a 101 must name the protocol; where it does not, the request's only wish is it.
     let wished = || {
         let request = exchange.request.as_ref().filter(|_| exchange.kind == ExchangeKind::Upgrade)?;
-        request.head.list("upgrade").next()
+        request.head.elements(Name::UPGRADE).next()
     };
     match named.or_else(wished) {
         Some(protocol) => SwitchTo::Other(protocol.into()),
