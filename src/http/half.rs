@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::MAX_HEAD;
 use super::body::BodyState;
 use super::head::{Place, is_token_byte};
-use super::regular::{self, Regular, Wanted};
+use super::regular::Wanted;
 use super::sniff::{self, MAX_BLANK, Sniff};
+use super::survey::Found;
 use crate::stream::{End, GapCause, Stamp};
 
 /// How many bytes without a verdict are sniffed at before they are simply collected.
@@ -57,8 +58,8 @@ pub(super) enum Phase {
 pub(super) enum Got<'x> {
     /// The head is not whole yet; everything was taken.
     More,
-    /// A head, how many bytes were taken for it, and what was read in it already.
-    Head { used: usize, raw: Cow<'x, [u8]>, place: Place, regular: Option<Regular> },
+    /// A head, and how many bytes were taken for it.
+    Head { used: usize, raw: Cow<'x, [u8]>, place: Place },
     /// No HTTP; the first bytes are in the buffer.
     NotHttp,
     /// The bound on heads is reached; its beginning is in the buffer.
@@ -81,8 +82,16 @@ impl Half {
         }
     }
 
-    /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied.
-    pub(super) fn head<'x>(&mut self, bytes: &'x [u8], offset: u64, stamp: Stamp, want: Wanted) -> Got<'x> {
+    /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied. What is found out about it
+    /// on the way goes to `found`, a default one.
+    pub(super) fn head<'x>(
+        &mut self,
+        bytes: &'x [u8],
+        offset: u64,
+        stamp: Stamp,
+        want: Wanted,
+        found: &mut Found,
+    ) -> Got<'x> {
         let mut at = 0;
         if self.buffer.is_empty() {
             // RFC 9112 §2.2: a server should ignore at least one empty line in front of a request line.
@@ -106,12 +115,11 @@ impl Half {
         self.last = stamp;
         let room = MAX_HEAD - self.buffer.len();
         if self.buffer.is_empty()
-            && let Some(regular) = regular::read(rest, want)
+            && let Some(end) = found.read(rest, want)
         {
             let place = self.place();
             self.blanks = 0;
-            let end = regular.len;
-            return Got::Head { used: at + end, raw: Cow::Borrowed(&rest[..end]), place, regular: Some(regular) };
+            return Got::Head { used: at + end, raw: Cow::Borrowed(&rest[..end]), place };
         }
         match self.scan.find(rest) {
             Some(end) if end <= room => {
@@ -123,7 +131,7 @@ impl Half {
                 };
                 let place = self.place();
                 self.blanks = 0;
-                Got::Head { used: at + end, raw, place, regular: None }
+                Got::Head { used: at + end, raw, place }
             }
             found => {
                 self.buffer.extend_from_slice(&rest[..rest.len().min(room)]);

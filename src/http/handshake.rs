@@ -50,7 +50,7 @@ pub struct RequestChecks {
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
     /// Extension names offered, in order, each once.
-    pub extension_names: Vec<Box<str>>,
+    pub extension_names: SmallVec<[Box<str>; 1]>,
 }
 
 /// What a client finds in the answer (RFC 6455 §4.1, second part).
@@ -73,7 +73,7 @@ pub struct ResponseChecks {
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
     /// Extension names in the answer, in order, each once.
-    pub extension_names: Vec<Box<str>>,
+    pub extension_names: SmallVec<[Box<str>; 1]>,
     /// What both sides did wrong about extensions (item 5 and RFC 7692 §7).
     pub violations: Vec<Violation>,
     /// What is in force.
@@ -240,6 +240,7 @@ impl Handshake {
 impl RequestChecks {
     fn of(request: &RequestHead, offers: &ExtensionList<'_>) -> RequestChecks {
         let head = &request.head;
+        let websocket_version = websocket_version(head);
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
@@ -250,8 +251,8 @@ impl RequestChecks {
             connection: token(head, Name::CONNECTION, "upgrade"),
             key: accept::check_key(request),
             key_is_rfc_sample: request.websocket_key() == Some(accept::RFC_SAMPLE_KEY),
-            websocket_version: websocket_version(head),
-            draft: draft(head),
+            websocket_version,
+            draft: draft(head, websocket_version),
             origin: match head.count(Name::ORIGIN) {
                 Presence::Missing | Presence::Unknown => head.count(Name::SEC_WEBSOCKET_ORIGIN),
                 seen => seen,
@@ -297,8 +298,8 @@ impl ResponseChecks {
 /// How many values of an answer's `Sec-WebSocket-Version` are kept.
 const MAX_VERSIONS: usize = 16;
 
-fn names(list: &ExtensionList<'_>) -> Vec<Box<str>> {
-    let mut names: Vec<Box<str>> = Vec::new();
+fn names(list: &ExtensionList<'_>) -> SmallVec<[Box<str>; 1]> {
+    let mut names: SmallVec<[Box<str>; 1]> = SmallVec::new();
     for extension in &list.extensions {
         if !names.iter().any(|name| name.eq_ignore_ascii_case(extension.name)) {
             names.push(extension.name.into());
@@ -350,12 +351,12 @@ fn number(value: &str) -> Option<u32> {
     if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
 }
 
-fn draft(head: &Head) -> Option<Draft> {
+fn draft(head: &Head, version: WebSocketVersion) -> Option<Draft> {
     let there = |name| head.has(name);
     if there(Name::SEC_WEBSOCKET_KEY1) || there(Name::SEC_WEBSOCKET_KEY2) {
         return Some(Draft::Hixie76);
     }
-    match websocket_version(head) {
+    match version {
         WebSocketVersion::Other(version) if version < 13 => Some(Draft::Hybi(version)),
         // hixie-75 knew no Sec-WebSocket fields at all; `WebSocket-Protocol` is its own.
         WebSocketVersion::Missing

@@ -229,7 +229,7 @@ impl Head {
     pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool, known: Known<'_>) -> Head {
         if let Known::Regular(regular) = known
             && completeness == Completeness::Complete
-            && let Ok(text) = std::str::from_utf8(raw)
+            && let Ok(text) = simdutf8::basic::from_utf8(raw)
         {
             return Head {
                 text: text.into(),

@@ -17,10 +17,8 @@ use super::survey::MAX_PARSED_FIELDS;
 pub(super) const VERSION_LEN: u32 = 9;
 
 /// A regular head.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Regular {
-    /// Its length in bytes, the blank line included.
-    pub(super) len: usize,
     pub(super) start_line: StartLine,
     /// Length of the start line without its line end.
     pub(super) start_line_len: u32,
@@ -31,8 +29,11 @@ pub(super) struct Regular {
 }
 
 /// The start line, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum StartLine {
+    /// It was not read.
+    #[default]
+    Unread,
     /// `GET /path HTTP/1.1`: between method and version, one space from each, lies the target.
     Request { method_len: u32, version: Version },
     /// `HTTP/1.1 101 Switching Protocols`.
@@ -46,35 +47,30 @@ pub(super) enum Wanted {
     Response,
 }
 
-/// Reads the head that `bytes` begin with. `None` when it is not whole or not regular.
-pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Option<Regular> {
+/// Reads the head that `bytes` begin with into `regular`, which is a default one; its length. `None` when it is not
+/// whole or not regular: what was read then is worth nothing.
+pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Option<usize> {
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
     let feed = memchr::memchr(b'\n', window)?;
     let line = &window[..feed.checked_sub(1)?];
-    let start_line = match wanted {
+    regular.start_line = match wanted {
         Wanted::Request => request_line(line)?,
         Wanted::Response => status_line(line)?,
     };
-    let mut regular = Regular {
-        len: 0,
-        start_line,
-        start_line_len: line.len() as u32,
-        fields: Fields::new(),
-        marks: Marks::default(),
-        other_websocket_field: false,
-    };
+    regular.start_line_len = line.len() as u32;
     let mut at = feed + 1;
     loop {
         let rest = &window[at..];
         if rest.starts_with(b"\r\n") {
-            regular.len = at + 2;
+            at += 2;
             break;
         }
         let colon = find(rest, b':')?;
-        let feed = colon + find(&rest[colon..], b'\n')?;
-        let name = &rest[..colon];
-        let (value_at, value_len) = trimmed(rest, colon + 1, feed);
-        let field = Field::at(name, at as u32, (at + value_at) as u32, value_len as u32);
+        let (name, behind) = rest.split_at(colon);
+        let len = find(behind, b'\n')?;
+        let (value_at, value_len) = trimmed(behind, 1, len);
+        let value_at = at + colon + value_at;
+        let field = Field::at(name, at as u32, value_at as u32, value_len as u32);
         if field.is_other() {
             if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
                 return None;
@@ -87,9 +83,9 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted) -> Option<Regular> {
         }
         regular.marks.add(field);
         regular.fields.push(field);
-        at += feed + 1;
+        at += colon + len + 1;
     }
-    is_plain(&window[..regular.len]).then_some(regular)
+    is_plain(&window[..at]).then_some(at)
 }
 
 /// `method target HTTP/1.x`.
@@ -135,6 +131,12 @@ fn status_line(line: &[u8]) -> Option<StartLine> {
 /// Place and length of what lies between `from` and `to` without the white space around it.
 #[inline(always)]
 fn trimmed(text: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
+    if let Some([b' ', first, .., last, b'\r']) = text.get(from..to)
+        && *first > b' '
+        && *last > b' '
+    {
+        return (from + 1, to - from - 2);
+    }
     while from < to && matches!(text[from], b' ' | b'\t') {
         from += 1;
     }
@@ -204,30 +206,30 @@ mod tests {
         let stamp = Stamp::default();
         let place = Place { offset: 7, first: stamp, last: stamp, leading_blank_lines: false };
         let store = |raw: &[u8], known: Known<'_>| Head::store(raw, Completeness::Complete, place, false, known);
-        let request = read(bytes, Wanted::Request).map(|regular| {
-            let raw = &bytes[..regular.len];
+        let mut found = Found::default();
+        let request = found.read(bytes, Wanted::Request).map(|len| {
+            let raw = &bytes[..len];
             assert!(raw.ends_with(b"\r\n\r\n") && !raw[..raw.len() - 1].windows(3).any(|three| three == b"\n\r\n"));
-            let strict = survey::request(raw, true).expect("a request line");
-            let survey = survey::regular_request(raw, regular);
-            assert!(matches!(survey.found, Found::Regular(_)) && matches!(strict.found, Found::Fields(_)));
-            let [one, two, three] = [survey.found.known(), strict.found.known(), Known::Nothing]
+            let mut by_parser = Found::default();
+            let strict = survey::request(raw, true, &mut by_parser).expect("a request line");
+            let survey = survey::request(raw, true, &mut found).expect("a request line");
+            assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
+            assert_eq!(survey, strict);
+            let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
                 .map(|known| RequestHead::new(store(raw, known), known));
             assert_eq!((&one, &one), (&two, &three));
-            let [survey, strict] =
-                [survey, strict].map(|survey| survey::RequestSurvey { found: Found::Nothing, ..survey });
-            assert_eq!(survey, strict);
         });
-        let response = read(bytes, Wanted::Response).map(|regular| {
-            let raw = &bytes[..regular.len];
-            let strict = survey::response(raw, true).expect("a status line");
-            let survey = survey::regular_response(raw, regular);
-            assert!(matches!(survey.found, Found::Regular(_)) && matches!(strict.found, Found::Fields(_)));
-            let [one, two, three] = [survey.found.known(), strict.found.known(), Known::Nothing]
+        let mut found = Found::default();
+        let response = found.read(bytes, Wanted::Response).map(|len| {
+            let raw = &bytes[..len];
+            let mut by_parser = Found::default();
+            let strict = survey::response(raw, true, &mut by_parser).expect("a status line");
+            let survey = survey::response(raw, true, &mut found).expect("a status line");
+            assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
+            assert_eq!(survey, strict);
+            let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
                 .map(|known| ResponseHead::new(store(raw, known), known).expect("a status line"));
             assert_eq!((&one, &one), (&two, &three));
-            let [survey, strict] =
-                [survey, strict].map(|survey| survey::ResponseSurvey { found: Found::Nothing, ..survey });
-            assert_eq!(survey, strict);
         });
         assert!(request.is_none() || response.is_none());
         request.is_some() || response.is_some()

@@ -10,7 +10,7 @@ use super::head::{
     Deviations, Field, Fields as Places, Known, RequestLine, StatusLine, split_field, trim, trim_bytes, unfold,
 };
 use super::names::{Name, is_word};
-use super::regular::{Regular, StartLine};
+use super::regular::{self, Regular, StartLine, Wanted};
 use super::sniff::{self, Sniff};
 
 /// More fields than this and a head is read leniently.
@@ -141,23 +141,46 @@ impl Fields {
     }
 }
 
-/// What reading a head found out about it, for those who read it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
-pub(super) enum Found {
-    Regular(Regular),
+/// What reading a head found out about it, for those who read it again. Large, and filled where it lies.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    what: What,
+    /// Its fields, if `what` says that they are known; the rest of it when the head is regular.
+    regular: Regular,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum What {
+    Regular,
     /// The places of its fields, by the strict parser.
-    Fields(Places),
+    Fields,
+    #[default]
     Nothing,
 }
 
 impl Found {
-    pub(super) fn known(&self) -> Known<'_> {
-        match self {
-            Found::Regular(regular) => Known::Regular(regular),
-            Found::Fields(fields) => Known::Fields(fields),
-            Found::Nothing => Known::Nothing,
+    /// Reads the head that `bytes` begin with, if it is regular and whole; its length.
+    pub(super) fn read(&mut self, bytes: &[u8], wanted: Wanted) -> Option<usize> {
+        let len = regular::read(bytes, wanted, &mut self.regular);
+        if len.is_some() {
+            self.what = What::Regular;
+        } else {
+            *self = Found::default();
         }
+        len
+    }
+
+    pub(super) fn known(&self) -> Known<'_> {
+        match self.what {
+            What::Regular => Known::Regular(&self.regular),
+            What::Fields => Known::Fields(&self.regular.fields),
+            What::Nothing => Known::Nothing,
+        }
+    }
+
+    fn fields(&mut self, fields: Places) {
+        self.what = What::Fields;
+        self.regular.fields = fields;
     }
 }
 
@@ -171,8 +194,6 @@ pub(super) struct RequestSurvey {
     pub(super) hixie76: bool,
     pub(super) framing: Framing,
     pub(super) refused: bool,
-    /// What else was found out about it.
-    pub(super) found: Found,
 }
 
 /// A response head, surveyed.
@@ -181,32 +202,17 @@ pub(super) struct ResponseSurvey {
     pub(super) status: u16,
     pub(super) framing: Framing,
     pub(super) refused: bool,
-    /// What else was found out about it.
-    pub(super) found: Found,
 }
 
-/// Surveys a request that is regular.
-pub(super) fn regular_request(raw: &[u8], regular: Regular) -> RequestSurvey {
-    let method = match regular.start_line {
-        StartLine::Request { method_len, .. } => std::str::from_utf8(&raw[..method_len as usize]).unwrap_or_default(),
-        StartLine::Response { .. } => "",
-    };
-    let survey = sum_up_request(method, Fields::of_regular(raw, &regular), true, false);
-    RequestSurvey { found: Found::Regular(regular), ..survey }
-}
-
-/// Surveys a response that is regular.
-pub(super) fn regular_response(raw: &[u8], regular: Regular) -> ResponseSurvey {
-    let status = match regular.start_line {
-        StartLine::Response { status, .. } => status,
-        StartLine::Request { .. } => 0,
-    };
-    let framing = Fields::of_regular(raw, &regular).framing();
-    ResponseSurvey { status, framing, refused: false, found: Found::Regular(regular) }
-}
-
-/// `None` when there is no request line. `whole` when the head ends with its blank line.
-pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
+/// `None` when there is no request line. `whole` when the head ends with its blank line. `found` is what reading this
+/// very head found out, and gets what else is found.
+pub(super) fn request(raw: &[u8], whole: bool, found: &mut Found) -> Option<RequestSurvey> {
+    if let Known::Regular(regular) = found.known()
+        && let StartLine::Request { method_len, .. } = regular.start_line
+    {
+        let method = &raw[..method_len as usize];
+        return Some(sum_up_request(method, Fields::of_regular(raw, regular), true, false));
+    }
     // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection and is no request either.
     if sniff::start(raw) != Sniff::Request {
         return None;
@@ -222,39 +228,43 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
             config.parse_request_with_uninit_headers(&mut parsed, raw, &mut space)
         {
             let places = survey_fields(raw, parsed.headers, &mut fields);
-            let survey = sum_up_request(parsed.method.unwrap_or_default(), fields, true, false);
-            return Some(RequestSurvey { found: Found::Fields(places), ..survey });
+            found.fields(places);
+            return Some(sum_up_request(parsed.method.unwrap_or_default().as_bytes(), fields, true, false));
         }
         refused = true;
     }
     let text = readable(raw);
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = RequestLine::split(line.trim_end_matches('\r').as_bytes());
-    let method = &line[parts.method.start as usize..parts.method.end as usize];
+    let method = &line.as_bytes()[parts.method.start as usize..parts.method.end as usize];
     survey_lines(block, whole, &mut fields);
     Some(sum_up_request(method, fields, whole, refused))
 }
 
-fn sum_up_request(method: &str, fields: Fields, whole: bool, refused: bool) -> RequestSurvey {
+fn sum_up_request(method: &[u8], fields: Fields, whole: bool, refused: bool) -> RequestSurvey {
     RequestSurvey {
         kind: match method {
-            "CONNECT" => ExchangeKind::Connect,
+            b"CONNECT" => ExchangeKind::Connect,
             _ if fields.websocket => ExchangeKind::WebSocket,
             _ if fields.upgrade => ExchangeKind::Upgrade,
             _ if whole => ExchangeKind::Plain,
             _ => ExchangeKind::Unknown,
         },
-        head_method: method == "HEAD",
-        get_method: method == "GET",
+        head_method: method == b"HEAD",
+        get_method: method == b"GET",
         hixie76: fields.hixie76,
         framing: fields.framing(),
         refused,
-        found: Found::Nothing,
     }
 }
 
-/// `None` when there is no status line with a status code.
-pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
+/// `None` when there is no status line with a status code. The rest is as in [`request`].
+pub(super) fn response(raw: &[u8], whole: bool, found: &mut Found) -> Option<ResponseSurvey> {
+    if let Known::Regular(regular) = found.known()
+        && let StartLine::Response { status, .. } = regular.start_line
+    {
+        return Some(ResponseSurvey { status, framing: Fields::of_regular(raw, regular).framing(), refused: false });
+    }
     let mut fields = Fields::default();
     let mut refused = false;
     if whole {
@@ -267,7 +277,8 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
         {
             let places = survey_fields(raw, parsed.headers, &mut fields);
             let status = parsed.code.unwrap_or_default();
-            return Some(ResponseSurvey { status, framing: fields.framing(), refused, found: Found::Fields(places) });
+            found.fields(places);
+            return Some(ResponseSurvey { status, framing: fields.framing(), refused });
         }
         refused = true;
     }
@@ -275,7 +286,7 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = StatusLine::split(line.trim_end_matches('\r'))?;
     survey_lines(block, whole, &mut fields);
-    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused, found: Found::Nothing })
+    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused })
 }
 
 /// Whether [`Fields::add`] may look at a field of this name.
