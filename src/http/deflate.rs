@@ -1,5 +1,7 @@
 //! The negotiation of permessage-deflate (RFC 7692 §7) as offer and answer show it.
 
+use smallvec::SmallVec;
+
 use super::extension::{Extension, ExtensionList};
 use crate::stream::Side;
 
@@ -88,7 +90,7 @@ pub fn negotiate(
     answer_complete: bool,
 ) -> (Compression, Vec<Violation>) {
     let mut violations = Vec::new();
-    let mut legal_offers = Vec::new();
+    let mut legal_offers: SmallVec<[Parameters; 2]> = SmallVec::new();
     for offer in offers.named(PERMESSAGE_DEFLATE) {
         let (parameters, clean) = read(offer, Side::Client, &mut violations);
         if clean {

@@ -83,9 +83,8 @@ impl<'a> Cursor<'a> {
 
     fn token(&mut self) -> &'a str {
         let start = self.at;
-        while self.peek().is_some_and(is_token_byte) {
-            self.at += 1;
-        }
+        let rest = &self.text.as_bytes()[start..];
+        self.at += rest.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(rest.len());
         &self.text[start..self.at]
     }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use super::MAX_HEAD;
 use super::body::BodyState;
 use super::head::{Place, is_token_byte};
+use super::regular::Wanted;
 use super::sniff::{self, MAX_BLANK, Sniff};
+use super::survey::Found;
 use crate::stream::{End, GapCause, Stamp};
 
 /// How many bytes without a verdict are sniffed at before they are simply collected.
@@ -80,8 +82,16 @@ impl Half {
         }
     }
 
-    /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied.
-    pub(super) fn head<'x>(&mut self, bytes: &'x [u8], offset: u64, stamp: Stamp, want: Sniff) -> Got<'x> {
+    /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied. What is found out about it
+    /// on the way goes to `found`, a default one.
+    pub(super) fn head<'x>(
+        &mut self,
+        bytes: &'x [u8],
+        offset: u64,
+        stamp: Stamp,
+        want: Wanted,
+        found: &mut Found,
+    ) -> Got<'x> {
         let mut at = 0;
         if self.buffer.is_empty() {
             // RFC 9112 §2.2: a server should ignore at least one empty line in front of a request line.
@@ -104,6 +114,13 @@ impl Half {
         }
         self.last = stamp;
         let room = MAX_HEAD - self.buffer.len();
+        if self.buffer.is_empty()
+            && let Some(end) = found.read(rest, want)
+        {
+            let place = self.place();
+            self.blanks = 0;
+            return Got::Head { used: at + end, raw: Cow::Borrowed(&rest[..end]), place };
+        }
         match self.scan.find(rest) {
             Some(end) if end <= room => {
                 let raw = if self.buffer.is_empty() {
@@ -124,7 +141,11 @@ impl Half {
                 if !self.decided {
                     // A verdict before the end of the line may still be refuted by it.
                     let verdict = sniff::start(&self.buffer);
-                    if verdict != want && verdict != Sniff::Maybe {
+                    let wanted = match want {
+                        Wanted::Request => Sniff::Request,
+                        Wanted::Response => Sniff::Response,
+                    };
+                    if verdict != wanted && verdict != Sniff::Maybe {
                         return Got::NotHttp;
                     }
                     self.decided = self.buffer.len() > MAX_SNIFF || memchr::memchr(b'\n', &self.buffer).is_some();

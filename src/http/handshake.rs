@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use super::accept;
 use super::deflate::{self, Compression, Violation};
 use super::extension::ExtensionList;
-use super::head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version, is_token_byte, trim};
+use super::head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version, is_token_byte, trim, trim_bytes};
+use super::names::{Name, is_word};
 
 /// The checks on both heads of a WebSocket attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub struct RequestChecks {
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
     /// Extension names offered, in order, each once.
-    pub extension_names: Vec<Box<str>>,
+    pub extension_names: SmallVec<[Box<str>; 1]>,
 }
 
 /// What a client finds in the answer (RFC 6455 §4.1, second part).
@@ -72,7 +73,7 @@ pub struct ResponseChecks {
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
     /// Extension names in the answer, in order, each once.
-    pub extension_names: Vec<Box<str>>,
+    pub extension_names: SmallVec<[Box<str>; 1]>,
     /// What both sides did wrong about extensions (item 5 and RFC 7692 §7).
     pub violations: Vec<Violation>,
     /// What is in force.
@@ -227,7 +228,7 @@ impl Handshake {
     #[must_use]
     pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
         let offers = request.map_or_else(ExtensionList::default, |request| {
-            ExtensionList::parse(request.head.headers("sec-websocket-extensions"))
+            ExtensionList::parse(request.head.values(Name::SEC_WEBSOCKET_EXTENSIONS))
         });
         Handshake {
             request: request.map(|request| RequestChecks::of(request, &offers)),
@@ -239,24 +240,25 @@ impl Handshake {
 impl RequestChecks {
     fn of(request: &RequestHead, offers: &ExtensionList<'_>) -> RequestChecks {
         let head = &request.head;
+        let websocket_version = websocket_version(head);
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
             method_is_get: (!cut_in_method).then(|| request.method() == "GET"),
             version: request.version,
-            host: head.presence("host"),
-            upgrade: token(head, "upgrade", "websocket"),
-            connection: token(head, "connection", "upgrade"),
+            host: head.count(Name::HOST),
+            upgrade: token(head, Name::UPGRADE, "websocket"),
+            connection: token(head, Name::CONNECTION, "upgrade"),
             key: accept::check_key(request),
             key_is_rfc_sample: request.websocket_key() == Some(accept::RFC_SAMPLE_KEY),
-            websocket_version: websocket_version(head),
-            draft: draft(head),
-            origin: match head.presence("origin") {
-                Presence::Missing | Presence::Unknown => head.presence("sec-websocket-origin"),
+            websocket_version,
+            draft: draft(head, websocket_version),
+            origin: match head.count(Name::ORIGIN) {
+                Presence::Missing | Presence::Unknown => head.count(Name::SEC_WEBSOCKET_ORIGIN),
                 seen => seen,
             },
             subprotocols: offered_subprotocols(request),
-            extensions: head.presence("sec-websocket-extensions"),
+            extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
             extensions_malformed: offers.malformed,
             extension_names: names(offers),
         }
@@ -272,23 +274,23 @@ impl ResponseChecks {
     ) -> ResponseChecks {
         let head = &response.head;
         let offers_known = certain && request.is_some_and(|request| request.head.is_complete());
-        let answer = ExtensionList::parse(head.headers("sec-websocket-extensions"));
+        let answer = ExtensionList::parse(head.values(Name::SEC_WEBSOCKET_EXTENSIONS));
         let (compression, violations) = deflate::negotiate(offers, offers_known, &answer, head.is_complete());
         ResponseChecks {
             status: response.status,
             version: response.version,
-            upgrade: token(head, "upgrade", "websocket"),
-            connection: token(head, "connection", "upgrade"),
+            upgrade: token(head, Name::UPGRADE, "websocket"),
+            connection: token(head, Name::CONNECTION, "upgrade"),
             accept: accept::check_accept(request, response, certain),
             subprotocol: selected_subprotocol(request.filter(|_| certain), head),
-            extensions: head.presence("sec-websocket-extensions"),
+            extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
             extensions_malformed: answer.malformed,
             extension_names: names(&answer),
             violations,
             compression,
-            content_length: head.presence("content-length"),
-            transfer_encoding: head.presence("transfer-encoding"),
-            versions_offered: head.list("sec-websocket-version").take(MAX_VERSIONS).map(Into::into).collect(),
+            content_length: head.count(Name::CONTENT_LENGTH),
+            transfer_encoding: head.count(Name::TRANSFER_ENCODING),
+            versions_offered: head.elements(Name::SEC_WEBSOCKET_VERSION).take(MAX_VERSIONS).map(Into::into).collect(),
         }
     }
 }
@@ -296,8 +298,8 @@ impl ResponseChecks {
 /// How many values of an answer's `Sec-WebSocket-Version` are kept.
 const MAX_VERSIONS: usize = 16;
 
-fn names(list: &ExtensionList<'_>) -> Vec<Box<str>> {
-    let mut names: Vec<Box<str>> = Vec::new();
+fn names(list: &ExtensionList<'_>) -> SmallVec<[Box<str>; 1]> {
+    let mut names: SmallVec<[Box<str>; 1]> = SmallVec::new();
     for extension in &list.extensions {
         if !names.iter().any(|name| name.eq_ignore_ascii_case(extension.name)) {
             names.push(extension.name.into());
@@ -307,37 +309,36 @@ fn names(list: &ExtensionList<'_>) -> Vec<Box<str>> {
 }
 
 /// RFC 6455 §4.2.1, items 3 and 4: the list contains the token, compared without case.
-fn token(head: &Head, field: &str, wanted: &str) -> Token {
+fn token(head: &Head, field: Name, wanted: &str) -> Token {
     let (mut found, mut others) = (false, false);
-    for value in head.headers(field) {
-        if value.eq_ignore_ascii_case(wanted) {
+    for value in head.values(field) {
+        if is_word(value.as_bytes(), wanted) {
             found = true;
             continue;
         }
-        for element in value.split(',').map(trim) {
-            if element.eq_ignore_ascii_case(wanted) {
+        for element in value.as_bytes().split(|&byte| byte == b',').map(trim_bytes) {
+            if is_word(element, wanted) {
                 found = true;
             } else if !element.is_empty() {
                 others = true;
             }
         }
     }
-    if found {
-        return if others { Token::Among } else { Token::Sole };
-    }
-    match head.presence(field) {
-        Presence::Missing => Token::Missing,
+    match (found, head.count(field)) {
+        (true, _) if others => Token::Among,
+        (true, _) => Token::Sole,
+        (false, Presence::Missing) => Token::Missing,
         _ if !head.is_complete() => Token::Unknown,
         _ => Token::Lacking,
     }
 }
 
 fn websocket_version(head: &Head) -> WebSocketVersion {
-    match head.presence("sec-websocket-version") {
+    match head.count(Name::SEC_WEBSOCKET_VERSION) {
         Presence::Unknown => WebSocketVersion::Unknown,
         Presence::Missing => WebSocketVersion::Missing,
         Presence::Several => WebSocketVersion::Multiple,
-        Presence::One => match head.header("sec-websocket-version").map(number) {
+        Presence::One => match head.first(Name::SEC_WEBSOCKET_VERSION).map(number) {
             Some(Some(13)) => WebSocketVersion::Rfc6455,
             Some(Some(other)) => WebSocketVersion::Other(other),
             _ => WebSocketVersion::Malformed,
@@ -350,18 +351,18 @@ fn number(value: &str) -> Option<u32> {
     if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
 }
 
-fn draft(head: &Head) -> Option<Draft> {
-    let there = |name| head.header(name).is_some();
-    if there("sec-websocket-key1") || there("sec-websocket-key2") {
+fn draft(head: &Head, version: WebSocketVersion) -> Option<Draft> {
+    let there = |name| head.has(name);
+    if there(Name::SEC_WEBSOCKET_KEY1) || there(Name::SEC_WEBSOCKET_KEY2) {
         return Some(Draft::Hixie76);
     }
-    match websocket_version(head) {
+    match version {
         WebSocketVersion::Other(version) if version < 13 => Some(Draft::Hybi(version)),
         // hixie-75 knew no Sec-WebSocket fields at all; `WebSocket-Protocol` is its own.
         WebSocketVersion::Missing
-            if there("websocket-protocol")
-                && head.presence("sec-websocket-key") == Presence::Missing
-                && token(head, "upgrade", "websocket").present() == Some(true) =>
+            if there(Name::WEBSOCKET_PROTOCOL)
+                && head.count(Name::SEC_WEBSOCKET_KEY) == Presence::Missing
+                && token(head, Name::UPGRADE, "websocket").present() == Some(true) =>
         {
             Some(Draft::Hixie75)
         }
@@ -370,10 +371,13 @@ fn draft(head: &Head) -> Option<Draft> {
 }
 
 fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
+    if !request.head.has(Name::SEC_WEBSOCKET_PROTOCOL) {
+        return OfferedSubprotocols { may_be_more: !request.head.is_complete(), ..OfferedSubprotocols::default() };
+    }
     let mut values: SmallVec<[&str; 8]> = request.subprotocols().collect();
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
     let is_token = |value: &&str| value.bytes().all(is_token_byte);
-    let fields = request.head.headers("sec-websocket-protocol");
+    let fields = request.head.values(Name::SEC_WEBSOCKET_PROTOCOL);
     // RFC 6455 §4.1, item 10 on the request: one or more values, each a token, each once.
     let malformed =
         !values.iter().all(is_token) || fields.into_iter().any(|value| value.split(',').all(|it| trim(it).is_empty()));
@@ -384,7 +388,7 @@ fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
 
 /// `request` only when it surely belongs to the answer.
 fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
-    match head.presence("sec-websocket-protocol") {
+    match head.count(Name::SEC_WEBSOCKET_PROTOCOL) {
         Presence::Unknown => Subprotocol::Unknown,
         // RFC 6455 §11.3.4: the field must not appear more than once in an answer.
         Presence::Several => Subprotocol::Several,
@@ -393,7 +397,7 @@ fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotoc
             Some((true, None)) => Subprotocol::None,
             Some((_, Some(_))) => Subprotocol::NoneSelected,
         },
-        Presence::One => match head.header("sec-websocket-protocol").unwrap_or_default() {
+        Presence::One => match head.first(Name::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default() {
             "" => Subprotocol::Empty,
             value if value.contains(',') => Subprotocol::Several,
             // RFC 6455 §4.1, item 6 on the answer: it must be one of those offered; compared with case.

@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use super::names::{self, Name};
+use super::regular::{self, Regular, StartLine};
 use crate::stream::Stamp;
 
 /// An HTTP version as written in a start line.
@@ -70,8 +72,7 @@ pub struct Head {
     text: Box<str>,
     /// End of the start line.
     start_line_end: u32,
-    /// The marks of all field names' keys: most fields that are asked for are not there.
-    marks: u64,
+    marks: Marks,
     fields: Box<[Field]>,
     /// How much of it was seen.
     pub completeness: Completeness,
@@ -93,23 +94,50 @@ const LINE: usize = 64;
 /// The places of all fields of a head.
 pub(super) type Fields = SmallVec<[Field; 16]>;
 
-/// What tells most field names apart, whatever their case.
-#[inline(always)]
-const fn key_of(name: &[u8]) -> u16 {
-    let len = name.len();
-    if len == 0 {
-        return 0;
-    }
-    // Letters differ from their other case in this bit alone.
-    let (first, middle, last) = (name[0] | 0x20, name[len / 2] | 0x20, name[len - 1] | 0x20);
-    len as u16 ^ (first as u16) << 2 ^ (middle as u16) << 5 ^ (last as u16) << 8
+/// Which names a head's fields have: most fields that are asked for are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The names that are there.
+    known: u64,
+    /// Those of them that are there more than once.
+    again: u64,
+    /// A bit of 64 for each field's hash.
+    hashes: u64,
 }
 
-/// One bit of 64 for a key.
-#[inline(always)]
-const fn mark(key: u16) -> u64 {
-    1 << ((key ^ key >> 6 ^ key >> 10) % 64)
+impl Marks {
+    #[inline(always)]
+    pub(super) fn add(&mut self, field: Field) {
+        self.hashes |= hash_bit(field.hash);
+        if field.name != NO_NAME {
+            let bit = 1 << field.name;
+            self.again |= self.known & bit;
+            self.known |= bit;
+        }
+    }
+
+    /// Whether any of these names, each a bit, is there.
+    #[inline(always)]
+    pub(super) fn any(&self, names: u64) -> bool {
+        self.known & names != 0
+    }
+
+    fn of(fields: &[Field]) -> Marks {
+        let mut marks = Marks::default();
+        for &field in fields {
+            marks.add(field);
+        }
+        marks
+    }
 }
+
+#[inline(always)]
+const fn hash_bit(hash: u8) -> u64 {
+    1 << (hash % 64)
+}
+
+/// Instead of [`Name::number`]: some other name.
+const NO_NAME: u8 = u8::MAX;
 
 /// Where a field lies in the text of its head: found once, because it is looked up many times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +147,9 @@ pub(super) struct Field {
     value_len: u32,
     /// Names hold ASCII alone and are shorter than [`MAX_HEAD`](super::MAX_HEAD).
     name_len: u16,
-    key: u16,
+    /// [`Name::number`], or [`NO_NAME`].
+    name: u8,
+    hash: u8,
 }
 
 impl Field {
@@ -127,22 +157,60 @@ impl Field {
     pub(super) fn place(text: &[u8], name: &[u8], value: &[u8]) -> Field {
         // A head is at most MAX_HEAD bytes, and decoding at most doubles it.
         let place_of = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize) as u32;
+        Field::at(name, place_of(name), place_of(value), value.len() as u32)
+    }
+
+    /// A field of this name, a token, with its places.
+    #[inline(always)]
+    pub(super) fn at(name: &[u8], name_at: u32, value_at: u32, value_len: u32) -> Field {
+        let hash = names::hash(name);
         Field {
-            name_at: place_of(name),
-            value_at: place_of(value),
-            value_len: value.len() as u32,
+            name_at,
+            value_at,
+            value_len,
             name_len: name.len() as u16,
-            key: key_of(name),
+            name: Name::of(name, hash).map_or(NO_NAME, Name::number),
+            hash,
         }
     }
 
+    /// Whether its name is none of those that have a number.
+    #[inline(always)]
+    pub(super) fn is_other(self) -> bool {
+        self.name == NO_NAME
+    }
+
+    #[inline(always)]
+    pub(super) fn is(self, name: Name) -> bool {
+        self.name == name.number()
+    }
+
+    /// Its value within the head.
+    #[inline(always)]
+    pub(super) fn value_in(self, raw: &[u8]) -> &[u8] {
+        &raw[self.value_at as usize..][..self.value_len as usize]
+    }
+
+    #[inline]
     fn name(self, text: &str) -> &str {
         &text[self.name_at as usize..][..usize::from(self.name_len)]
     }
 
+    #[inline]
     fn value(self, text: &str) -> &str {
         &text[self.value_at as usize..][..self.value_len as usize]
     }
+}
+
+/// What reading a head has found out already, given to its constructor.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known<'a> {
+    /// It is regular.
+    Regular(&'a Regular),
+    /// The places of its fields, by a strict parser.
+    Fields(&'a Fields),
+    /// Nothing.
+    Nothing,
 }
 
 /// Where a head lies, given to its constructor.
@@ -156,15 +224,34 @@ pub(super) struct Place {
 
 impl Head {
     /// Stores `raw`, which starts at the start line. Unless `completeness` says that it is whole, what follows its
-    /// last line feed is cut off, except a start line that is all there is. `known`: the fields of `raw`, where a strict
-    /// parser found them.
-    pub(super) fn store(
-        raw: &[u8],
-        completeness: Completeness,
-        place: Place,
-        refused: bool,
-        known: Option<&Fields>,
-    ) -> Head {
+    /// last line feed is cut off, except a start line that is all there is. `known`: what was found out about `raw`
+    /// when it was read.
+    pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool, known: Known<'_>) -> Head {
+        if let Known::Regular(regular) = known
+            && completeness == Completeness::Complete
+            && let Ok(text) = simdutf8::basic::from_utf8(raw)
+        {
+            return Head {
+                text: text.into(),
+                start_line_end: regular.start_line_len,
+                marks: regular.marks,
+                fields: regular.fields.as_slice().into(),
+                completeness,
+                deviations: Deviations {
+                    leading_blank_lines: place.leading_blank_lines,
+                    refused_by_strict_parser: refused,
+                    ..Deviations::default()
+                },
+                offset: place.offset,
+                wire_len: raw.len() as u64,
+                first: place.first,
+                last: place.last,
+            };
+        }
+        let known = match known {
+            Known::Fields(fields) => Some(fields),
+            Known::Regular(_) | Known::Nothing => None,
+        };
         let mut deviations = Deviations {
             leading_blank_lines: place.leading_blank_lines,
             refused_by_strict_parser: refused,
@@ -213,7 +300,7 @@ impl Head {
                 .iter()
                 .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
                 .map_or(0, |last| last as u32 + 1),
-            marks: fields.iter().fold(0, |marks, field| marks | mark(field.key)),
+            marks: Marks::of(&fields),
             fields,
             text: text.into_boxed_str(),
             completeness,
@@ -228,7 +315,7 @@ impl Head {
     /// Reads a little of everything, so that it is at hand when it is needed.
     pub(super) fn touch(&self) -> u64 {
         let text = self.text.as_bytes().iter().step_by(LINE).fold(0, |all, byte| all ^ byte);
-        let fields = self.fields.iter().step_by(LINE / size_of::<Field>()).fold(0, |all, field| all ^ field.key);
+        let fields = self.fields.iter().step_by(LINE / size_of::<Field>()).fold(0, |all, field| all ^ field.hash);
         u64::from(text) ^ u64::from(fields)
     }
 
@@ -265,14 +352,18 @@ impl Head {
     /// The values of every field of this name, case ignored.
     #[inline]
     pub fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
-        let key = key_of(name.as_bytes());
-        let fields = if self.marks & mark(key) == 0 { &[] } else { &self.fields[..] };
-        Values { fields, text: &self.text, key, name }
+        let there = self.marks.hashes & hash_bit(names::hash(name.as_bytes())) != 0;
+        let fields = if there { &self.fields[..] } else { &[] };
+        fields
+            .iter()
+            .filter(move |field| {
+                usize::from(field.name_len) == name.len() && field.name(&self.text).eq_ignore_ascii_case(name)
+            })
+            .map(|field| field.value(&self.text))
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
     #[must_use]
-    #[inline]
     pub fn presence(&self, name: &str) -> Presence {
         let mut values = self.headers(name);
         match values.next() {
@@ -292,43 +383,46 @@ impl Head {
     /// as seen, but the head was cut.
     #[must_use]
     pub fn list_contains(&self, name: &str, token: &str) -> Option<bool> {
-        let there = |value: &str| {
-            value.eq_ignore_ascii_case(token)
-                || value.split(',').any(|element| trim(element).eq_ignore_ascii_case(token))
-        };
-        if self.headers(name).any(there) { Some(true) } else { self.is_complete().then_some(false) }
+        let there = self.list(name).any(|element| element.eq_ignore_ascii_case(token));
+        if there { Some(true) } else { self.is_complete().then_some(false) }
     }
-}
 
-/// The values of the fields of one name.
-#[derive(Clone)]
-struct Values<'a, 'n> {
-    /// The fields not looked at yet.
-    fields: &'a [Field],
-    text: &'a str,
-    key: u16,
-    name: &'n str,
-}
-
-impl<'a> Values<'a, '_> {
-    #[inline(never)]
-    fn find(&mut self) -> Option<&'a str> {
-        while let [field, rest @ ..] = self.fields {
-            self.fields = rest;
-            if field.key == self.key && field.name(self.text).eq_ignore_ascii_case(self.name) {
-                return Some(field.value(self.text));
-            }
-        }
-        None
+    /// Whether there is a field of this name, as far as seen.
+    #[inline(always)]
+    pub(super) fn has(&self, name: Name) -> bool {
+        self.marks.any(name.bit())
     }
-}
 
-impl<'a> Iterator for Values<'a, '_> {
-    type Item = &'a str;
-
+    /// The value of the first field of this name.
     #[inline]
-    fn next(&mut self) -> Option<&'a str> {
-        if self.fields.is_empty() { None } else { self.find() }
+    pub(super) fn first(&self, name: Name) -> Option<&str> {
+        if self.has(name) { self.values(name).next() } else { None }
+    }
+
+    /// The values of every field of this name.
+    #[inline]
+    pub(super) fn values(&self, name: Name) -> impl Iterator<Item = &str> + Clone {
+        let fields = if self.has(name) { &self.fields[..] } else { &[] };
+        fields.iter().filter(move |field| field.is(name)).map(|field| field.value(&self.text))
+    }
+
+    /// The elements of a comma-separated list over all fields of this name, empty ones left out (RFC 9110 §5.6.1).
+    pub(super) fn elements(&self, name: Name) -> impl Iterator<Item = &str> + Clone {
+        self.values(name).flat_map(|value| value.split(',')).map(trim).filter(|element| !element.is_empty())
+    }
+
+    /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
+    #[inline]
+    pub(super) fn count(&self, name: Name) -> Presence {
+        if self.marks.again & name.bit() != 0 {
+            Presence::Several
+        } else if self.has(name) {
+            Presence::One
+        } else if self.is_complete() {
+            Presence::Missing
+        } else {
+            Presence::Unknown
+        }
     }
 }
 
@@ -372,7 +466,15 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    pub(super) fn new(head: Head) -> RequestHead {
+    /// `known`: what the head was stored with.
+    pub(super) fn new(head: Head, known: Known<'_>) -> RequestHead {
+        if let Known::Regular(regular) = known
+            && let StartLine::Request { method_len, version } = regular.start_line
+            && head.is_complete()
+        {
+            let target = method_len + 1..regular.start_line_len - regular::VERSION_LEN;
+            return RequestHead { method: 0..method_len, target, version: Some(version), head };
+        }
         let line = RequestLine::split(head.start_line().as_bytes());
         RequestHead { method: line.method, target: line.target, version: line.version, head }
     }
@@ -415,30 +517,30 @@ impl RequestHead {
     /// `Host` of the first such field.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        self.head.header("host")
+        self.head.first(Name::HOST)
     }
 
     /// `Origin`, or `Sec-WebSocket-Origin` as old drafts call it.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
-        self.head.header("origin").or_else(|| self.head.header("sec-websocket-origin"))
+        self.head.first(Name::ORIGIN).or_else(|| self.head.first(Name::SEC_WEBSOCKET_ORIGIN))
     }
 
     /// `User-Agent`.
     #[must_use]
     pub fn user_agent(&self) -> Option<&str> {
-        self.head.header("user-agent")
+        self.head.first(Name::USER_AGENT)
     }
 
     /// `Sec-WebSocket-Key`, the first if there are several.
     #[must_use]
     pub fn websocket_key(&self) -> Option<&str> {
-        self.head.header("sec-websocket-key")
+        self.head.first(Name::SEC_WEBSOCKET_KEY)
     }
 
     /// The subprotocols offered, in order of preference.
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> + Clone {
-        self.head.list("sec-websocket-protocol")
+        self.head.elements(Name::SEC_WEBSOCKET_PROTOCOL)
     }
 }
 
@@ -455,7 +557,14 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    pub(super) fn new(head: Head) -> Option<ResponseHead> {
+    /// `known`: what the head was stored with.
+    pub(super) fn new(head: Head, known: Known<'_>) -> Option<ResponseHead> {
+        if let Known::Regular(regular) = known
+            && let StartLine::Response { status, version, ref reason } = regular.start_line
+            && head.is_complete()
+        {
+            return Some(ResponseHead { reason: reason.clone(), status, version: Some(version), head });
+        }
         let line = StatusLine::split(head.start_line())?;
         Some(ResponseHead { reason: line.reason, status: line.status, version: Some(line.version), head })
     }
@@ -469,31 +578,31 @@ impl ResponseHead {
     /// `Location`, of a redirection.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
-        self.head.header("location")
+        self.head.first(Name::LOCATION)
     }
 
     /// `Server`.
     #[must_use]
     pub fn server(&self) -> Option<&str> {
-        self.head.header("server")
+        self.head.first(Name::SERVER)
     }
 
     /// `Via`.
     #[must_use]
     pub fn via(&self) -> Option<&str> {
-        self.head.header("via")
+        self.head.first(Name::VIA)
     }
 
     /// `Retry-After`, seconds or a date, as sent.
     #[must_use]
     pub fn retry_after(&self) -> Option<&str> {
-        self.head.header("retry-after")
+        self.head.first(Name::RETRY_AFTER)
     }
 
     /// `Content-Type`.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        self.head.header("content-type")
+        self.head.first(Name::CONTENT_TYPE)
     }
 }
 
@@ -570,12 +679,22 @@ fn range(start: usize, end: usize) -> Range<u32> {
 }
 
 /// White space that may surround a field value or a list element (RFC 9110 §5.6.3), and stray carriage returns.
+#[inline]
 pub(super) fn trim(text: &str) -> &str {
     let kept = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
     let bytes = text.as_bytes();
     let Some(start) = bytes.iter().position(kept) else { return &text[text.len()..] };
     let end = bytes.iter().rposition(kept).map_or(text.len(), |last| last + 1);
     &text[start..end]
+}
+
+/// The same of bytes.
+#[inline]
+pub(super) fn trim_bytes(bytes: &[u8]) -> &[u8] {
+    let kept = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
+    let start = bytes.iter().position(kept).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(kept).map_or(start, |last| last + 1);
+    &bytes[start..end]
 }
 
 fn is_blank(byte: &u8) -> bool {

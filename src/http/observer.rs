@@ -9,11 +9,13 @@ use super::event::{
 };
 use super::half::{Got, Half, Phase, Tail, TailStep};
 use super::handshake::Handshake;
-use super::head::{Completeness, Head, Place, RequestHead, ResponseHead};
+use super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
 use super::held::Held;
+use super::names::{Name, is_word};
 use super::proxy::{ProxyHeader, ProxyParse};
+use super::regular::Wanted;
 use super::sniff::{self, Sniff};
-use super::survey::{self, Framing, RequestSurvey, ResponseSurvey};
+use super::survey::{self, Found, Framing, RequestSurvey, ResponseSurvey};
 use super::switch::{EarlyData, Start, Step, Switch, SwitchTo};
 use super::{Compression, MAX_FOREIGN, MAX_INTERIM, MAX_PENDING, MAX_PLAIN};
 use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
@@ -291,26 +293,29 @@ impl Http {
                         }
                     }
                 }
-                Phase::Head => match self.client.head(rest, here, stamp, Sniff::Request) {
-                    Got::More => return false,
-                    Got::Head { used, raw, place } => match survey::request(&raw, true) {
-                        Some(survey) => {
-                            at += used;
-                            self.request(&raw, place, survey, Completeness::Complete, events);
+                Phase::Head => {
+                    let mut found = Found::default();
+                    match self.client.head(rest, here, stamp, Wanted::Request, &mut found) {
+                        Got::More => return false,
+                        Got::Head { used, raw, place } => match survey::request(&raw, true, &mut found) {
+                            Some(survey) => {
+                                at += used;
+                                self.request(&raw, place, survey, found.known(), Completeness::Complete, events);
+                            }
+                            None => {
+                                self.client.buffer = collect(&raw, &rest[used..]);
+                                return self.client_foreign(stamp, LostCause::MalformedStartLine, events);
+                            }
+                        },
+                        Got::NotHttp => return self.client_foreign(stamp, LostCause::NoStartLine, events),
+                        Got::TooLarge => {
+                            self.cut_request(events);
+                            self.client.phase = Phase::Dead;
+                            events.push(fact(HttpFact::HeadTooLarge { direction: Direction::ToServer, stamp }));
+                            return false;
                         }
-                        None => {
-                            self.client.buffer = collect(&raw, &rest[used..]);
-                            return self.client_foreign(stamp, LostCause::MalformedStartLine, events);
-                        }
-                    },
-                    Got::NotHttp => return self.client_foreign(stamp, LostCause::NoStartLine, events),
-                    Got::TooLarge => {
-                        self.cut_request(events);
-                        self.client.phase = Phase::Dead;
-                        events.push(fact(HttpFact::HeadTooLarge { direction: Direction::ToServer, stamp }));
-                        return false;
                     }
-                },
+                }
             }
         }
         false
@@ -363,6 +368,7 @@ impl Http {
         raw: &[u8],
         place: Place,
         survey: RequestSurvey,
+        known: Known<'_>,
         completeness: Completeness,
         events: &mut Vec<HttpEvent>,
     ) {
@@ -375,10 +381,10 @@ impl Http {
                 part if lesser => (part, cut(part)),
                 _ => (raw, completeness),
             };
-            let fields = survey.fields.as_ref().filter(|_| !lesser);
-            let head = Head::store(raw, completeness, place, survey.refused, fields);
+            let known = if lesser { Known::Nothing } else { known };
+            let head = Head::store(raw, completeness, place, survey.refused, known);
             let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
-            Box::new(begun(kind, Some(RequestHead::new(head)), ended))
+            Box::new(begun(kind, Some(RequestHead::new(head, known)), ended))
         });
         // The end of a head of which nothing tells that it is an upgrade is held like an upgrade's: it may be one.
         let hold = is_attempt(kind) || (kind == ExchangeKind::Unknown && survey.get_method);
@@ -434,10 +440,11 @@ impl Http {
     /// Takes what was seen of a request head that is cut. Returns the body that follows it, when it is a request at all.
     fn cut_request(&mut self, events: &mut Vec<HttpEvent>) -> Option<BodyState> {
         let raw = std::mem::take(&mut self.client.buffer);
-        let survey = survey::request(&raw, false)?;
+        let mut found = Found::default();
+        let survey = survey::request(&raw, false, &mut found)?;
         let place = self.client.place();
         self.client.forget();
-        self.request(&raw, place, survey, cut(&raw), events);
+        self.request(&raw, place, survey, found.known(), cut(&raw), events);
         match self.client.phase {
             Phase::Body(body) => Some(body),
             _ => Some(BodyState::Length(0)),
@@ -631,12 +638,14 @@ impl Http {
                     }
                 }
                 Phase::Head | Phase::Preface | Phase::Skip(_) | Phase::Hold { .. } => {
-                    match self.server.head(rest, here, stamp, Sniff::Response) {
+                    let mut found = Found::default();
+                    match self.server.head(rest, here, stamp, Wanted::Response, &mut found) {
                         Got::More => return Step::More,
-                        Got::Head { used, raw, place } => match survey::response(&raw, true) {
+                        Got::Head { used, raw, place } => match survey::response(&raw, true, &mut found) {
                             Some(survey) => {
                                 at += used;
-                                match self.response(&raw, place, survey, Completeness::Complete, events) {
+                                match self.response(&raw, place, survey, found.known(), Completeness::Complete, events)
+                                {
                                     After::Body(body) => self.begin_body(body, stamp, events),
                                     After::Switch => {
                                         let start = Start { offset: offset + at as u64, proven: true };
@@ -681,6 +690,7 @@ impl Http {
         raw: &[u8],
         place: Place,
         survey: ResponseSurvey,
+        known: Known<'_>,
         completeness: Completeness,
         events: &mut Vec<HttpEvent>,
     ) -> After {
@@ -712,8 +722,8 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, place, survey.refused, survey.fields.as_ref());
-            let answer = match ResponseHead::new(head) {
+            let head = Head::store(raw, completeness, place, survey.refused, known);
+            let answer = match ResponseHead::new(head, known) {
                 Some(head) => Answer::Response(Box::new(head)),
                 None => Answer::Fragment(Box::new(foreign(raw, place))),
             };
@@ -768,11 +778,12 @@ impl Http {
 
     /// Takes what was seen of a response head that is cut, if there is a status code.
     fn cut_response(&mut self, events: &mut Vec<HttpEvent>) -> Option<After> {
-        let survey = survey::response(&self.server.buffer, false)?;
+        let mut found = Found::default();
+        let survey = survey::response(&self.server.buffer, false, &mut found)?;
         let raw = std::mem::take(&mut self.server.buffer);
         let place = self.server.place();
         self.server.forget();
-        Some(self.response(&raw, place, survey, cut(&raw), events))
+        Some(self.response(&raw, place, survey, found.known(), cut(&raw), events))
     }
 
     /// The server's bytes are no response.
@@ -938,7 +949,8 @@ impl Http {
                 let raw = &self.plain_head;
                 let whole = raw.len() < MAX_PLAIN_HEAD;
                 let completeness = if whole { Completeness::Complete } else { cut(raw) };
-                RequestHead::new(Head::store(raw, completeness, pending.place, false, None))
+                let known = Known::Nothing;
+                RequestHead::new(Head::store(raw, completeness, pending.place, false, known), known)
             });
             Box::new(begun(pending.kind, request, ended))
         });
@@ -1021,13 +1033,14 @@ fn destination(exchange: &Exchange) -> SwitchTo {
         return SwitchTo::Tunnel;
     }
     let head = &response.head;
-    let named = head.list("upgrade").next();
-    let websocket = match named {
-        Some(_) => head.list_contains("upgrade", "websocket") == Some(true),
-        None => exchange.kind == ExchangeKind::WebSocket || head.header("sec-websocket-accept").is_some(),
+    let checks = exchange.handshake.as_ref().and_then(|handshake| handshake.response.as_ref());
+    let named = || head.elements(Name::UPGRADE).next();
+    let names_websocket = match checks {
+        Some(checks) => checks.upgrade.present() == Some(true),
+        None => head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket")),
     };
-    if websocket {
-        let checks = exchange.handshake.as_ref().and_then(|handshake| handshake.response.as_ref());
+    let implied = || exchange.kind == ExchangeKind::WebSocket || head.has(Name::SEC_WEBSOCKET_ACCEPT);
+    if names_websocket || (named().is_none() && implied()) {
         return SwitchTo::WebSocket {
             compression: checks.map_or(Compression::Unknown, |checks| checks.compression),
             subprotocol: checks.and_then(|checks| checks.subprotocol.value()).map(Into::into),
@@ -1036,9 +1049,9 @@ fn destination(exchange: &Exchange) -> SwitchTo {
     // RFC 9110 §15.2.2: a 101 must name the protocol; where it does not, the request's only wish is it.
     let wished = || {
         let request = exchange.request.as_ref().filter(|_| exchange.kind == ExchangeKind::Upgrade)?;
-        request.head.list("upgrade").next()
+        request.head.elements(Name::UPGRADE).next()
     };
-    match named.or_else(wished) {
+    match named().or_else(wished) {
         Some(protocol) => SwitchTo::Other(protocol.into()),
         None => SwitchTo::Unknown,
     }

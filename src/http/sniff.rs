@@ -19,7 +19,7 @@ pub enum Sniff {
 }
 
 /// The longest method name that is believed.
-const MAX_METHOD: usize = 24;
+pub(super) const MAX_METHOD: usize = 24;
 /// The most CR and LF bytes that are skipped in front of a start line.
 pub(super) const MAX_BLANK: usize = 64;
 

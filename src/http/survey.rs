@@ -1,15 +1,20 @@
 //! The little that must be known of every head, ordinary ones included: where its body ends and what it asks for.
 //!
-//! Read by `httparse` where the bytes lie; what it refuses, or what was cut, is read again leniently from a copy.
+//! Regular heads tell it when they are read ([`Regular`]). Others are read by `httparse` where the bytes lie; what it
+//! refuses, or what was cut, is read again leniently from a copy.
 
 use std::mem::MaybeUninit;
 
 use super::event::ExchangeKind;
-use super::head::{Deviations, Field, Fields as Places, RequestLine, StatusLine, split_field, trim, unfold};
+use super::head::{
+    Deviations, Field, Fields as Places, Known, RequestLine, StatusLine, split_field, trim, trim_bytes, unfold,
+};
+use super::names::{Name, is_word};
+use super::regular::{self, Regular, StartLine, Wanted};
 use super::sniff::{self, Sniff};
 
 /// More fields than this and a head is read leniently.
-const MAX_PARSED_FIELDS: usize = 96;
+pub(super) const MAX_PARSED_FIELDS: usize = 96;
 
 /// What fields say about a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,36 +55,79 @@ impl Fields {
     fn add(&mut self, name: &str, value: &str) {
         // Names of the few fields that matter have these lengths: spares most comparisons.
         match name.len() {
-            7 if name.eq_ignore_ascii_case("upgrade") => {
-                self.upgrade |= !value.is_empty();
-                self.websocket |= value.eq_ignore_ascii_case("websocket")
-                    || value.split(',').any(|token| trim(token).eq_ignore_ascii_case("websocket"));
-            }
-            14 if name.eq_ignore_ascii_case("content-length") => {
-                // RFC 9112 §6.3, item 5: a list of equal numbers is one number; anything else cannot be relied on.
-                for element in value.split(',') {
-                    let element = trim(element);
-                    let digits = !element.is_empty() && element.bytes().all(|byte| byte.is_ascii_digit());
-                    let length = match element.parse() {
-                        Ok(bytes) if digits => Length::Bytes(bytes),
-                        _ => Length::Bad,
-                    };
-                    let same = self.content_length.is_none_or(|earlier| earlier == length);
-                    self.content_length = Some(if same { length } else { Length::Bad });
-                }
-            }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                for element in value.split(',').map(trim).filter(|element| !element.is_empty()) {
-                    let chunked = element.eq_ignore_ascii_case("chunked");
-                    self.transfer_encoding = Some(if chunked { Coding::ChunkedLast } else { Coding::Other });
-                }
-            }
+            7 if name.eq_ignore_ascii_case("upgrade") => self.add_upgrade(value.as_bytes()),
+            14 if name.eq_ignore_ascii_case("content-length") => self.add_length(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.add_coding(value),
             14.. if name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case("sec-websocket-")) => {
                 self.websocket = true;
                 self.hixie76 |= name.eq_ignore_ascii_case("sec-websocket-key1");
             }
             _ => {}
         }
+    }
+
+    fn add_upgrade(&mut self, value: &[u8]) {
+        let websocket = |token: &[u8]| is_word(token, "websocket");
+        self.upgrade |= !value.is_empty();
+        self.websocket |=
+            websocket(value) || value.split(|&byte| byte == b',').any(|token| websocket(trim_bytes(token)));
+    }
+
+    fn add_length(&mut self, value: &str) {
+        // RFC 9112 §6.3, item 5: a list of equal numbers is one number; anything else cannot be relied on.
+        for element in value.split(',') {
+            let element = trim(element);
+            let digits = !element.is_empty() && element.bytes().all(|byte| byte.is_ascii_digit());
+            let length = match element.parse() {
+                Ok(bytes) if digits => Length::Bytes(bytes),
+                _ => Length::Bad,
+            };
+            let same = self.content_length.is_none_or(|earlier| earlier == length);
+            self.content_length = Some(if same { length } else { Length::Bad });
+        }
+    }
+
+    fn add_coding(&mut self, value: &str) {
+        for element in value.split(',').map(trim).filter(|element| !element.is_empty()) {
+            let chunked = element.eq_ignore_ascii_case("chunked");
+            self.transfer_encoding = Some(if chunked { Coding::ChunkedLast } else { Coding::Other });
+        }
+    }
+
+    /// The same for all fields of a regular head.
+    fn of_regular(raw: &[u8], regular: &Regular) -> Fields {
+        const FRAMING: u64 = Name::CONTENT_LENGTH.bit() | Name::TRANSFER_ENCODING.bit();
+        const WEBSOCKET: u64 = Name::SEC_WEBSOCKET_KEY.bit()
+            | Name::SEC_WEBSOCKET_VERSION.bit()
+            | Name::SEC_WEBSOCKET_PROTOCOL.bit()
+            | Name::SEC_WEBSOCKET_EXTENSIONS.bit()
+            | Name::SEC_WEBSOCKET_ACCEPT.bit()
+            | Name::SEC_WEBSOCKET_ORIGIN.bit()
+            | Name::SEC_WEBSOCKET_KEY1.bit()
+            | Name::SEC_WEBSOCKET_KEY2.bit();
+        let marks = &regular.marks;
+        let mut fields = Fields {
+            websocket: regular.other_websocket_field || marks.any(WEBSOCKET),
+            hixie76: marks.any(Name::SEC_WEBSOCKET_KEY1.bit()),
+            ..Fields::default()
+        };
+        if marks.any(FRAMING | Name::UPGRADE.bit()) {
+            for field in &regular.fields {
+                let value = field.value_in(raw);
+                if field.is(Name::UPGRADE) {
+                    fields.add_upgrade(value);
+                } else if marks.any(FRAMING)
+                    && let Ok(value) = std::str::from_utf8(value)
+                {
+                    if field.is(Name::CONTENT_LENGTH) {
+                        fields.add_length(value);
+                    } else if field.is(Name::TRANSFER_ENCODING) {
+                        fields.add_coding(value);
+                    }
+                }
+            }
+        }
+        fields
     }
 
     /// RFC 9112 §6.3: `Transfer-Encoding` overrides `Content-Length`.
@@ -93,6 +141,49 @@ impl Fields {
     }
 }
 
+/// What reading a head found out about it, for those who read it again. Large, and filled where it lies.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    what: What,
+    /// Its fields, if `what` says that they are known; the rest of it when the head is regular.
+    regular: Regular,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum What {
+    Regular,
+    /// The places of its fields, by the strict parser.
+    Fields,
+    #[default]
+    Nothing,
+}
+
+impl Found {
+    /// Reads the head that `bytes` begin with, if it is regular and whole; its length.
+    pub(super) fn read(&mut self, bytes: &[u8], wanted: Wanted) -> Option<usize> {
+        let len = regular::read(bytes, wanted, &mut self.regular);
+        if len.is_some() {
+            self.what = What::Regular;
+        } else {
+            *self = Found::default();
+        }
+        len
+    }
+
+    pub(super) fn known(&self) -> Known<'_> {
+        match self.what {
+            What::Regular => Known::Regular(&self.regular),
+            What::Fields => Known::Fields(&self.regular.fields),
+            What::Nothing => Known::Nothing,
+        }
+    }
+
+    fn fields(&mut self, fields: Places) {
+        self.what = What::Fields;
+        self.regular.fields = fields;
+    }
+}
+
 /// A request head, surveyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestSurvey {
@@ -103,8 +194,6 @@ pub(super) struct RequestSurvey {
     pub(super) hixie76: bool,
     pub(super) framing: Framing,
     pub(super) refused: bool,
-    /// The places of its fields, if the strict parser found them.
-    pub(super) fields: Option<Places>,
 }
 
 /// A response head, surveyed.
@@ -113,12 +202,17 @@ pub(super) struct ResponseSurvey {
     pub(super) status: u16,
     pub(super) framing: Framing,
     pub(super) refused: bool,
-    /// The places of its fields, if the strict parser found them.
-    pub(super) fields: Option<Places>,
 }
 
-/// `None` when there is no request line. `whole` when the head ends with its blank line.
-pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
+/// `None` when there is no request line. `whole` when the head ends with its blank line. `found` is what reading this
+/// very head found out, and gets what else is found.
+pub(super) fn request(raw: &[u8], whole: bool, found: &mut Found) -> Option<RequestSurvey> {
+    if let Known::Regular(regular) = found.known()
+        && let StartLine::Request { method_len, .. } = regular.start_line
+    {
+        let method = &raw[..method_len as usize];
+        return Some(sum_up_request(method, Fields::of_regular(raw, regular), true, false));
+    }
     // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection and is no request either.
     if sniff::start(raw) != Sniff::Request {
         return None;
@@ -134,39 +228,43 @@ pub(super) fn request(raw: &[u8], whole: bool) -> Option<RequestSurvey> {
             config.parse_request_with_uninit_headers(&mut parsed, raw, &mut space)
         {
             let places = survey_fields(raw, parsed.headers, &mut fields);
-            let survey = sum_up_request(parsed.method.unwrap_or_default(), fields, true, false);
-            return Some(RequestSurvey { fields: Some(places), ..survey });
+            found.fields(places);
+            return Some(sum_up_request(parsed.method.unwrap_or_default().as_bytes(), fields, true, false));
         }
         refused = true;
     }
     let text = readable(raw);
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = RequestLine::split(line.trim_end_matches('\r').as_bytes());
-    let method = &line[parts.method.start as usize..parts.method.end as usize];
+    let method = &line.as_bytes()[parts.method.start as usize..parts.method.end as usize];
     survey_lines(block, whole, &mut fields);
     Some(sum_up_request(method, fields, whole, refused))
 }
 
-fn sum_up_request(method: &str, fields: Fields, whole: bool, refused: bool) -> RequestSurvey {
+fn sum_up_request(method: &[u8], fields: Fields, whole: bool, refused: bool) -> RequestSurvey {
     RequestSurvey {
         kind: match method {
-            "CONNECT" => ExchangeKind::Connect,
+            b"CONNECT" => ExchangeKind::Connect,
             _ if fields.websocket => ExchangeKind::WebSocket,
             _ if fields.upgrade => ExchangeKind::Upgrade,
             _ if whole => ExchangeKind::Plain,
             _ => ExchangeKind::Unknown,
         },
-        head_method: method == "HEAD",
-        get_method: method == "GET",
+        head_method: method == b"HEAD",
+        get_method: method == b"GET",
         hixie76: fields.hixie76,
         framing: fields.framing(),
         refused,
-        fields: None,
     }
 }
 
-/// `None` when there is no status line with a status code.
-pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
+/// `None` when there is no status line with a status code. The rest is as in [`request`].
+pub(super) fn response(raw: &[u8], whole: bool, found: &mut Found) -> Option<ResponseSurvey> {
+    if let Known::Regular(regular) = found.known()
+        && let StartLine::Response { status, .. } = regular.start_line
+    {
+        return Some(ResponseSurvey { status, framing: Fields::of_regular(raw, regular).framing(), refused: false });
+    }
     let mut fields = Fields::default();
     let mut refused = false;
     if whole {
@@ -179,7 +277,8 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
         {
             let places = survey_fields(raw, parsed.headers, &mut fields);
             let status = parsed.code.unwrap_or_default();
-            return Some(ResponseSurvey { status, framing: fields.framing(), refused, fields: Some(places) });
+            found.fields(places);
+            return Some(ResponseSurvey { status, framing: fields.framing(), refused });
         }
         refused = true;
     }
@@ -187,7 +286,7 @@ pub(super) fn response(raw: &[u8], whole: bool) -> Option<ResponseSurvey> {
     let (line, block) = text.split_once('\n').unwrap_or((&text, ""));
     let parts = StatusLine::split(line.trim_end_matches('\r'))?;
     survey_lines(block, whole, &mut fields);
-    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused, fields: None })
+    Some(ResponseSurvey { status: parts.status, framing: fields.framing(), refused })
 }
 
 /// Whether [`Fields::add`] may look at a field of this name.

@@ -1010,7 +1010,9 @@ mod hostile {
             if let Ok(httparse::Status::Complete(end)) = parsed.parse(&bytes) {
                 let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 let place = head::Place { offset: 0, first: Stamp::default(), last: Stamp::default(), leading_blank_lines: false };
-                let head = RequestHead::new(Head::store(&bytes[skip..end], Completeness::Complete, place, false, None));
+                let known = head::Known::Nothing;
+                let head = Head::store(&bytes[skip..end], Completeness::Complete, place, false, known);
+                let head = RequestHead::new(head, known);
                 let text = |bytes: &[u8]| -> String {
                     if head.head.deviations.not_utf8 {
                         bytes.iter().map(|&byte| char::from(byte)).collect()
