@@ -16,6 +16,9 @@ use super::survey::MAX_PARSED_FIELDS;
 /// Length of ` HTTP/1.1`.
 pub(super) const VERSION_LEN: u32 = 9;
 
+/// The longest name of a field in a regular head.
+const MAX_NAME: usize = 255;
+
 /// A regular head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Regular {
@@ -65,7 +68,8 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Optio
             at += 2;
             break;
         }
-        let colon = find(rest, b':')?;
+        // A line without a colon must not lead far beyond it: many short heads may lie in one packet.
+        let colon = find(&rest[..rest.len().min(MAX_NAME + 1)], b':')?;
         let (name, behind) = rest.split_at(colon);
         let len = find(behind, b'\n')?;
         let (value_at, value_len) = trimmed(behind, 1, len);
@@ -120,7 +124,7 @@ fn status_line(line: &[u8]) -> Option<StartLine> {
         _ => return None,
     };
     let code = start.last_chunk::<3>()?;
-    if !code.iter().all(u8::is_ascii_digit) || !rest.first().is_none_or(|&byte| byte == b' ') {
+    if !code.iter().all(u8::is_ascii_digit) || rest.first().is_some_and(|&byte| byte != b' ') {
         return None;
     }
     let status = code.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
@@ -297,6 +301,9 @@ mod tests {
         let many = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
         assert!(agrees(many(MAX_PARSED_FIELDS).as_bytes()));
         assert!(!agrees(many(MAX_PARSED_FIELDS + 1).as_bytes()));
+        let named = |count: usize| format!("GET / HTTP/1.1\r\n{}: b\r\n\r\n", "a".repeat(count));
+        assert!(agrees(named(MAX_NAME).as_bytes()));
+        assert!(!agrees(named(MAX_NAME + 1).as_bytes()));
         let long = |count: usize| format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(count));
         assert!(agrees(long(MAX_HEAD - 23).as_bytes()));
         assert!(!agrees(long(MAX_HEAD - 22).as_bytes()));
