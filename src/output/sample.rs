@@ -169,8 +169,7 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
                 packet: 103 + connection * 10,
                 time: at(start + 2),
                 from: Some(Side::Client),
-                note: "GET /ws?token=rocketskates:r0cketsk8ts HTTP/1.0 with Sec-WebSocket-Key, without Upgrade"
-                    .into(),
+                note: "GET /ws?token=rocketskates:r0cketsk8ts HTTP/1.0 with Sec-WebSocket-Key, without Upgrade".into(),
             },
             Evidence {
                 packet: 105 + connection * 10,
