@@ -243,11 +243,21 @@ impl<S: Sink> Step<'_, S> {
         }
     }
 
+    #[inline(always)]
     fn decode(&mut self, mut bytes: &[u8], before: Option<Stamp>) {
+        if self.half.stash_len > 0 {
+            bytes = self.decode_stashed(bytes, before);
+        }
+        self.run(bytes);
+    }
+
+    /// Goes on with bytes that came earlier, for as long as there are any; returns what is left.
+    #[inline(never)]
+    fn decode_stashed<'b>(&mut self, mut bytes: &'b [u8], before: Option<Stamp>) -> &'b [u8] {
         while self.half.stash_len > 0 && self.half.phase == Phase::Header && !bytes.is_empty() {
             bytes = self.decode_stash(bytes, before.unwrap_or(self.stamp));
         }
-        self.run(bytes);
+        bytes
     }
 
     /// Goes on with a header of which some bytes came earlier; returns what is left.
