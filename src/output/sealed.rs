@@ -27,7 +27,7 @@ use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, para
 /// Bytes of one piece of memory for sealed text.
 const BLOCK: usize = 1 << 20;
 /// Bytes that must be left of a block for the text of one subject to begin there. A longer one makes the block grow.
-const ROOM: usize = 1 << 14;
+const ROOM: usize = 1 << 12;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
 
