@@ -25,8 +25,9 @@ use crate::packet::Batch;
 /// After how many milliseconds the kernel looks at a block that is not full.
 pub(super) const READERS_TIMEOUT_MS: i32 = 5;
 
-/// How long the kernel may hide a packet: two of its looks, on a kernel with a tick of 10 ms, and half as much again.
-const HIDDEN: Duration = Duration::from_millis(30);
+/// How long the kernel may hide a packet: two of its looks, on a kernel with a tick of 10 ms, and five times as long as
+/// that, because on a machine whose cores are all taken its timers come late.
+const HIDDEN: Duration = Duration::from_millis(100);
 
 /// How long a batch is filled once it has packets.
 const GATHER: Duration = Duration::from_millis(4);
