@@ -7,7 +7,7 @@
 
 Every figure is taken in turn with those it is compared with: one round runs every program once, then the next round
 begins, and medians of the rounds are shown. Captures are in the page cache, output goes to /dev/null. tshark gets
-slower the longer the capture is, so it is compared on a shorter one, which wsscan reads in turn with it. Needs python3,
+slower the longer the capture is, so it is compared on a shorter one, which wsscan reads right before it. Needs python3,
 cargo, and tshark and tcpdump for their columns. Nothing else may run meanwhile if the figures are to mean anything.
 
 Exit status: 0; 1 if a promise of correctness is broken (counts, same output for any number of threads, frames that
@@ -292,9 +292,10 @@ def peers(bench):
         if bench.tshark:
             cut = bench.capture(shape, options.tshark_bytes)
             bench.say(f"{shape}: tshark on {options.tshark_bytes // MIB} MiB")
-            both = in_turn(options.tshark_runs,
-                           {"tshark": bench.tshark_command(cut), "wsscan": bench.command(cut, "--json", threads=cores),
-                            "one core": bench.command(cut, "--json", threads=1)}, lambda _: None)
+            # Not right behind tshark: whoever comes then waits while the kernel takes back what tshark held.
+            both = in_turn(options.runs, {"wsscan": bench.command(cut, "--json", threads=cores),
+                                          "one core": bench.command(cut, "--json", threads=1)}, lambda _: None)
+            both |= in_turn(options.tshark_runs, {"tshark": bench.tshark_command(cut)}, lambda _: None)
             tshark = both["tshark"]["rss"]
             times = {name: both["tshark"]["seconds"] / both[name]["seconds"] for name in ("wsscan", "one core")}
             beside.append([shape, *(figure(speed(cut, both[name]["seconds"]))
