@@ -15,7 +15,7 @@ use super::feed::{Files, Watch};
 use super::progress::Progress;
 use super::{Exit, Failure, run};
 use crate::connection::{ConnectionRecord, Ends, Entry, EntryEvent, Interest, Keys};
-use crate::engine::{Event, Judgement, Local, Numbering, Observer, Options, Recorder, Wanted, WantedFactory};
+use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Options, Over, Recorder, Wanted, WantedFactory};
 use crate::output::convert::{self, Subject};
 use crate::output::judged::subjects;
 use crate::output::lines::{address, time_of_day};
@@ -291,8 +291,8 @@ impl<W: Write + Send> Observer for Shown<'_, W> {
         }
     }
 
-    fn keep(&self, _: &mut Vec<u8>, _: Local, _: Box<ConnectionRecord>) -> Option<()> {
-        None
+    fn keep(&self, _: &mut Vec<u8>, over: &mut Vec<Over>, _: &mut Vec<Finished<()>>) {
+        over.clear();
     }
 
     fn merge(&self, journals: &mut [Vec<u8>], _: &Numbering) {

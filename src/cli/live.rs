@@ -12,8 +12,8 @@ use super::config::{Analysis, Format, Live as Wanted};
 use super::keylog::Growing;
 use super::{Exit, Failure, run};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
-use crate::connection::{ConnectionRecord, Interest, Keys};
-use crate::engine::{self, Event, Feed, Local, Numbering, Observer, Options, Walked};
+use crate::connection::{Interest, Keys};
+use crate::engine::{self, Event, Feed, Finished, Numbering, Observer, Options, Over, Walked};
 use crate::output::judged::Judged;
 use crate::output::listing::Listing;
 use crate::output::model::{Millis, Time};
@@ -321,8 +321,8 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
         self.stream.note(journal, event);
     }
 
-    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
-        self.stream.keep(journal, connection, record)
+    fn keep(&self, journal: &mut Journal, over: &mut Vec<Over>, finished: &mut Vec<Finished<()>>) {
+        self.stream.keep(journal, over, finished);
     }
 
     fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {

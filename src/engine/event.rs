@@ -13,6 +13,9 @@ pub struct Local {
     pub number: u32,
 }
 
+/// A connection that is over: which one, and all facts about it.
+pub type Over = (Local, Box<ConnectionRecord>);
+
 /// Something that happened on one connection.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -64,17 +67,26 @@ pub trait Observer: Sync {
     /// Which events are wanted; others are never made.
     fn interest(&self) -> Interest;
 
-    /// Takes the record of a connection that is over, right after [`Event::Closed`] was noted, while it is still in
-    /// the processor's cache. What is handed back is kept for
-    /// [`Analysis::connections`](super::Analysis::connections).
-    fn keep(&self, journal: &mut Self::Journal, connection: Local, record: Box<ConnectionRecord>)
-    -> Option<Self::Kept>;
+    /// Takes the records of connections that are over, which are still in the processor's cache, and adds to
+    /// `finished` what is to be kept of them for [`Analysis::connections`](super::Analysis::connections). Comes
+    /// after [`Event::Closed`] was noted of each, in the same journal. They come together so that each step can be
+    /// taken for all of them before the next: its code is then fetched once, and not once for each connection.
+    fn keep(&self, journal: &mut Self::Journal, over: &mut Vec<Over>, finished: &mut Vec<Finished<Self::Kept>>);
 
     /// Takes note of an event of the shard that owns `journal`.
     fn note(&self, journal: &mut Self::Journal, event: &Event<'_>);
 
     /// Takes the journals of the next chunk, by shard. `numbering` already knows every connection in them.
     fn merge(&self, journals: &mut [Self::Journal], numbering: &Numbering);
+}
+
+/// A connection that is over.
+#[derive(Debug)]
+pub struct Finished<K> {
+    /// Its number in its shard.
+    pub number: u32,
+    /// What the observer keeps of it.
+    pub kept: K,
 }
 
 /// What is kept of a connection that is over, as far as a [`Judgement`](super::Judgement) looks at it.
@@ -131,8 +143,10 @@ impl Observer for Recorder {
 
     fn note(&self, _: &mut (), _: &Event<'_>) {}
 
-    fn keep(&self, _: &mut (), _: Local, record: Box<ConnectionRecord>) -> Option<Recorded> {
-        Some(record.into())
+    fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Recorded>>) {
+        finished.extend(
+            over.drain(..).map(|(connection, record)| Finished { number: connection.number, kept: record.into() }),
+        );
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}

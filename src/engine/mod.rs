@@ -10,7 +10,7 @@ mod run;
 mod shard;
 
 pub use dispatch::{Name, SHARDS, Wanted};
-pub use event::{Event, Kept, Local, Numbering, Observer, Recorded, Recorder};
+pub use event::{Event, Finished, Kept, Local, Numbering, Observer, Over, Recorded, Recorder};
 pub use judgement::{Cause, Judgement, Subject};
 pub use run::{Analysis, Feed, Known, NAMES, Options, Totals, Walked, WantedFactory, run};
 pub use shard::{FAILURES, FLOWS, LINGER};

@@ -16,8 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
+use super::event::Finished;
 use super::event::{Local, Numbering, Observer};
-use super::shard::{Finished, Shard};
+use super::shard::Shard;
 use crate::connection::{Context, Keys};
 use crate::packet::{Batch, Defragmenter};
 

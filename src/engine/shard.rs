@@ -6,7 +6,7 @@ use std::hint::black_box;
 use hashbrown::HashTable;
 
 use super::dispatch::{Routed, hash_of};
-use super::event::{Event, Local, Observer};
+use super::event::{Event, Finished, Local, Observer, Over};
 use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
@@ -32,6 +32,8 @@ const SPARE: usize = 64;
 /// So many connections of one shard, a few kilobytes each, do not fit into a core's cache together with those of all
 /// other shards.
 const MANY: usize = 32;
+/// Most records that wait for the observer.
+const TOGETHER: usize = 64;
 /// How many lively connections are passed over before one of them is given up.
 const CHANCES: u32 = 64;
 
@@ -67,15 +69,6 @@ struct Slot {
     state: State,
 }
 
-/// A finished connection.
-#[derive(Debug)]
-pub(super) struct Finished<K> {
-    /// Its number in the shard.
-    pub(super) number: u32,
-    /// What the observer keeps of it.
-    pub(super) kept: K,
-}
-
 /// The connections of one share of the capture.
 pub(super) struct Shard<O: Observer> {
     index: u16,
@@ -91,6 +84,8 @@ pub(super) struct Shard<O: Observer> {
     failures: usize,
     failures_not_kept: u64,
     closing: VecDeque<(u32, u32, i64)>,
+    /// Records of connections that are over, for the observer: [`TOGETHER`] at most.
+    over: Vec<Over>,
     finished: Vec<Finished<O::Kept>>,
     /// Room for connections, used before; [`SPARE`] at most.
     #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
@@ -134,6 +129,7 @@ impl<O: Observer> Shard<O> {
             failures: 0,
             failures_not_kept: 0,
             closing: VecDeque::new(),
+            over: Vec::new(),
             finished: Vec::new(),
             spare: Vec::new(),
             live: 0,
@@ -188,6 +184,7 @@ impl<O: Observer> Shard<O> {
             self.retire(now, context, observer, journal);
             self.reduce_idle(now);
         }
+        observer.keep(journal, &mut self.over, &mut self.finished);
     }
 
     /// Finds the connections of the chunk's packets all at once and reads a little of each and of the packets.
@@ -436,8 +433,9 @@ impl<O: Observer> Shard<O> {
         }
         let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
-        if let Some(kept) = observer.keep(journal, connection, record) {
-            self.finished.push(Finished { number: connection.number, kept });
+        self.over.push((connection, record));
+        if self.over.len() == TOGETHER {
+            observer.keep(journal, &mut self.over, &mut self.finished);
         }
     }
 
@@ -451,6 +449,7 @@ impl<O: Observer> Shard<O> {
         for (_, index) in open {
             self.close(index, End::CaptureEnd, context, observer, journal);
         }
+        observer.keep(journal, &mut self.over, &mut self.finished);
     }
 }
 

@@ -20,9 +20,9 @@ use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
 use super::words;
-use crate::connection::{ConnectionRecord, Interest};
+use crate::connection::Interest;
 use crate::diagnosis::{Brief, Finding, diagnose_all, diagnose_plain};
-use crate::engine::{Event, Kept, Known, Local, Numbering, Observer, SHARDS, parallel};
+use crate::engine::{Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
 
 /// Bytes of one piece of memory for sealed text.
 const BLOCK: usize = 1 << 20;
@@ -187,19 +187,29 @@ impl Observer for Sealer {
 
     fn note(&self, _: &mut (), _: &Event<'_>) {}
 
-    fn keep(&self, _: &mut (), connection: Local, record: Box<ConnectionRecord>) -> Option<Box<Sealed>> {
-        let verdicts = diagnose_all(&record);
-        let mut shelf = hold(&self.shelves[usize::from(connection.shard)]);
-        let texts = verdicts.iter().enumerate().map(|(index, verdict)| {
-            let entry = (!record.entries.is_empty()).then_some(index);
-            shelf.seal(&self.redactor, &Subject { tcp_stream: 0, record: &record, entry, verdict })
-        });
-        Some(Box::new(Sealed {
-            texts: texts.collect(),
-            briefs: Brief::of(&record, &verdicts).collect(),
-            aside: diagnose_plain(&record).collect(),
-            shelf: connection.shard,
-        }))
+    fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Box<Sealed>>>) {
+        let Some((Local { shard, .. }, _)) = over.first() else { return };
+        let shelf = *shard;
+        let verdicts: Vec<_> = over.iter().map(|(_, record)| diagnose_all(record)).collect();
+        let briefs: Vec<SmallVec<[Brief; 1]>> =
+            over.iter().zip(&verdicts).map(|((_, record), verdicts)| Brief::of(record, verdicts).collect()).collect();
+        let mut shelf_texts = hold(&self.shelves[usize::from(shelf)]);
+        let texts: Vec<SmallVec<[Text; 1]>> = over
+            .iter()
+            .zip(&verdicts)
+            .map(|((_, record), verdicts)| {
+                let texts = verdicts.iter().enumerate().map(|(index, verdict)| {
+                    let entry = (!record.entries.is_empty()).then_some(index);
+                    shelf_texts.seal(&self.redactor, &Subject { tcp_stream: 0, record, entry, verdict })
+                });
+                texts.collect()
+            })
+            .collect();
+        let told = over.drain(..).zip(briefs).zip(texts);
+        finished.extend(told.map(|(((connection, record), briefs), texts)| {
+            let aside = diagnose_plain(&record).collect();
+            Finished { number: connection.number, kept: Box::new(Sealed { briefs, texts, aside, shelf }) }
+        }));
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}

@@ -33,10 +33,10 @@ use super::ndjson::{
 };
 use super::publish::{EventWriter, Events};
 use super::redact::Redactor;
-use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest, MAX_ENTRIES};
+use crate::connection::{Ends, EntryEvent, Interest, MAX_ENTRIES};
 use crate::diagnosis::Finding;
 use crate::diagnosis::relations::{Surroundings, belongs};
-use crate::engine::{Event, Judgement, Local, Numbering, Observer, Recorded};
+use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Over, Recorded};
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};
 use crate::packet::Stamp;
@@ -300,17 +300,18 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
         journal.notes.push(Note { key: journal.key, number: connection.number, entry: *entry, what });
     }
 
-    fn keep(&self, journal: &mut Journal, connection: Local, record: Box<ConnectionRecord>) -> Option<()> {
-        let mut closed = Recorded::from(record);
+    fn keep(&self, journal: &mut Journal, over: &mut Vec<Over>, _: &mut Vec<Finished<()>>) {
         let nowhere = Surroundings::default();
-        if !closed.briefs.iter().all(|brief| belongs(brief, &nowhere, self.options.chosen)) {
-            closed.briefs.clear();
-            closed.verdicts.clear();
+        for (connection, record) in over.drain(..) {
+            let mut closed = Recorded::from(record);
+            if !closed.briefs.iter().all(|brief| belongs(brief, &nowhere, self.options.chosen)) {
+                closed.briefs.clear();
+                closed.verdicts.clear();
+            }
+            if !closed.briefs.is_empty() || !closed.aside.is_empty() {
+                journal.closed.push((connection.number, closed));
+            }
         }
-        if !closed.briefs.is_empty() || !closed.aside.is_empty() {
-            journal.closed.push((connection.number, closed));
-        }
-        None
     }
 
     fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {
