@@ -393,10 +393,22 @@ impl Head {
         self.marks.any(name.bit())
     }
 
+    /// Whether there is a field of any of these names, each a bit, as far as seen.
+    #[inline(always)]
+    pub(super) fn has_any(&self, names: u64) -> bool {
+        self.marks.any(names)
+    }
+
     /// The value of the first field of this name.
-    #[inline]
+    #[inline(never)]
     pub(super) fn first(&self, name: Name) -> Option<&str> {
         if self.has(name) { self.values(name).next() } else { None }
+    }
+
+    /// The value of the field of this name, if there is exactly one.
+    #[inline]
+    pub(super) fn only(&self, name: Name) -> Option<&str> {
+        if self.marks.again & name.bit() == 0 { self.first(name) } else { None }
     }
 
     /// The values of every field of this name.
@@ -412,7 +424,7 @@ impl Head {
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
-    #[inline]
+    #[inline(never)]
     pub(super) fn count(&self, name: Name) -> Presence {
         if self.marks.again & name.bit() != 0 {
             Presence::Several
