@@ -226,7 +226,14 @@ impl Head {
     /// Stores `raw`, which starts at the start line. Unless `completeness` says that it is whole, what follows its
     /// last line feed is cut off, except a start line that is all there is. `known`: what was found out about `raw`
     /// when it was read.
-    pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool, known: Known<'_>) -> Head {
+    #[inline]
+    pub(super) fn store(
+        raw: &[u8],
+        completeness: Completeness,
+        place: &Place,
+        refused: bool,
+        known: Known<'_>,
+    ) -> Head {
         if let Known::Regular(regular) = known
             && completeness == Completeness::Complete
             && let Ok(text) = simdutf8::basic::from_utf8(raw)
@@ -248,6 +255,12 @@ impl Head {
                 last: place.last,
             };
         }
+        Head::store_irregular(raw, completeness, place, refused, known)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_irregular(raw: &[u8], completeness: Completeness, place: &Place, refused: bool, known: Known<'_>) -> Head {
         let known = match known {
             Known::Fields(fields) => Some(fields),
             Known::Regular(_) | Known::Nothing => None,

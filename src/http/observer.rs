@@ -8,7 +8,7 @@ use super::event::{
     LostCause, Pairing,
 };
 use super::half::{Got, Half, Phase, Tail, TailStep};
-use super::handshake::Handshake;
+use super::handshake::{Handshake, ResponseChecks};
 use super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
 use super::held::Held;
 use super::names::{Name, is_word};
@@ -230,6 +230,9 @@ impl Http {
             let here = offset + at as u64;
             match self.client.phase {
                 Phase::Dead | Phase::Foreign => return false,
+                Phase::Preface if self.client.buffer.is_empty() && super::proxy::begins(rest) == Some(false) => {
+                    self.client.phase = Phase::Head;
+                }
                 Phase::Preface => {
                     let (used, foreign) = self.preface(stamp, here, rest, events);
                     if foreign {
@@ -322,6 +325,8 @@ impl Http {
     }
 
     /// Looks for a PROXY header at the very front; the number of bytes taken, and whether the client speaks no HTTP.
+    #[cold]
+    #[inline(never)]
     fn preface(&mut self, stamp: Stamp, offset: u64, bytes: &[u8], events: &mut Vec<HttpEvent>) -> (usize, bool) {
         let before = self.client.buffer.len();
         let parsed = if before == 0 {
@@ -382,7 +387,7 @@ impl Http {
                 _ => (raw, completeness),
             };
             let known = if lesser { Known::Nothing } else { known };
-            let head = Head::store(raw, completeness, place, survey.refused, known);
+            let head = Head::store(raw, completeness, &place, survey.refused, known);
             let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
             Box::new(begun(kind, Some(RequestHead::new(head, known)), ended))
         });
@@ -438,6 +443,8 @@ impl Http {
     }
 
     /// Takes what was seen of a request head that is cut. Returns the body that follows it, when it is a request at all.
+    #[cold]
+    #[inline(never)]
     fn cut_request(&mut self, events: &mut Vec<HttpEvent>) -> Option<BodyState> {
         let raw = std::mem::take(&mut self.client.buffer);
         let mut found = Found::default();
@@ -452,6 +459,8 @@ impl Http {
     }
 
     /// The client's bytes are no request; whether they are the first it sent.
+    #[cold]
+    #[inline(never)]
     fn client_foreign(&mut self, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) -> bool {
         let place = self.client.place();
         let bytes = std::mem::take(&mut self.client.buffer);
@@ -466,6 +475,8 @@ impl Http {
         true
     }
 
+    #[cold]
+    #[inline(never)]
     fn client_gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause, events: &mut Vec<HttpEvent>) {
         match &mut self.client.phase {
             Phase::Dead | Phase::Lost | Phase::Foreign => {}
@@ -509,6 +520,8 @@ impl Http {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn hold_data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8], events: &mut Vec<HttpEvent>) {
         if self.held.get_or_insert_default().data(stamp, offset, bytes) {
             events.push(fact(HttpFact::EarlyDataTooLarge { stamp }));
@@ -516,6 +529,8 @@ impl Http {
     }
 
     /// The answer to the attempt was missed: reports it and goes on with what the client sent since.
+    #[cold]
+    #[inline(never)]
     fn give_up_attempt(&mut self, stamp: Stamp, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         for pending in std::mem::take(&mut self.pending) {
@@ -722,9 +737,9 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, place, survey.refused, known);
+            let head = Head::store(raw, completeness, &place, survey.refused, known);
             let answer = match ResponseHead::new(head, known) {
-                Some(head) => Answer::Response(Box::new(head)),
+                Some(head) => Answer::Response(head),
                 None => Answer::Fragment(Box::new(foreign(raw, place))),
             };
             let ended = Ended::Switched { stamp: place.last };
@@ -757,6 +772,16 @@ impl Http {
 
     /// The request that an answer with this status belongs to.
     fn answered(&mut self, status: u16, events: &mut Vec<HttpEvent>) -> Option<Pending> {
+        if self.unsure || self.answers_missed {
+            self.skip_unanswered(status, events);
+        }
+        (!self.pending.is_empty()).then(|| self.pending.remove(0))
+    }
+
+    /// Passes over the requests whose answers were missed.
+    #[cold]
+    #[inline(never)]
+    fn skip_unanswered(&mut self, status: u16, events: &mut Vec<HttpEvent>) {
         let mut skip = 0;
         if std::mem::take(&mut self.answers_missed) {
             // Without pipelining a client sends its next request only after the answer to the one before.
@@ -773,10 +798,11 @@ impl Http {
                 self.report(exchange, events);
             }
         }
-        (!self.pending.is_empty()).then(|| self.pending.remove(0))
     }
 
     /// Takes what was seen of a response head that is cut, if there is a status code.
+    #[cold]
+    #[inline(never)]
     fn cut_response(&mut self, events: &mut Vec<HttpEvent>) -> Option<After> {
         let mut found = Found::default();
         let survey = survey::response(&self.server.buffer, false, &mut found)?;
@@ -787,6 +813,8 @@ impl Http {
     }
 
     /// The server's bytes are no response.
+    #[cold]
+    #[inline(never)]
     fn server_foreign<'a>(&mut self, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) -> Step<'a> {
         self.server.buffer.truncate(MAX_FOREIGN);
         if self.pending.first().is_some_and(Pending::is_attempt) {
@@ -811,6 +839,8 @@ impl Http {
     }
 
     /// The collected bytes are the answer to the attempt at the front.
+    #[cold]
+    #[inline(never)]
     fn report_foreign(&mut self, ended: Ended, events: &mut Vec<HttpEvent>) {
         let place = self.server.place();
         let bytes = std::mem::take(&mut self.server.buffer);
@@ -825,6 +855,8 @@ impl Http {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn server_gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause, events: &mut Vec<HttpEvent>) {
         match &mut self.server.phase {
             Phase::Dead | Phase::Lost => {}
@@ -924,6 +956,8 @@ impl Http {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, direction: Direction, offset: u64, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         let half = self.half(direction);
@@ -932,6 +966,8 @@ impl Http {
         events.push(fact(HttpFact::Lost { direction, offset, stamp, cause }));
     }
 
+    #[cold]
+    #[inline(never)]
     fn restart(&mut self, direction: Direction, offset: u64, stamp: Stamp, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         self.answers_missed |= direction == Direction::ToClient;
@@ -944,20 +980,28 @@ impl Http {
     /// An exchange of this request; what is not known yet is filled in later.
     fn exchange(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
         let certain = pending.certain && !self.unsure;
-        let mut exchange = pending.kept.unwrap_or_else(|| {
-            let request = pending.has_plain_head.then(|| {
-                let raw = &self.plain_head;
-                let whole = raw.len() < MAX_PLAIN_HEAD;
-                let completeness = if whole { Completeness::Complete } else { cut(raw) };
-                let known = Known::Nothing;
-                RequestHead::new(Head::store(raw, completeness, pending.place, false, known), known)
-            });
-            Box::new(begun(pending.kind, request, ended))
-        });
+        let mut exchange = match pending.kept {
+            Some(kept) => kept,
+            None => self.plain_exchange(&pending, ended),
+        };
         exchange.pairing = if certain { Pairing::Certain } else { Pairing::Inferred };
         exchange.answer = answer;
         exchange.ended = ended;
         exchange
+    }
+
+    /// The same of an ordinary request.
+    #[cold]
+    #[inline(never)]
+    fn plain_exchange(&self, pending: &Pending, ended: Ended) -> Box<Exchange> {
+        let request = pending.has_plain_head.then(|| {
+            let raw = &self.plain_head;
+            let whole = raw.len() < MAX_PLAIN_HEAD;
+            let completeness = if whole { Completeness::Complete } else { cut(raw) };
+            let known = Known::Nothing;
+            RequestHead::new(Head::store(raw, completeness, &pending.place, false, known), known)
+        });
+        Box::new(begun(pending.kind, request, ended))
     }
 
     fn finish_answer(&mut self, ended: Ended, events: &mut Vec<HttpEvent>) {
@@ -971,7 +1015,7 @@ impl Http {
         exchange.client_end = self.client.ended;
         if exchange.handshake.is_none() && (exchange.kind == ExchangeKind::WebSocket || exchange.status() == Some(101))
         {
-            exchange.handshake = Some(Box::new(examine(&exchange)));
+            exchange.handshake = Some(examine(&exchange));
         }
         events.push(HttpEvent::Exchange(exchange));
     }
@@ -982,7 +1026,7 @@ impl Http {
         let mut to = SwitchTo::Unknown;
         if let Some(mut exchange) = self.answer.take() {
             if exchange.status() == Some(101) {
-                exchange.handshake = Some(Box::new(examine(&exchange)));
+                exchange.handshake = Some(examine(&exchange));
             }
             to = destination(&exchange);
             self.report(exchange, events);
@@ -1028,23 +1072,34 @@ fn examine(exchange: &Exchange) -> Handshake {
 
 /// What an answer made of the connection.
 fn destination(exchange: &Exchange) -> SwitchTo {
-    let Some(response) = exchange.response() else { return SwitchTo::Unknown };
-    if response.status != 101 {
-        return SwitchTo::Tunnel;
+    match (exchange.response(), &exchange.handshake) {
+        (Some(response), Some(handshake)) if response.status == 101 => match &handshake.response {
+            Some(checks) if checks.upgrade.present() == Some(true) => to_websocket(Some(checks)),
+            checks => other_destination(exchange, &response.head, checks.as_ref()),
+        },
+        (Some(response), None) if response.status == 101 => other_destination(exchange, &response.head, None),
+        (Some(_), _) => SwitchTo::Tunnel,
+        (None, _) => SwitchTo::Unknown,
     }
-    let head = &response.head;
-    let checks = exchange.handshake.as_ref().and_then(|handshake| handshake.response.as_ref());
+}
+
+fn to_websocket(checks: Option<&ResponseChecks>) -> SwitchTo {
+    SwitchTo::WebSocket {
+        compression: checks.map_or(Compression::Unknown, |checks| checks.compression),
+        subprotocol: checks.and_then(|checks| checks.subprotocol.value()).map(Into::into),
+    }
+}
+
+/// What a 101 that does not name WebSocket, or may not, made of the connection.
+#[cold]
+#[inline(never)]
+fn other_destination(exchange: &Exchange, head: &Head, checks: Option<&ResponseChecks>) -> SwitchTo {
     let named = || head.elements(Name::UPGRADE).next();
-    let names_websocket = match checks {
-        Some(checks) => checks.upgrade.present() == Some(true),
-        None => head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket")),
-    };
+    let names_websocket =
+        checks.is_none() && head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket"));
     let implied = || exchange.kind == ExchangeKind::WebSocket || head.has(Name::SEC_WEBSOCKET_ACCEPT);
     if names_websocket || (named().is_none() && implied()) {
-        return SwitchTo::WebSocket {
-            compression: checks.map_or(Compression::Unknown, |checks| checks.compression),
-            subprotocol: checks.and_then(|checks| checks.subprotocol.value()).map(Into::into),
-        };
+        return to_websocket(checks);
     }
     // RFC 9110 §15.2.2: a 101 must name the protocol; where it does not, the request's only wish is it.
     let wished = || {
