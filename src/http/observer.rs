@@ -9,7 +9,7 @@ use super::event::{
 };
 use super::half::{Got, Half, Phase, Tail, TailStep};
 use super::handshake::{Handshake, ResponseChecks};
-use super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
+use super::head::{Completeness, Head, Known, Place, RequestHead, Seen};
 use super::held::Held;
 use super::names::{Name, is_word};
 use super::proxy::{ProxyHeader, ProxyParse};
@@ -43,6 +43,8 @@ pub struct Http {
     greeting: Option<Box<Foreign>>,
     /// The head of the ordinary request at the front of the queue, cut to a bound.
     plain_head: Vec<u8>,
+    /// Where it lies.
+    plain_place: Place,
     counts: Counts,
     plain_reported: u32,
     /// Messages may have been missed: pairing is inferred.
@@ -66,7 +68,6 @@ struct Pending {
     certain: bool,
     /// How far the server's direction had come.
     server_next: u64,
-    place: Place,
     /// What is known of the exchange, unless the request is an ordinary one.
     kept: Option<Box<Exchange>>,
 }
@@ -105,6 +106,7 @@ impl Http {
             held: None,
             greeting: None,
             plain_head: Vec::new(),
+            plain_place: Place::default(),
             counts: Counts::default(),
             plain_reported: 0,
             unsure: false,
@@ -152,7 +154,7 @@ impl Http {
             ExchangeKind::Connect => SwitchTo::Tunnel,
             _ => SwitchTo::Unknown,
         };
-        let mut exchange = self.exchange(pending, Answer::NotCaptured, Ended::Lost { at: CutAt::BeforeAnswer, stamp });
+        let mut exchange = self.failed(pending, Answer::NotCaptured, Ended::Lost { at: CutAt::BeforeAnswer, stamp });
         exchange.early = self.held.as_ref().and_then(|held| held.early());
         self.report(exchange, events);
         let server = Start { offset: self.server.next, proven: false };
@@ -303,7 +305,10 @@ impl Http {
                         Got::Head { used, raw, place } => match survey::request(&raw, true, &mut found) {
                             Some(survey) => {
                                 at += used;
-                                self.request(&raw, place, survey, found.known(), Completeness::Complete, events);
+                                let (completeness, refused) = (Completeness::Complete, survey.refused);
+                                let known = found.known();
+                                let seen = Seen { raw: &raw, completeness, place: &place, refused, known };
+                                self.request(&seen, &survey, events);
                             }
                             None => {
                                 self.client.buffer = collect(&raw, &rest[used..]);
@@ -368,29 +373,15 @@ impl Http {
     }
 
     /// Takes a request head.
-    fn request(
-        &mut self,
-        raw: &[u8],
-        place: Place,
-        survey: RequestSurvey,
-        known: Known<'_>,
-        completeness: Completeness,
-        events: &mut Vec<HttpEvent>,
-    ) {
+    fn request(&mut self, seen: &Seen<'_>, survey: &RequestSurvey, events: &mut Vec<HttpEvent>) {
+        let Seen { raw, place, .. } = *seen;
         self.counts.requests = self.counts.requests.saturating_add(1);
         let kind = survey.kind;
-        let kept = (kind != ExchangeKind::Plain).then(|| {
-            let others = self.pending.iter().filter(|pending| pending.kept.is_some()).count();
-            let lesser = (kind == ExchangeKind::Unknown || others >= MAX_WHOLE_HEADS) && raw.len() > MAX_LESSER_HEAD;
-            let (raw, completeness) = match &raw[..raw.len().min(MAX_LESSER_HEAD)] {
-                part if lesser => (part, cut(part)),
-                _ => (raw, completeness),
-            };
-            let known = if lesser { Known::Nothing } else { known };
-            let head = Head::store(raw, completeness, &place, survey.refused, known);
-            let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
-            Box::new(begun(kind, Some(RequestHead::new(head, known)), ended))
-        });
+        let kept = match kind {
+            ExchangeKind::Plain => None,
+            _ if raw.len() > MAX_LESSER_HEAD => Some(self.begin_large(seen, kind)),
+            _ => Some(begin(seen, kind)),
+        };
         // The end of a head of which nothing tells that it is an upgrade is held like an upgrade's: it may be one.
         let hold = is_attempt(kind) || (kind == ExchangeKind::Unknown && survey.get_method);
         let queued = self.pending.len() < MAX_PENDING;
@@ -399,6 +390,7 @@ impl Http {
             if has_plain_head {
                 self.plain_head.clear();
                 self.plain_head.extend_from_slice(&raw[..raw.len().min(MAX_PLAIN_HEAD)]);
+                self.plain_place = *place;
             }
             self.pending.push(Pending {
                 kind,
@@ -406,7 +398,6 @@ impl Http {
                 has_plain_head,
                 certain: !self.unsure,
                 server_next: self.server.next,
-                place,
                 kept,
             });
             if is_attempt(kind) {
@@ -437,6 +428,18 @@ impl Http {
         self.client.phase = if body.is_done() { self.behind_request() } else { Phase::Body(body) };
     }
 
+    /// The exchange that a large request head begins. The head is cut if it is one of many, or of unknown purpose.
+    #[cold]
+    #[inline(never)]
+    fn begin_large(&self, seen: &Seen<'_>, kind: ExchangeKind) -> Box<Exchange> {
+        let others = self.pending.iter().filter(|pending| pending.kept.is_some()).count();
+        if kind != ExchangeKind::Unknown && others < MAX_WHOLE_HEADS {
+            return begin(seen, kind);
+        }
+        let raw = &seen.raw[..MAX_LESSER_HEAD];
+        begin(&Seen { raw, completeness: cut(raw), known: Known::Nothing, ..*seen }, kind)
+    }
+
     /// What follows a request and its body.
     fn behind_request(&self) -> Phase {
         if self.hold_behind_body { Phase::Hold { proven: true } } else { Phase::Head }
@@ -451,7 +454,8 @@ impl Http {
         let survey = survey::request(&raw, false, &mut found)?;
         let place = self.client.place();
         self.client.forget();
-        self.request(&raw, place, survey, found.known(), cut(&raw), events);
+        let (completeness, refused, known) = (cut(&raw), survey.refused, found.known());
+        self.request(&Seen { raw: &raw, completeness, place: &place, refused, known }, &survey, events);
         match self.client.phase {
             Phase::Body(body) => Some(body),
             _ => Some(BodyState::Length(0)),
@@ -536,7 +540,7 @@ impl Http {
         for pending in std::mem::take(&mut self.pending) {
             if pending.is_attempt() {
                 let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp };
-                let exchange = self.exchange(pending, Answer::NotCaptured, ended);
+                let exchange = self.failed(pending, Answer::NotCaptured, ended);
                 self.report(exchange, events);
             }
         }
@@ -558,8 +562,7 @@ impl Http {
             self.lose(Direction::ToServer, early.offset, early.stamp, LostCause::NoStartLine, events);
             return Some(early);
         }
-        let data = held.into_data();
-        for (stamp, _, event) in data.events() {
+        for (stamp, _, event) in held.events() {
             match event {
                 StreamEvent::Data { offset, bytes } => {
                     self.client_data(stamp, offset, bytes, events);
@@ -659,8 +662,10 @@ impl Http {
                         Got::Head { used, raw, place } => match survey::response(&raw, true, &mut found) {
                             Some(survey) => {
                                 at += used;
-                                match self.response(&raw, place, survey, found.known(), Completeness::Complete, events)
-                                {
+                                let (completeness, refused) = (Completeness::Complete, survey.refused);
+                                let known = found.known();
+                                let seen = Seen { raw: &raw, completeness, place: &place, refused, known };
+                                match self.response(&seen, &survey, events) {
                                     After::Body(body) => self.begin_body(body, stamp, events),
                                     After::Switch => {
                                         let start = Start { offset: offset + at as u64, proven: true };
@@ -700,23 +705,11 @@ impl Http {
     }
 
     /// Takes a response head.
-    fn response(
-        &mut self,
-        raw: &[u8],
-        place: Place,
-        survey: ResponseSurvey,
-        known: Known<'_>,
-        completeness: Completeness,
-        events: &mut Vec<HttpEvent>,
-    ) -> After {
+    fn response(&mut self, seen: &Seen<'_>, survey: &ResponseSurvey, events: &mut Vec<HttpEvent>) -> After {
         let status = survey.status;
         // RFC 9110 §15.2: any number of informational answers may come before the final one; 101 is final.
         if (100..200).contains(&status) && status != 101 {
-            if let Some(kept) = self.pending.first_mut().and_then(|pending| pending.kept.as_mut())
-                && kept.interim.len() < MAX_INTERIM
-            {
-                kept.interim.push(Interim { status, stamp: place.last });
-            }
+            self.interim(Interim { status, stamp: seen.place.last });
             return After::Body(BodyState::Length(0));
         }
         self.counts.responses = self.counts.responses.saturating_add(1);
@@ -737,20 +730,19 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, &place, survey.refused, known);
-            let answer = match ResponseHead::new(head, known) {
-                Some(head) => Answer::Response(head),
-                None => Answer::Fragment(Box::new(foreign(raw, place))),
-            };
-            let ended = Ended::Switched { stamp: place.last };
+            let ended = Ended::Switched { stamp: seen.place.last };
             let mut exchange = match pending {
-                Some(pending) => self.exchange(pending, answer, ended),
-                None => Box::new(Exchange { answer, ..begun(kind, None, ended) }),
+                Some(pending) => self.exchange(pending, ended),
+                None => unasked(ended),
             };
-            if switch {
-                exchange.early = self.held.as_ref().and_then(|held| held.early());
-            } else if self.pending.is_empty() {
+            match seen.regular_response() {
+                Some(head) => exchange.answer = Answer::Response(head),
+                None => exchange.answer = irregular_answer(seen),
+            }
+            if !switch && self.pending.is_empty() {
                 exchange.early = self.release(events);
+            } else if switch && let Some(held) = &self.held {
+                exchange.early = held.early();
             }
             self.answer = Some(exchange);
         } else if self.pending.is_empty() {
@@ -765,9 +757,20 @@ impl Http {
             Framing::Chunked => BodyState::chunked(),
             Framing::Length(bytes) => BodyState::Length(bytes),
             Framing::Endless => BodyState::UntilEnd,
-            Framing::Unsaid if completeness == Completeness::Complete => BodyState::UntilEnd,
+            Framing::Unsaid if seen.completeness == Completeness::Complete => BodyState::UntilEnd,
             Framing::Unsaid => BodyState::UntilRestart,
         })
+    }
+
+    /// Notes an informational answer.
+    #[cold]
+    #[inline(never)]
+    fn interim(&mut self, interim: Interim) {
+        if let Some(kept) = self.pending.first_mut().and_then(|pending| pending.kept.as_mut())
+            && kept.interim.len() < MAX_INTERIM
+        {
+            kept.interim.push(interim);
+        }
     }
 
     /// The request that an answer with this status belongs to.
@@ -792,9 +795,11 @@ impl Http {
         }
         for _ in 0..skip {
             let missed = self.pending.remove(0);
-            if missed.is_attempt() {
-                let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: missed.place.last };
-                let exchange = self.exchange(missed, Answer::NotCaptured, ended);
+            if missed.is_attempt()
+                && let Some(kept) = &missed.kept
+            {
+                let ended = kept.ended;
+                let exchange = self.failed(missed, Answer::NotCaptured, ended);
                 self.report(exchange, events);
             }
         }
@@ -809,7 +814,8 @@ impl Http {
         let raw = std::mem::take(&mut self.server.buffer);
         let place = self.server.place();
         self.server.forget();
-        Some(self.response(&raw, place, survey, found.known(), cut(&raw), events))
+        let (completeness, refused, known) = (cut(&raw), survey.refused, found.known());
+        Some(self.response(&Seen { raw: &raw, completeness, place: &place, refused, known }, &survey, events))
     }
 
     /// The server's bytes are no response.
@@ -848,7 +854,7 @@ impl Http {
         self.server.phase = Phase::Lost;
         if !self.pending.is_empty() {
             let pending = self.pending.remove(0);
-            let mut exchange = self.exchange(pending, Answer::Foreign(Box::new(foreign(&bytes, place))), ended);
+            let mut exchange = self.failed(pending, Answer::Foreign(Box::new(foreign(&bytes, place))), ended);
             exchange.early = self.release(events);
             self.unsure = true;
             self.report(exchange, events);
@@ -912,7 +918,7 @@ impl Http {
                 } else if self.pending.first().is_some_and(Pending::is_attempt) {
                     let fragment = Box::new(foreign(&self.server.buffer, self.server.place()));
                     let pending = self.pending.remove(0);
-                    let mut exchange = self.exchange(pending, Answer::Fragment(fragment), ended);
+                    let mut exchange = self.failed(pending, Answer::Fragment(fragment), ended);
                     exchange.early = self.release(events);
                     self.report(exchange, events);
                 }
@@ -940,7 +946,7 @@ impl Http {
                     None => Answer::Nothing,
                 };
                 let ended = Ended::Cut { at: CutAt::BeforeAnswer, by: end, stamp };
-                let mut exchange = self.exchange(pending, answer, ended);
+                let mut exchange = self.failed(pending, answer, ended);
                 exchange.early = self.release(events);
                 self.report(exchange, events);
             }
@@ -978,15 +984,23 @@ impl Http {
     }
 
     /// An exchange of this request; what is not known yet is filled in later.
-    fn exchange(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
+    fn exchange(&self, pending: Pending, ended: Ended) -> Box<Exchange> {
         let certain = pending.certain && !self.unsure;
         let mut exchange = match pending.kept {
             Some(kept) => kept,
             None => self.plain_exchange(&pending, ended),
         };
         exchange.pairing = if certain { Pairing::Certain } else { Pairing::Inferred };
-        exchange.answer = answer;
         exchange.ended = ended;
+        exchange
+    }
+
+    /// The exchange of a request that got no head for an answer.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
+        let mut exchange = self.exchange(pending, ended);
+        exchange.answer = answer;
         exchange
     }
 
@@ -999,7 +1013,7 @@ impl Http {
             let whole = raw.len() < MAX_PLAIN_HEAD;
             let completeness = if whole { Completeness::Complete } else { cut(raw) };
             let known = Known::Nothing;
-            RequestHead::new(Head::store(raw, completeness, &pending.place, false, known), known)
+            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, known), known)
         });
         Box::new(begun(pending.kind, request, ended))
     }
@@ -1035,7 +1049,7 @@ impl Http {
     }
 
     fn hand_over<'a>(&mut self, to: SwitchTo, next: Option<StreamEvent<'a>>, server: Start) -> Switch<'a> {
-        let early = self.held.take().map_or_else(EarlyData::default, |held| held.into_data());
+        let early = EarlyData { held: self.held.take() };
         let proven = match self.client.phase {
             Phase::Hold { proven } => proven,
             Phase::Head => self.client.buffer.is_empty(),
@@ -1063,6 +1077,21 @@ fn begun(kind: ExchangeKind, request: Option<RequestHead>, ended: Ended) -> Exch
         client_end: None,
         handshake: None,
     }
+}
+
+/// The exchange that a request head begins.
+fn begin(seen: &Seen<'_>, kind: ExchangeKind) -> Box<Exchange> {
+    let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: seen.place.last };
+    match seen.regular_request() {
+        Some(request) => Box::new(begun(kind, Some(request), ended)),
+        None => begin_irregular(seen, kind, ended),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_irregular(seen: &Seen<'_>, kind: ExchangeKind, ended: Ended) -> Box<Exchange> {
+    Box::new(begun(kind, Some(seen.request()), ended))
 }
 
 fn examine(exchange: &Exchange) -> Handshake {
@@ -1109,6 +1138,23 @@ fn other_destination(exchange: &Exchange, head: &Head, checks: Option<&ResponseC
     match named().or_else(wished) {
         Some(protocol) => SwitchTo::Other(protocol.into()),
         None => SwitchTo::Unknown,
+    }
+}
+
+/// An answer to nothing that was seen.
+#[cold]
+#[inline(never)]
+fn unasked(ended: Ended) -> Box<Exchange> {
+    Box::new(begun(ExchangeKind::Plain, None, ended))
+}
+
+/// An answer that is to be read leniently.
+#[cold]
+#[inline(never)]
+fn irregular_answer(seen: &Seen<'_>) -> Answer {
+    match seen.response() {
+        Some(head) => Answer::Response(head),
+        None => Answer::Fragment(Box::new(foreign(seen.raw, *seen.place))),
     }
 }
 
