@@ -693,7 +693,9 @@ struct Desk<'d, N> {
 impl<N: Note> Desk<'_, N> {
     /// Files what HTTP reports, and keeps the empty list for the next time.
     fn report(&mut self, mut reports: Vec<HttpEvent>) {
-        for report in reports.drain(..) {
+        // There is hardly ever more than one.
+        reports.reverse();
+        while let Some(report) = reports.pop() {
             match report {
                 HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
                     let entry = self.parts.entries.len() as u32;
@@ -885,11 +887,15 @@ enum Guess {
 
 /// What a client that begins like this speaks.
 fn classify(first: &[u8], inside_tls: bool) -> Guess {
+    // No two of them take the same bytes for theirs.
+    let http = Http::sniff(first);
+    if matches!(http, http::Sniff::Request | http::Sniff::ProxyHeader) {
+        return Guess::Is(Is::Http);
+    }
     let tls = if inside_tls { tls::Sniff::No } else { Tls::sniff(first) };
-    match (tls, Http2::sniff(first), Http::sniff(first)) {
+    match (tls, Http2::sniff(first), http) {
         (tls::Sniff::Yes, ..) => Guess::Is(Is::Tls),
         (_, http2::Sniff::Yes, _) => Guess::Is(Is::Http2),
-        (.., http::Sniff::Request | http::Sniff::ProxyHeader) => Guess::Is(Is::Http),
         (tls::Sniff::Maybe, ..) | (_, http2::Sniff::Maybe, _) | (.., http::Sniff::Maybe) => Guess::Maybe,
         _ => Guess::Is(Is::Foreign),
     }

@@ -75,12 +75,8 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Optio
         let (value_at, value_len) = trimmed(behind, 1, len);
         let value_at = at + colon + value_at;
         let field = Field::at(name, at as u32, value_at as u32, value_len as u32);
-        if field.is_other() {
-            if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-                return None;
-            }
-            regular.other_websocket_field |=
-                name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case(b"sec-websocket-"));
+        if field.is_other() && !regular.takes_other(name) {
+            return None;
         }
         if regular.fields.len() == MAX_PARSED_FIELDS {
             return None;
@@ -90,6 +86,15 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Optio
         at += colon + len + 1;
     }
     is_plain(&window[..at]).then_some(at)
+}
+
+impl Regular {
+    /// Looks at the name of a field without a number; whether it is a token.
+    #[inline(never)]
+    fn takes_other(&mut self, name: &[u8]) -> bool {
+        self.other_websocket_field |= name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case(b"sec-websocket-"));
+        !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+    }
 }
 
 /// `method target HTTP/1.x`.
@@ -209,7 +214,7 @@ mod tests {
     fn agrees(bytes: &[u8]) -> bool {
         let stamp = Stamp::default();
         let place = Place { offset: 7, first: stamp, last: stamp, leading_blank_lines: false };
-        let store = |raw: &[u8], known: Known<'_>| Head::store(raw, Completeness::Complete, place, false, known);
+        let store = |raw: &[u8], known: Known<'_>| Head::store(raw, Completeness::Complete, &place, false, known);
         let mut found = Found::default();
         let request = found.read(bytes, Wanted::Request).map(|len| {
             let raw = &bytes[..len];

@@ -1011,7 +1011,7 @@ mod hostile {
                 let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
                 let place = head::Place { offset: 0, first: Stamp::default(), last: Stamp::default(), leading_blank_lines: false };
                 let known = head::Known::Nothing;
-                let head = Head::store(&bytes[skip..end], Completeness::Complete, place, false, known);
+                let head = Head::store(&bytes[skip..end], Completeness::Complete, &place, false, known);
                 let head = RequestHead::new(head, known);
                 let text = |bytes: &[u8]| -> String {
                     if head.head.deviations.not_utf8 {
