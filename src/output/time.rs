@@ -124,8 +124,18 @@ impl Millis {
     /// From nanoseconds, rounded half away from zero to the microsecond.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {
+        Self::from_micros(Self::whole_micros(nanos))
+    }
+
+    /// Nanoseconds as microseconds, rounded half away from zero.
+    pub(crate) const fn whole_micros(nanos: i64) -> i64 {
         let half = if nanos < 0 { -500 } else { 500 };
-        Self((nanos.saturating_add(half) / 1000) as f64 / 1000.0)
+        nanos.saturating_add(half) / 1000
+    }
+
+    /// From microseconds.
+    pub(crate) const fn from_micros(micros: i64) -> Self {
+        Self(micros as f64 / 1000.0)
     }
 
     /// In milliseconds.
