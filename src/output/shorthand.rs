@@ -32,7 +32,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 
 use super::compact::put;
-use super::time::{Millis, TIME_LEN, Time, decimal};
+use super::time::{Millis, TIME_LEN, Time, decimal, short_decimal};
 use crate::stream::{Side, Stamp};
 
 /// Most places of a phrase, and one.
@@ -42,6 +42,7 @@ const MAX_PARTS: usize = 12;
 #[derive(Debug)]
 pub(super) struct Phrase {
     pub(super) number: u8,
+    /// With a chunk of anything behind it.
     text: &'static [u8],
     parts: [Part; MAX_PARTS],
     count: u8,
@@ -63,8 +64,10 @@ const fn is_place(byte: u8) -> bool {
 }
 
 impl Phrase {
-    const fn new(number: u8, text: &'static str) -> Self {
-        let text = text.as_bytes();
+    /// `padded`: the text and a chunk of anything.
+    const fn new(number: u8, text: &'static str, padded: &'static str) -> Self {
+        let (text, padded) = (text.as_bytes(), padded.as_bytes());
+        assert!(padded.len() == text.len() + CHUNK);
         let mut parts = [Part { from: 0, to: 0, place: END }; MAX_PARTS];
         let (mut from, mut at, mut count) = (0, 0, 0);
         while at < text.len() {
@@ -79,7 +82,7 @@ impl Phrase {
             parts[count] = Part { from: from as u16, to: at as u16, place: END };
             count += 1;
         }
-        Self { number, text, parts, count: count as u8 }
+        Self { number, text: padded, parts, count: count as u8 }
     }
 
     /// How many values belong to it.
@@ -98,7 +101,7 @@ macro_rules! phrases {
     ($($name:ident = $text:expr;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum PhraseNumber { $($name),* }
-        $(pub(in crate::output) const $name: Phrase = Phrase::new(PhraseNumber::$name as u8, $text);)*
+        $(pub(in crate::output) const $name: Phrase = Phrase::new(PhraseNumber::$name as u8, $text, concat!($text, "                                "));)*
         static PHRASES: [Phrase; [$(stringify!($name)),*].len()] = [$($name),*];
     };
 }
@@ -109,7 +112,7 @@ macro_rules! vocabulary {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum WordNumber { $($name),* }
         $(pub(in crate::output) const $name: u64 = WordNumber::$name as u64;)*
-        static WORDS: &[&str] = &[$($text),*];
+        static WORDS: [([u8; MAX_WORD], u8); [$($text),*].len()] = [$(padded($text)),*];
     };
 }
 
@@ -202,8 +205,8 @@ pub(super) mod phrase {
         NEXT_EVIDENCE = evidence!("},");
         LAST_EVIDENCE = "}]}";
     }
-    pub(super) fn numbered(number: u8) -> Option<&'static Phrase> {
-        PHRASES.get(usize::from(number))
+    pub(super) const fn numbered(number: u8) -> Option<&'static Phrase> {
+        if (number as usize) < PHRASES.len() { Some(&PHRASES[number as usize]) } else { None }
     }
 
     #[cfg(test)]
@@ -234,8 +237,22 @@ pub(super) mod word {
         MID_STREAM = "\"mid_stream\"";
     }
 
-    pub(super) fn numbered(number: u64) -> Option<&'static str> {
-        WORDS.get(usize::try_from(number).ok()?).copied()
+    /// Longest word.
+    const MAX_WORD: usize = 16;
+
+    const fn padded(word: &str) -> ([u8; MAX_WORD], u8) {
+        let mut padded = [b' '; MAX_WORD];
+        let mut at = 0;
+        while at < word.len() {
+            padded[at] = word.as_bytes()[at];
+            at += 1;
+        }
+        (padded, at as u8)
+    }
+
+    /// A word and its length.
+    pub(super) fn numbered(number: u64) -> Option<&'static ([u8; MAX_WORD], u8)> {
+        WORDS.get(usize::try_from(number).ok()?)
     }
 }
 
@@ -596,35 +613,167 @@ pub(super) struct Context<'a> {
     pub(super) rule: &'a [u8],
 }
 
+/// Bytes that are copied at a time: more than are wanted, so that there is nothing to decide.
+const CHUNK: usize = 32;
+/// Room that is made at a time.
+const ROOM: usize = 1 << 10;
+/// Longest number.
+const NUMBER_LEN: usize = 20;
+
+/// A vector that is filled within its length, which is always so much longer that whole chunks can be copied.
+struct Page<'o> {
+    out: &'o mut Vec<u8>,
+    at: usize,
+}
+
+impl Page<'_> {
+    /// Makes room for so many bytes and a chunk.
+    #[inline(always)]
+    fn reserve(&mut self, len: usize) {
+        if self.out.len() - self.at < len + CHUNK {
+            self.grow(len);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, len: usize) {
+        self.out.resize(self.at + len + CHUNK + ROOM, 0);
+    }
+
+    /// Appends `len` bytes of `text` from `from` on, if there are so many. There is room.
+    #[inline(always)]
+    fn copy(&mut self, text: &[u8], from: usize, len: usize) -> Option<()> {
+        let text = text.get(from..)?;
+        let target = self.out.get_mut(self.at..)?;
+        match (text.first_chunk::<CHUNK>(), target.first_chunk_mut::<CHUNK>()) {
+            (Some(text), Some(target)) if len <= CHUNK => *target = *text,
+            _ => target.get_mut(..len)?.copy_from_slice(text.get(..len)?),
+        }
+        self.at += len;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn append<const LEN: usize>(&mut self, bytes: &[u8; LEN], len: usize) {
+        if let Some(target) = self.out.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
+            *target = *bytes;
+            self.at += len;
+        }
+    }
+
+    /// Appends a number. There is room.
+    #[inline(always)]
+    fn decimal(&mut self, value: u64) {
+        if value < 10 {
+            self.append(&[b'0' + value as u8], 1);
+        } else if let Some((digits, len)) = short_decimal(value) {
+            self.append(&digits, len);
+        } else {
+            self.slowly(|out| decimal(out, value));
+        }
+    }
+
+    /// Appends microseconds as milliseconds. There is room.
+    #[inline(always)]
+    fn millis(&mut self, micros: i64) {
+        /// Beyond, a `f64` may not hold them all.
+        const EXACT: i64 = 100_000_000_000_000;
+        if !(0..EXACT).contains(&micros) {
+            self.slowly(|out| put(out, &Millis::from_micros(micros)));
+            return;
+        }
+        let (whole, rest) = (micros as u64 / 1000, (micros as u64 % 1000) as u32);
+        self.decimal(whole);
+        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+        let needed = 2 + usize::from(!rest.is_multiple_of(100)) + usize::from(!rest.is_multiple_of(10));
+        self.append(&digits, needed);
+    }
+
+    /// Appends what is written at the end of the vector.
+    #[inline(never)]
+    fn slowly(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.truncate(self.at);
+        write(self.out);
+        self.at = self.out.len();
+        self.grow(PHRASE_ROOM);
+    }
+}
+
+/// Room for a phrase and its numbers, without its texts.
+const PHRASE_ROOM: usize = {
+    let (mut number, mut room) = (0, 0);
+    while let Some(phrase) = phrase::numbered(number) {
+        let needed = phrase.text.len() + MAX_PARTS * (TIME_LEN + 2);
+        if needed > room {
+            room = needed;
+        }
+        number += 1;
+    }
+    room
+};
+const _: () = assert!(NUMBER_LEN <= TIME_LEN);
+
 /// Appends what steps say. `None` if they are none: then some of it may have been written.
 pub(super) fn expand(steps: &[u8], context: Context<'_>, out: &mut Vec<u8>) -> Option<()> {
+    let at = out.len();
+    let mut page = Page { out, at };
+    let expanded = expand_on(steps, context, &mut page);
+    let at = page.at;
+    out.truncate(at);
+    expanded
+}
+
+fn expand_on(steps: &[u8], context: Context<'_>, page: &mut Page<'_>) -> Option<()> {
     let mut rest = steps;
     while let Some((phrase, after)) = rest.split_first() {
         rest = after;
         let phrase = phrase::numbered(*phrase)?;
-        for part in phrase.parts.iter().take(phrase.count.into()) {
-            out.extend_from_slice(phrase.text.get(part.from.into()..part.to.into())?);
+        page.reserve(PHRASE_ROOM);
+        for part in phrase.parts.get(..usize::from(phrase.count))? {
+            page.copy(phrase.text, part.from.into(), usize::from(part.to - part.from))?;
             match part.place {
-                b'$' => decimal(out, number(&mut rest)?),
+                b'$' => page.decimal(number(&mut rest)?),
                 b'?' => match number(&mut rest)? {
-                    0 => out.extend_from_slice(b"null"),
-                    more => decimal(out, more - 1),
+                    0 => page.append(b"null", 4),
+                    more => page.decimal(more - 1),
                 },
                 b'%' => match number(&mut rest)? {
-                    0 => out.extend_from_slice(b"null"),
-                    more => put(out, &Millis::from_micros(unzigzag(more - 1))),
+                    0 => page.append(b"null", 4),
+                    more => page.millis(unzigzag(more - 1)),
                 },
-                b'&' => decimal(out, context.first.packet.wrapping_add(number(&mut rest)?)),
-                b'@' => put_time(out, context.first.at.wrapping_add(unzigzag(number(&mut rest)?))),
-                b'*' => out.extend_from_slice(word::numbered(number(&mut rest)?)?.as_bytes()),
-                b'~' => out.extend_from_slice(take_with_length(&mut rest)?),
+                b'&' => page.decimal(context.first.packet.wrapping_add(number(&mut rest)?)),
+                b'@' => {
+                    let time = quoted_time(context.first.at.wrapping_add(unzigzag(number(&mut rest)?)));
+                    page.append(&time, time.len());
+                }
+                b'*' => {
+                    let (word, len) = word::numbered(number(&mut rest)?)?;
+                    page.append(word, usize::from(*len));
+                }
+                b'~' => {
+                    let len = usize::try_from(number(&mut rest)?).ok()?;
+                    if len > rest.len() {
+                        return None;
+                    }
+                    page.reserve(len + PHRASE_ROOM);
+                    page.copy(rest, 0, len)?;
+                    rest = &rest[len..];
+                }
                 b'^' => {
                     let (at, len) = (number(&mut rest)?, number(&mut rest)?);
                     let (at, len) = (usize::try_from(at).ok()?, usize::try_from(len).ok()?);
-                    out.extend_from_slice(context.pieces.text.get(at..at.checked_add(len)?)?);
+                    if at > MAX_PIECES || len > MAX_PIECES {
+                        return None;
+                    }
+                    page.reserve(len + PHRASE_ROOM);
+                    page.copy(&context.pieces.text, at, len)?;
                 }
-                b'<' => drop(out.pop()),
-                b'!' => out.extend_from_slice(context.rule),
+                b'<' => page.at = page.at.saturating_sub(1),
+                b'!' => {
+                    page.reserve(context.rule.len() + PHRASE_ROOM);
+                    page.copy(context.rule, 0, context.rule.len())?;
+                }
                 _ => {}
             }
         }
@@ -632,11 +781,17 @@ pub(super) fn expand(steps: &[u8], context: Context<'_>, out: &mut Vec<u8>) -> O
     Some(())
 }
 
-/// Appends a time as a JSON string.
-pub(super) fn put_time(out: &mut Vec<u8>, at: i64) {
+/// A time as a JSON string.
+#[inline]
+fn quoted_time(at: i64) -> [u8; TIME_LEN + 2] {
     let mut quoted = [b'"'; TIME_LEN + 2];
     if let Some(inside) = quoted[1..].first_chunk_mut() {
         Time(at).write(inside);
     }
-    out.extend_from_slice(&quoted);
+    quoted
+}
+
+/// Appends a time as a JSON string.
+pub(super) fn put_time(out: &mut Vec<u8>, at: i64) {
+    out.extend_from_slice(&quoted_time(at));
 }

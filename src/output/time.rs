@@ -230,6 +230,17 @@ const fn eight_digits(value: u32) -> u64 {
 /// Digits as characters.
 const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
+/// The digits of a number below 100 000 000 and how many they are; what is behind them has no meaning.
+#[inline(always)]
+pub(crate) const fn short_decimal(value: u64) -> Option<([u8; 8], usize)> {
+    if value >= 100_000_000 {
+        return None;
+    }
+    let digits = eight_digits(value as u32);
+    let missing = if digits == 0 { 7 } else { digits.trailing_zeros() / 8 };
+    Some(((digits >> (8 * missing) | ZEROS).to_le_bytes(), 8 - missing as usize))
+}
+
 /// Appends `value` in decimal.
 #[inline]
 pub(crate) fn decimal(out: &mut Vec<u8>, value: u64) {
