@@ -45,6 +45,8 @@ impl Heading {
 pub struct Brief {
     /// Which entry of its connection; `None` when it has none.
     pub entry: Option<u32>,
+    /// HTTP/2 stream number, when it is carried by one (RFC 8441).
+    pub http2_stream: Option<u32>,
     /// How it ended on the wire.
     pub outcome: Outcome,
     /// What was found about it alone.
@@ -147,6 +149,7 @@ impl Brief {
         let stripped = verdict.findings.iter().find(|finding| finding.rule.id == wsh::UPGRADE_STRIPPED.id);
         Self {
             entry: entry.map(|entry| entry as u32),
+            http2_stream: case.entry.and_then(|entry| entry.http2_stream),
             outcome: verdict.outcome,
             headings: verdict.findings.iter().map(Heading::of).collect(),
             root_cause: verdict.root_cause.map(|cause| cause as u32),
