@@ -22,7 +22,8 @@ pub fn subjects<'j>(judgement: &Judgement<'_>, connections: &'j [Known<Recorded>
         entry: known.kept.briefs[index].entry.map(|entry| entry as usize),
         verdict: &known.kept.verdicts[index],
     };
-    judgement.subjects.iter().map(|one| subject(&connections[one.connection], one.index)).collect()
+    let each = (0..judgement.len()).map(|index| judgement.subject(index));
+    each.map(|one| subject(&connections[one.connection as usize], one.index as usize)).collect()
 }
 
 impl<'j> Judged<'j> {

@@ -6,6 +6,7 @@
 //! beginning and at the end of an object, so sealed text is the middle, and [`Sealed`] knows where it lies. The bytes
 //! written are those of [`super::publish`].
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ use super::model;
 use super::redact::Redactor;
 use super::words;
 use crate::connection::Interest;
-use crate::diagnosis::{Brief, Finding, diagnose_all, diagnose_plain};
+use crate::diagnosis::{Brief, Finding, Packed, diagnose_all};
 use crate::engine::{Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
 
 /// Bytes of one piece of memory for sealed text.
@@ -47,9 +48,8 @@ struct Shelf {
 /// A connection that is over.
 #[derive(Debug)]
 pub struct Sealed {
-    briefs: SmallVec<[Brief; 1]>,
+    briefs: Packed,
     texts: SmallVec<[Text; 1]>,
-    aside: Vec<Finding>,
     shelf: u16,
 }
 
@@ -74,12 +74,16 @@ struct Words {
 }
 
 impl Kept for Box<Sealed> {
-    fn briefs(&self) -> &[Brief] {
-        &self.briefs
+    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
+        self.briefs.briefs().map(Cow::Owned)
+    }
+
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+        self.briefs.brief(nth).map(Cow::Owned)
     }
 
     fn aside(&self) -> &[Finding] {
-        &self.aside
+        self.briefs.aside()
     }
 }
 
@@ -156,7 +160,7 @@ impl Sealer {
             self.shelves.into_iter().map(|shelf| shelf.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let written = Written { redactor: self.redactor, shelves, listing, connections };
         let mut writer = JsonWriter::begin(out, Layout::Compact, capture, listing.summary())?;
-        let subjects = listing.judgement().subjects.len();
+        let subjects = listing.judgement().len();
         let make = |range: Range<usize>, out: &mut Vec<u8>| written.connections(range, out);
         parallel::in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_connections(list))?;
         for mut relation in listing.relations() {
@@ -191,8 +195,12 @@ impl Observer for Sealer {
         let Some((Local { shard, .. }, _)) = over.first() else { return };
         let shelf = *shard;
         let verdicts: Vec<_> = over.iter().map(|(_, record)| diagnose_all(record)).collect();
-        let briefs: Vec<SmallVec<[Brief; 1]>> =
-            over.iter().zip(&verdicts).map(|((_, record), verdicts)| Brief::of(record, verdicts).collect()).collect();
+        let mut scratch = Vec::new();
+        let briefs: Vec<Packed> = over
+            .iter()
+            .zip(&verdicts)
+            .map(|((_, record), verdicts)| Packed::of(record, verdicts, &mut scratch))
+            .collect();
         let mut shelf_texts = hold(&self.shelves[usize::from(shelf)]);
         let texts: Vec<SmallVec<[Text; 1]>> = over
             .iter()
@@ -206,9 +214,9 @@ impl Observer for Sealer {
             })
             .collect();
         let told = over.drain(..).zip(briefs).zip(texts);
-        finished.extend(told.map(|(((connection, record), briefs), texts)| {
-            let aside = diagnose_plain(&record).collect();
-            Finished { number: connection.number, kept: Box::new(Sealed { briefs, texts, aside, shelf }) }
+        finished.extend(told.map(|(((connection, _), briefs), texts)| Finished {
+            number: connection.number,
+            kept: Box::new(Sealed { briefs, texts, shelf }),
         }));
     }
 
@@ -235,9 +243,9 @@ struct Written<'w, 'j> {
 
 impl<'w> Written<'w, '_> {
     fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, &'w Text, &[u8], &[u8]) {
-        let subject = self.listing.judgement().subjects[subject];
-        let known = &self.connections[subject.connection];
-        let text = &known.kept.texts[subject.index];
+        let subject = self.listing.judgement().subject(subject);
+        let known = &self.connections[subject.connection as usize];
+        let text = &known.kept.texts[subject.index as usize];
         let (connection, findings) = self.shelves[usize::from(known.kept.shelf)].text(text);
         (known, text, connection, findings)
     }
