@@ -1,6 +1,9 @@
 //! The briefs of one connection in about a hundred bytes: what a capture with a million connections keeps of each.
-//! Times and packet numbers are differences, whole numbers are as long as they must be (LEB128), and what is not there
-//! takes one bit. Nothing is lost: what is unpacked equals what was packed.
+//! Times and packet numbers are differences, numbers are as long as they must be, and what is not there takes one bit.
+//! Nothing is lost: what is unpacked equals what was packed.
+//!
+//! A brief is packed and unpacked once for each connection, so both go straight ahead: the lengths of all numbers stand
+//! before the first, and behind the last stand eight bytes more, so that each is read as a whole word and cut.
 
 use std::net::IpAddr;
 
@@ -138,6 +141,13 @@ const OUTCOMES: [Outcome; 8] = [
 ];
 const DEEDS: [Deed; 3] = [Deed::Close, Deed::Fin, Deed::Rst];
 
+/// Says that nobody acted first: behind the last of [`DEEDS`].
+const NO_DEED: u32 = DEEDS.len() as u32;
+
+/// Most bytes of a brief without its headings: truth values, numbers with their lengths, and the rest in the order in
+/// which it is written.
+const MOST: usize = 4 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8 + 8;
+
 /// Appends everything but `stripped`.
 fn pack(brief: &Brief, out: &mut Vec<u8>) {
     let Brief { first, last, .. } = *brief;
@@ -155,56 +165,55 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     bits.put_is(brief.key.is_some());
     bits.put_is(brief.asked.is_some());
     bits.put_is(brief.trouble.is_some());
-    let (side, deed) = brief.first_actor.map_or((Side::Client, 3), |(side, _, deed)| (side, deed as u32));
+    let (side, deed) = brief.first_actor.map_or((Side::Client, NO_DEED), |(side, _, deed)| (side, deed as u32));
     bits.put_side(side);
     bits.put(deed, 2);
     bits.put_is(brief.last_payload.is_some());
     bits.put_is(brief.silence.is_some());
     bits.put_side(brief.silence.map_or(Side::Client, |(_, side, _)| side));
     bits.put_is(brief.claim.is_some());
-    out.extend_from_slice(&bits.all.to_le_bytes());
 
-    put_endpoint(out, brief.client);
-    put_endpoint(out, brief.server);
-    out.extend_from_slice(&first.at.to_le_bytes());
-    put_number(out, first.packet);
-    put_stamp(out, last, first);
-    put_index(out, brief.entry);
-    if let Some(stream) = brief.http2_stream {
-        put_number(out, stream.into());
-    }
-    put_index(out, brief.root_cause);
-    put_number(out, brief.headings.len() as u64);
-    for heading in &brief.headings {
-        out.extend_from_slice(&HeadingCode::from(*heading).0.to_le_bytes());
-    }
-    out.extend_from_slice(&brief.path.to_le_bytes());
-    for name in brief.names.iter().flatten() {
-        out.extend_from_slice(&name.to_le_bytes());
-    }
-    if let Some(key) = brief.key {
-        out.extend_from_slice(&key.to_le_bytes());
-    }
-    if let Some(asked) = brief.asked {
-        put_stamp(out, asked, first);
-    }
-    if let Some((from, to)) = brief.trouble {
-        put_time(out, from, first.at);
-        put_time(out, to, last.at);
-    }
-    if let Some((_, at, _)) = brief.first_actor {
-        put_stamp(out, at, last);
-    }
-    if let Some(at) = brief.last_payload {
-        put_stamp(out, at, last);
-    }
-    put_time(out, brief.rtt_ns, 0);
-    if let Some((idle, _, at)) = brief.silence {
-        put_time(out, idle, 0);
-        put_stamp(out, at, last);
+    let mut to = Writer { bytes: [0; MOST], end: 0 };
+    to.array(bits.all.to_le_bytes());
+    let asked = brief.asked.unwrap_or(first);
+    let trouble = brief.trouble.unwrap_or((first.at, last.at));
+    let acted = brief.first_actor.map_or(last, |(_, at, _)| at);
+    let last_payload = brief.last_payload.unwrap_or(last);
+    to.numbers([
+        first.packet,
+        packets(last, first),
+        time(last.at, first.at),
+        index(brief.entry),
+        brief.http2_stream.unwrap_or(0).into(),
+        index(brief.root_cause),
+        brief.headings.len() as u64,
+        packets(asked, first),
+        time(asked.at, first.at),
+        time(trouble.0, first.at),
+        time(trouble.1, last.at),
+        packets(acted, last),
+        time(acted.at, last.at),
+        packets(last_payload, last),
+        time(last_payload.at, last.at),
+        time(brief.rtt_ns, 0),
+    ]);
+    if let Some((idle, _, end)) = brief.silence {
+        to.numbers([time(idle, 0), packets(end, last), time(end.at, last.at)]);
     }
     if let Some(claim) = &brief.claim {
-        put_claim(out, claim);
+        to.claim(claim);
+    }
+    to.endpoint(brief.client);
+    to.endpoint(brief.server);
+    brief.names.iter().flatten().for_each(|name| to.array(name.to_le_bytes()));
+    if let Some(key) = brief.key {
+        to.array(key.to_le_bytes());
+    }
+    to.array(first.at.to_le_bytes());
+    to.array(brief.path.to_le_bytes());
+    out.extend_from_slice(&to.bytes[..to.end]);
+    for heading in &brief.headings {
+        out.extend_from_slice(&HeadingCode::from(*heading).0.to_le_bytes());
     }
 }
 
@@ -217,22 +226,29 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let (tls, looks_like_websocket, is_open, came_to_nothing) = (bits.is(), bits.is(), bits.is(), bits.is());
     let (has_stream, has_names, has_key) = (bits.is(), [bits.is(), bits.is()], bits.is());
     let (was_asked, in_trouble) = (bits.is(), bits.is());
-    let (actor, deed) = (bits.side(), DEEDS.get(bits.take(2) as usize).copied());
+    let (actor, deed) = (bits.side(), DEEDS.get(bits.take(2) as usize));
     let (has_payload, was_silent, silent, has_claim) = (bits.is(), bits.is(), bits.side(), bits.is());
 
-    let client = from.endpoint(client_is_v6)?;
-    let server = from.endpoint(server_is_v6)?;
-    let at = i64::from_le_bytes(from.array()?);
-    let first = Stamp { packet: from.number()?, at };
-    let last = from.stamp(first)?;
-    let brief = Brief {
-        entry: from.index()?,
-        http2_stream: from.if_is(has_stream, |from| from.number()?.try_into().ok())?,
+    let [packet, packets, time, entry, stream, root_cause, headings, rest @ ..] = from.numbers::<16>()?;
+    let [asked_packets, asked_time, trouble_from, trouble_to, acted_packets, acted_time, rest @ ..] = rest;
+    let [payload_packets, payload_time, rtt] = rest;
+    let silence = from.if_is(was_silent, Reader::numbers::<3>)?;
+    let claim = from.if_is(has_claim, Reader::claim)?.map(Box::new);
+    let (client, server) = (from.endpoint(client_is_v6)?, from.endpoint(server_is_v6)?);
+    let names = [from.if_is(has_names[0], Reader::name)?, from.if_is(has_names[1], Reader::name)?];
+    let key = from.if_is(has_key, |from| from.array().map(u128::from_le_bytes))?;
+    let first = Stamp { packet, at: i64::from_le_bytes(from.array()?) };
+    let last = stamp(packets, time, first);
+    let path = u64::from_le_bytes(from.array()?);
+    let headings = (0..headings).map(|_| HeadingCode(u16::from_le_bytes(from.array()?)).heading());
+    let headings = headings.collect::<Option<_>>()?;
+    *bytes = from.rest;
+    Some(Brief {
+        entry: unindex(entry),
+        http2_stream: has_stream.then_some(stream as u32),
         outcome,
-        root_cause: from.index()?,
-        headings: (0..from.number()?)
-            .map(|_| HeadingCode(u16::from_le_bytes(from.array()?)).heading())
-            .collect::<Option<_>>()?,
+        headings,
+        root_cause: unindex(root_cause),
         client,
         server,
         first,
@@ -241,75 +257,101 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
         looks_like_websocket,
         is_open,
         came_to_nothing,
-        path: u64::from_le_bytes(from.array()?),
-        names: [from.if_is(has_names[0], Reader::name)?, from.if_is(has_names[1], Reader::name)?],
-        key: from.if_is(has_key, |from| from.array().map(u128::from_le_bytes))?,
-        asked: from.if_is(was_asked, |from| from.stamp(first))?,
-        trouble: from.if_is(in_trouble, |from| Some((from.time(first.at)?, from.time(last.at)?)))?,
-        first_actor: match deed {
-            Some(deed) => Some((actor, from.stamp(last)?, deed)),
-            None => None,
-        },
-        last_payload: from.if_is(has_payload, |from| from.stamp(last))?,
-        rtt_ns: from.time(0)?,
-        silence: from.if_is(was_silent, |from| Some((from.time(0)?, silent, from.stamp(last)?)))?,
+        names,
+        path,
+        key,
+        asked: was_asked.then(|| stamp(asked_packets, asked_time, first)),
+        trouble: in_trouble.then(|| (untime(trouble_from, first.at), untime(trouble_to, last.at))),
+        first_actor: deed.map(|deed| (actor, stamp(acted_packets, acted_time, last), *deed)),
+        last_payload: has_payload.then(|| stamp(payload_packets, payload_time, last)),
+        rtt_ns: untime(rtt, 0),
+        silence: silence.map(|[idle, packets, time]| (untime(idle, 0), silent, stamp(packets, time, last))),
         stripped: None,
-        claim: from.if_is(has_claim, |from| from.claim().map(Box::new))?,
-    };
-    *bytes = from.rest;
-    Some(brief)
+        claim,
+    })
 }
 
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
+/// An index, or none, as a number.
+fn index(index: Option<u32>) -> u64 {
+    index.map_or(0, |index| u64::from(index) + 1)
+}
+
+fn unindex(number: u64) -> Option<u32> {
+    number.checked_sub(1).map(|index| index as u32)
+}
+
+/// The difference of two times, so that it is small for those that are near each other, whichever comes first.
+fn time(time: i64, other: i64) -> u64 {
+    let difference = time.wrapping_sub(other);
+    (difference << 1 ^ difference >> 63) as u64
+}
+
+fn untime(number: u64, other: i64) -> i64 {
+    other.wrapping_add((number >> 1 ^ (number & 1).wrapping_neg()) as i64)
+}
+
+/// The same of packet numbers.
+fn packets(stamp: Stamp, other: Stamp) -> u64 {
+    time(stamp.packet as i64, other.packet as i64)
+}
+
+fn stamp(packets: u64, time: u64, other: Stamp) -> Stamp {
+    Stamp { packet: untime(packets, other.packet as i64) as u64, at: untime(time, other.at) }
+}
+
+struct Writer {
+    bytes: [u8; MOST],
+    end: usize,
+}
+
+impl Writer {
+    #[inline(always)]
+    fn array<const N: usize>(&mut self, array: [u8; N]) {
+        self.bytes[self.end..self.end + N].copy_from_slice(&array);
+        self.end += N;
     }
-    out.push(number as u8);
-}
 
-fn put_index(out: &mut Vec<u8>, index: Option<u32>) {
-    put_number(out, index.map_or(0, |index| u64::from(index) + 1));
-}
-
-/// A number near another: differences of both signs are short.
-fn put_near(out: &mut Vec<u8>, number: u64, other: u64) {
-    let difference = number.wrapping_sub(other) as i64;
-    put_number(out, (difference << 1 ^ difference >> 63) as u64);
-}
-
-fn put_time(out: &mut Vec<u8>, time: i64, other: i64) {
-    put_near(out, time as u64, other as u64);
-}
-
-fn put_stamp(out: &mut Vec<u8>, stamp: Stamp, other: Stamp) {
-    put_near(out, stamp.packet, other.packet);
-    put_time(out, stamp.at, other.at);
-}
-
-fn put_endpoint(out: &mut Vec<u8>, Endpoint { ip, port }: Endpoint) {
-    match ip {
-        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+    /// Appends the lengths of all numbers, half a byte each, and then as many bytes of each. There must be room for
+    /// eight bytes more.
+    #[inline(always)]
+    fn numbers<const N: usize>(&mut self, numbers: [u64; N]) {
+        const { assert!(N <= 16) };
+        let (mut lengths, start) = (0_u64, self.end);
+        self.end += N.div_ceil(2);
+        for (nth, number) in numbers.into_iter().enumerate() {
+            let length = 8 - number.leading_zeros() as usize / 8;
+            lengths |= (length as u64) << (4 * nth);
+            self.bytes[self.end..self.end + 8].copy_from_slice(&number.to_le_bytes());
+            self.end += length;
+        }
+        self.bytes[start..start + N.div_ceil(2)].copy_from_slice(&lengths.to_le_bytes()[..N.div_ceil(2)]);
     }
-    out.extend_from_slice(&port.to_le_bytes());
-}
 
-fn put_claim(out: &mut Vec<u8>, claim: &Claim) {
-    let mut bits = Bits::default();
-    bits.put_is(claim.tcp_failed);
-    bits.put_is(claim.tls_failed);
-    bits.put_is(claim.may_be_websocket);
-    bits.put_is(claim.merely_left);
-    bits.put_is(claim.refused_connect.is_some());
-    bits.put_is(claim.refused_connect.flatten().is_some());
-    out.push(bits.all as u8);
-    if let Some(name) = claim.refused_connect.flatten() {
-        out.extend_from_slice(&name.to_le_bytes());
+    fn endpoint(&mut self, Endpoint { ip, port }: Endpoint) {
+        match ip {
+            IpAddr::V4(ip) => self.array(ip.octets()),
+            IpAddr::V6(ip) => self.array(ip.octets()),
+        }
+        self.array(port.to_le_bytes());
+    }
+
+    #[cold]
+    fn claim(&mut self, claim: &Claim) {
+        let mut bits = Bits::default();
+        bits.put_is(claim.tcp_failed);
+        bits.put_is(claim.tls_failed);
+        bits.put_is(claim.may_be_websocket);
+        bits.put_is(claim.merely_left);
+        bits.put_is(claim.refused_connect.is_some());
+        bits.put_is(claim.refused_connect.flatten().is_some());
+        self.array([bits.all as u8]);
+        if let Some(name) = claim.refused_connect.flatten() {
+            self.array(name.to_le_bytes());
+        }
     }
 }
 
-/// Takes from the beginning of bytes what the functions above appended.
+/// Takes from the beginning of bytes what a [`Writer`] appended.
 struct Reader<'b> {
     rest: &'b [u8],
 }
@@ -329,42 +371,22 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn number(&mut self) -> Option<u64> {
-        let (mut number, mut shift) = (0, 0);
-        loop {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Some(number);
-            }
-            shift += 7;
-            if shift > 63 {
-                return None;
-            }
+    fn numbers<const N: usize>(&mut self) -> Option<[u64; N]> {
+        const MASKS: [u64; 9] =
+            [0, 0xff, 0xffff, 0xff_ffff, u32::MAX as u64, (1 << 40) - 1, (1 << 48) - 1, (1 << 56) - 1, u64::MAX];
+        let (lengths, rest) = self.rest.split_at_checked(N.div_ceil(2))?;
+        let mut all = [0; 8];
+        all[..N.div_ceil(2)].copy_from_slice(lengths);
+        let mut lengths = u64::from_le_bytes(all);
+        self.rest = rest;
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            let length = (lengths & 15) as usize;
+            lengths >>= 4;
+            *number = u64::from_le_bytes(*self.rest.first_chunk()?) & MASKS.get(length)?;
+            self.rest = &self.rest[length..];
         }
-    }
-
-    #[inline(always)]
-    fn index(&mut self) -> Option<Option<u32>> {
-        let number = self.number()?;
-        self.if_is(number > 0, |_| u32::try_from(number - 1).ok())
-    }
-
-    #[inline(always)]
-    fn near(&mut self, other: u64) -> Option<u64> {
-        let number = self.number()?;
-        Some(other.wrapping_add(number >> 1 ^ (number & 1).wrapping_neg()))
-    }
-
-    #[inline(always)]
-    fn time(&mut self, other: i64) -> Option<i64> {
-        self.near(other as u64).map(|time| time as i64)
-    }
-
-    #[inline(always)]
-    fn stamp(&mut self, other: Stamp) -> Option<Stamp> {
-        Some(Stamp { packet: self.near(other.packet)?, at: self.time(other.at)? })
+        Some(numbers)
     }
 
     #[inline(always)]
@@ -378,6 +400,7 @@ impl Reader<'_> {
         Some(Endpoint { ip, port: u16::from_le_bytes(self.array()?) })
     }
 
+    #[cold]
     fn claim(&mut self) -> Option<Claim> {
         let [bits] = self.array()?;
         let mut bits = Bits { all: bits.into(), at: 0 };
