@@ -58,8 +58,13 @@ impl Packed {
 
     /// Unpacks one after the other.
     pub fn briefs(&self) -> impl Iterator<Item = Brief> + '_ {
-        let mut rest = &*self.bytes;
-        std::iter::from_fn(move || unpack(&mut rest)).enumerate().map(|(index, brief)| self.whole(index, brief))
+        let (mut rest, mut nth) = (&*self.bytes, 0);
+        std::iter::from_fn(move || {
+            let mut brief = unpack(&mut rest)?;
+            self.complete(nth, &mut brief);
+            nth += 1;
+            Some(brief)
+        })
     }
 
     /// Unpacks the nth, counted from 0.
@@ -70,7 +75,9 @@ impl Packed {
             (nth, Some(rare)) => *rare.others.get(nth - 1)? as usize,
             (_, None) => return None,
         };
-        unpack(&mut self.bytes.get(start..)?).map(|brief| self.whole(nth, brief))
+        let mut brief = unpack(&mut self.bytes.get(start..)?)?;
+        self.complete(nth, &mut brief);
+        Some(brief)
     }
 
     /// Findings about no WebSocket in particular.
@@ -80,10 +87,11 @@ impl Packed {
     }
 
     /// Gives a brief back what cannot be packed.
-    fn whole(&self, index: usize, brief: Brief) -> Brief {
-        let Some(rare) = &self.rare else { return brief };
-        let stripped = rare.stripped.iter().find(|(of, _)| *of as usize == index);
-        Brief { stripped: stripped.map(|(_, finding)| Box::new(finding.clone())), ..brief }
+    fn complete(&self, nth: usize, brief: &mut Brief) {
+        if let Some(rare) = &self.rare {
+            let stripped = rare.stripped.iter().find(|(of, _)| *of as usize == nth);
+            brief.stripped = stripped.map(|(_, finding)| Box::new(finding.clone()));
+        }
     }
 }
 
@@ -351,6 +359,17 @@ impl Writer {
     }
 }
 
+/// What is a number's of a word, by its length.
+const MASKS: [u64; 16] = {
+    let mut masks = [u64::MAX; 16];
+    let mut length = 0;
+    while length < 8 {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
+};
+
 /// Takes from the beginning of bytes what a [`Writer`] appended.
 struct Reader<'b> {
     rest: &'b [u8],
@@ -372,20 +391,24 @@ impl Reader<'_> {
 
     #[inline(always)]
     fn numbers<const N: usize>(&mut self) -> Option<[u64; N]> {
-        const MASKS: [u64; 9] =
-            [0, 0xff, 0xffff, 0xff_ffff, u32::MAX as u64, (1 << 40) - 1, (1 << 48) - 1, (1 << 56) - 1, u64::MAX];
+        const { assert!(N <= 16) };
         let (lengths, rest) = self.rest.split_at_checked(N.div_ceil(2))?;
         let mut all = [0; 8];
         all[..N.div_ceil(2)].copy_from_slice(lengths);
         let mut lengths = u64::from_le_bytes(all);
-        self.rest = rest;
-        let mut numbers = [0; N];
+        // Numbers as long as they can be: where they lie needs no check then.
+        let mut longest = [0; 16 * 8 + 8];
+        let there = rest.len().min(longest.len());
+        longest[..there].copy_from_slice(&rest[..there]);
+        let (mut numbers, mut at) = ([0; N], 0);
         for number in &mut numbers {
             let length = (lengths & 15) as usize;
             lengths >>= 4;
-            *number = u64::from_le_bytes(*self.rest.first_chunk()?) & MASKS.get(length)?;
-            self.rest = &self.rest[length..];
+            let word = longest[at & 127..].first_chunk()?;
+            *number = u64::from_le_bytes(*word) & MASKS[length];
+            at += length;
         }
+        self.rest = rest.get(at..)?;
         Some(numbers)
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::event::Kept;
 use super::parallel;
-use super::run::Known;
+use super::run::Connections;
 use crate::diagnosis::relations::{self, Gathered, LookUp, Relation, Shared, Surroundings, belongs};
 use crate::diagnosis::{Brief, Finding, Heading, HeadingCode, Outcome};
 
@@ -88,7 +88,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn of<K: Kept>(connections: &'a [Known<K>], range: Range<usize>) -> Self {
+    fn of<K: Kept>(connections: &'a Connections<K>, range: Range<usize>) -> Self {
         let mut seen = Seen {
             part: Part::with_capacity(range.len()),
             gathered: Gathered::with_capacity(range.len()),
@@ -112,7 +112,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Those that turn out not to belong in the report.
-    fn gone<K: Kept>(&self, connections: &[Known<K>], surroundings: &Surroundings, chosen: bool) -> Vec<u32> {
+    fn gone<K: Kept>(&self, connections: &Connections<K>, surroundings: &Surroundings, chosen: bool) -> Vec<u32> {
         let is_gone = |subject: &u32| {
             let brief = brief_of(connections, self.part.digests[*subject as usize].subject);
             !belongs(&brief, surroundings, chosen)
@@ -121,7 +121,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn brief_of<K: Kept>(connections: &[Known<K>], subject: Subject) -> Cow<'_, Brief> {
+fn brief_of<K: Kept>(connections: &Connections<K>, subject: Subject) -> Cow<'_, Brief> {
     match connections[subject.connection as usize].kept.brief(subject.index as usize) {
         Some(brief) => brief,
         None => unreachable!("there is a brief of each subject"),
@@ -150,7 +150,7 @@ pub struct Judgement<'a> {
 impl<'a> Judgement<'a> {
     /// Judges the connections of a capture. `chosen`: a filter of the user picked them.
     #[must_use]
-    pub fn of<K: Kept>(connections: &'a [Known<K>], chosen: bool, threads: usize) -> Self {
+    pub fn of<K: Kept>(connections: &'a Connections<K>, chosen: bool, threads: usize) -> Self {
         let mut seen = parallel::blocks(threads, connections.len(), BLOCK, |range| Seen::of(connections, range));
         let mut surroundings = Surroundings::default();
         seen.iter_mut().for_each(|seen| surroundings.merge(std::mem::take(&mut seen.surroundings)));

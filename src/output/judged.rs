@@ -4,7 +4,7 @@ use super::convert::{self, Subject};
 use super::listing::{Listing, Place};
 use super::model;
 use super::publish::Source;
-use crate::engine::{Judgement, Known, Recorded};
+use crate::engine::{Connections, Judgement, Known, Recorded};
 
 /// A judged capture whose records are at hand.
 pub struct Judged<'j> {
@@ -15,7 +15,7 @@ pub struct Judged<'j> {
 
 /// The subjects of a judgement about these connections.
 #[must_use]
-pub fn subjects<'j>(judgement: &Judgement<'_>, connections: &'j [Known<Recorded>]) -> Vec<Subject<'j>> {
+pub fn subjects<'j>(judgement: &Judgement<'_>, connections: &'j Connections<Recorded>) -> Vec<Subject<'j>> {
     let subject = |known: &'j Known<Recorded>, index: usize| Subject {
         tcp_stream: known.tcp_stream,
         record: &known.kept.record,

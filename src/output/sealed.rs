@@ -23,7 +23,7 @@ use super::redact::Redactor;
 use super::words;
 use crate::connection::Interest;
 use crate::diagnosis::{Brief, Finding, Packed, diagnose_all};
-use crate::engine::{Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
+use crate::engine::{Connections, Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
 
 /// Bytes of one piece of memory for sealed text.
 const BLOCK: usize = 1 << 20;
@@ -152,7 +152,7 @@ impl Sealer {
         self,
         capture: &model::Capture,
         listing: &Listing<'_>,
-        connections: &[Known<Box<Sealed>>],
+        connections: &Connections<Box<Sealed>>,
         threads: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -238,7 +238,7 @@ struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
     listing: &'w Listing<'j>,
-    connections: &'w [Known<Box<Sealed>>],
+    connections: &'w Connections<Box<Sealed>>,
 }
 
 impl<'w> Written<'w, '_> {
