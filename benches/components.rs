@@ -381,7 +381,7 @@ fn diagnosis(bencher: Bencher) {
     let analysis = Memory::new(&named("churn", CAPTURE)).analyse();
     bencher.counter(ItemsCount::new(analysis.connections.len())).bench(|| {
         let each = analysis.connections.iter().map(|known| diagnose_all(&known.kept.record).len());
-        each.sum::<usize>() + Judgement::of(&analysis.connections, false, 1).subjects.len()
+        each.sum::<usize>() + Judgement::of(&analysis.connections, false, 1).len()
     });
 }
 

@@ -248,7 +248,7 @@ fn an_idle_compressed_connection_falls_to_its_window_and_goes_on_from_there() {
     assert!(each(warm) - each(cold) > WARM - COLD, "{} bytes each, and idle {}", each(warm), each(cold));
     assert!(each(again) > WARM, "{} bytes each once they speak again", each(again));
     let mut spoken = 0;
-    for connection in &analysis.connections {
+    for connection in analysis.connections.iter() {
         let Some(websocket) = connection.kept.record.entries.iter().find_map(|entry| entry.websocket.as_ref()) else {
             continue;
         };

@@ -1,5 +1,6 @@
 //! What is remembered of one WebSocket (or attempt) when its record is gone: enough to relate it to others, to
-//! decide whether it belongs in a report, and to count. A few hundred bytes, none of them on the heap as a rule.
+//! decide whether it belongs in a report, and to count. A few hundred bytes, none of them on the heap as a rule;
+//! where briefs are kept by the thousand, they are [`Packed`](super::Packed).
 
 use std::hash::BuildHasher;
 
@@ -9,7 +10,7 @@ use foldhash::quality::FixedState;
 use smallvec::SmallVec;
 
 use super::case::{Case, Deed};
-use super::catalogue::{Rule, wsh};
+use super::catalogue::{self, Rule, wsh};
 use super::finding::{Confidence, Finding, Severity};
 use super::outcome::Outcome;
 use super::relations::{LONG_SILENCE, SHORT};
@@ -40,8 +41,30 @@ impl Heading {
     }
 }
 
+/// A [`Heading`] in two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadingCode(pub(super) u16);
+
+impl From<Heading> for HeadingCode {
+    fn from(heading: Heading) -> Self {
+        let Heading { rule, severity, confidence } = heading;
+        Self(u16::from(rule.place()) << 4 | (severity as u16) << 2 | confidence as u16)
+    }
+}
+
+impl HeadingCode {
+    /// The heading, if there is such a one.
+    #[must_use]
+    pub fn heading(self) -> Option<Heading> {
+        let rule = catalogue::nth(u8::try_from(self.0 >> 4).ok()?)?;
+        let severity = *Severity::ALL.get(usize::from(self.0 >> 2 & 3))?;
+        let confidence = *Confidence::ALL.get(usize::from(self.0 & 3))?;
+        Some(Heading { rule, severity, confidence })
+    }
+}
+
 /// One WebSocket or attempt, or a connection that failed before it had any, in brief.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brief {
     /// Which entry of its connection; `None` when it has none.
     pub entry: Option<u32>,
@@ -97,7 +120,7 @@ pub struct Brief {
 pub(super) type NameHash = u64;
 
 /// What speaks for a connection without any visible WebSocket.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) tcp_failed: bool,
     pub(super) tls_failed: bool,
@@ -179,6 +202,12 @@ impl Brief {
     #[must_use]
     pub fn is_websocket(&self) -> bool {
         self.entry.is_some()
+    }
+
+    /// Whether only its surroundings tell if it [`belongs`](super::relations::belongs) in a report.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.claim.is_some()
     }
 
     /// The heading of its root cause, as far as it alone tells.

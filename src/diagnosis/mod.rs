@@ -12,6 +12,7 @@ pub mod close_code;
 pub mod finding;
 mod judged;
 mod outcome;
+mod packed;
 pub mod relations;
 pub(crate) mod secret;
 mod short;
@@ -25,10 +26,11 @@ mod wsp;
 mod wst;
 mod wsx;
 
-pub use brief::{Brief, Heading};
+pub use brief::{Brief, Heading, HeadingCode};
 pub use case::Case;
 pub use finding::{Confidence, Evidence, Finding, Severity};
 pub use outcome::{ApplicationView, Outcome, View};
+pub use packed::Packed;
 
 use crate::connection::ConnectionRecord;
 use judged::Judged;

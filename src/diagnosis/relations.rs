@@ -1,12 +1,17 @@
 //! What several connections say together: which of them belong in the report, which are two legs of one
 //! proxied connection, and who keeps coming back.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use foldhash::quality::FixedState;
 
 use super::brief::{Brief, NameHash};
 use super::case::{Deed, duration};
-use super::catalogue::{self, wsl, wso, wsr};
+use super::catalogue::{self, Rule, wsl, wso, wsr};
 use super::finding::{Confidence, Finding, Severity};
 use super::outcome::Outcome;
 use crate::packet::{Endpoint, Stamp};
@@ -160,54 +165,86 @@ impl Surroundings {
     }
 }
 
-/// Which briefs need a second look before relations can be told; gathered in pieces that can be merged.
+/// Gives the brief of a subject.
+pub type LookUp<'l, 'b> = dyn Fn(usize) -> Cow<'b, Brief> + 'l;
+
+/// What is remembered of subjects in a row so that relations among them are found with a second look at few.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Keys and who sent them, in pieces.
-    keys: Vec<Vec<(u128, u32)>>,
-    /// Who ended after a long silence.
-    silent: Vec<u32>,
-    /// Attempts that came to nothing.
-    fruitless: Vec<u32>,
+    marks: Vec<Mark>,
+    silences: Vec<Silence>,
+    fruitless: Vec<Attempt>,
+}
+
+/// What is remembered of every subject.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Hash of client, server and path.
+    place: u64,
+    /// A part of the key, if there is one.
+    key: Option<NonZeroU32>,
+}
+
+/// Who ended after a long silence, at which server.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    subject: u32,
+    server: Endpoint,
+    idle: i64,
+}
+
+/// An attempt that came to nothing.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    subject: u32,
+    first: i64,
+    last: i64,
+    cause: Option<&'static Rule>,
 }
 
 impl Gathered {
-    /// Takes note of the subject with this index.
-    pub fn add(&mut self, index: usize, brief: &Brief) {
-        let subject = index as u32;
-        if let Some(key) = brief.key {
-            match self.keys.last_mut() {
-                Some(keys) => keys.push((key, subject)),
-                None => self.keys.push(vec![(key, subject)]),
-            }
-        }
-        if brief.silence.is_some() {
-            self.silent.push(subject);
+    /// With room for so many subjects.
+    #[must_use]
+    pub fn with_capacity(subjects: usize) -> Self {
+        Self { marks: Vec::with_capacity(subjects), ..Self::default() }
+    }
+
+    /// Takes note of the next subject.
+    pub fn add(&mut self, brief: &Brief) {
+        let subject = self.marks.len() as u32;
+        let place = FixedState::default().hash_one((brief.client.ip, brief.server, brief.path));
+        // A valid key is random: a part of it tells most of them apart.
+        let key = brief.key.map(|key| NonZeroU32::new(key as u32).unwrap_or(NonZeroU32::MIN));
+        self.marks.push(Mark { place, key });
+        if let Some((idle, ..)) = brief.silence {
+            self.silences.push(Silence { subject, server: brief.server, idle });
         }
         if brief.came_to_nothing {
-            self.fruitless.push(subject);
+            let cause = brief.cause().map(|cause| cause.rule);
+            self.fruitless.push(Attempt { subject, first: brief.first.at, last: brief.last.at, cause });
         }
     }
 
-    /// Takes over what was gathered about later subjects.
-    pub fn merge(&mut self, later: Gathered) {
-        self.keys.extend(later.keys);
-        self.silent.extend(later.silent);
-        self.fruitless.extend(later.fruitless);
+    /// Forgets subjects; those behind them move up. `gone`: their indices, in order.
+    pub fn forget(&mut self, gone: &[u32]) {
+        remove(&mut self.marks, gone);
+        let moved = |subject: u32| gone.binary_search(&subject).err().map(|before| subject - before as u32);
+        self.silences.retain_mut(|one| moved(one.subject).map(|subject| one.subject = subject).is_some());
+        self.fruitless.retain_mut(|one| moved(one.subject).map(|subject| one.subject = subject).is_some());
     }
 
-    /// Finds relations among all subjects, and what follows from them.
+    /// Finds relations among all subjects, which were gathered in `parts`, and what follows from them.
     #[must_use]
-    pub fn relate(self, briefs: &[&Brief]) -> (Vec<Relation>, Vec<Shared>) {
+    pub fn relate(parts: &[Gathered], look_up: &LookUp<'_, '_>) -> (Vec<Relation>, Vec<Shared>) {
         let mut relations = Vec::new();
         let mut shared = Vec::new();
-        for (front, back) in proxy_legs(&self.keys, briefs) {
+        for (front, back) in proxy_legs(parts, look_up) {
             relations.push(Relation::ProxyLeg { front, back });
-            shared.extend(leg(briefs, front, back));
+            shared.extend(leg(&look_up(front), &look_up(back), front, back));
         }
-        shared.extend(idle_timers(&self.silent, briefs));
-        for attempts in reconnect_loops(&self.fruitless, briefs) {
-            let (relation, finding) = reconnect_loop(briefs, attempts);
+        shared.extend(idle_timers(parts, look_up));
+        for attempts in reconnect_loops(parts) {
+            let (relation, finding) = reconnect_loop(&attempts, look_up);
             relations.push(relation);
             shared.push(finding);
         }
@@ -215,14 +252,36 @@ impl Gathered {
     }
 }
 
+/// Removes the elements with these indices, which are in order.
+pub fn remove<T>(from: &mut Vec<T>, gone: &[u32]) {
+    let (mut index, mut gone) = (0, gone.iter().copied().peekable());
+    from.retain(|_| {
+        index += 1;
+        gone.next_if_eq(&(index - 1)).is_none()
+    });
+}
+
+/// Each part, and how many subjects come before it.
+fn with_offsets(parts: &[Gathered]) -> impl Iterator<Item = (usize, &Gathered)> {
+    parts.iter().scan(0, |next, part| {
+        let offset = *next;
+        *next += part.marks.len();
+        Some((offset, part))
+    })
+}
+
 /// Pairs of entries whose requests carry the same, otherwise unused Sec-WebSocket-Key.
-fn proxy_legs(keys: &[Vec<(u128, u32)>], briefs: &[&Brief]) -> Vec<(usize, usize)> {
-    let mut shared = seen_again(keys);
-    shared.sort_unstable();
+fn proxy_legs(parts: &[Gathered], look_up: &LookUp<'_, '_>) -> Vec<(usize, usize)> {
+    let mut alike = seen_again(parts);
+    alike.sort_unstable();
     let mut pairs = Vec::new();
-    for same in shared.chunk_by(|a, b| a.0 == b.0) {
-        let [(_, first), (_, second)] = *same else { continue };
-        pairs.extend(legs_in_order(first as usize, second as usize, briefs));
+    for alike in alike.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+        let mut keys: Vec<_> = alike.iter().map(|(_, subject)| (look_up(*subject).key, *subject)).collect();
+        keys.sort_unstable();
+        for same in keys.chunk_by(|a, b| a.0 == b.0) {
+            let [(_, first), (_, second)] = *same else { continue };
+            pairs.extend(legs_in_order(first, second, look_up));
+        }
     }
     pairs.sort_unstable();
     pairs
@@ -230,27 +289,32 @@ fn proxy_legs(keys: &[Vec<(u128, u32)>], briefs: &[&Brief]) -> Vec<(usize, usize
 
 /// All keys that came more than once, and some others: those that share a place in a table with another.
 /// Most keys come once, and are told apart without sorting a million of them.
-fn seen_again(keys: &[Vec<(u128, u32)>]) -> Vec<(u128, u32)> {
-    let count: usize = keys.iter().map(Vec::len).sum();
+fn seen_again(parts: &[Gathered]) -> Vec<(NonZeroU32, usize)> {
+    let keys = || {
+        with_offsets(parts).flat_map(|(offset, part)| {
+            let keys = part.marks.iter().enumerate();
+            keys.filter_map(move |(index, mark)| mark.key.map(|key| (key, offset + index)))
+        })
+    };
+    let count: usize = parts.iter().map(|part| part.marks.len()).sum();
     // At most one key in sixteen shares its place by chance.
     let places = (count * 16).next_power_of_two().max(64);
     // A valid key is random, so its bits are as good as a hash. Whoever chooses keys alike only gets them sorted.
-    let place = |key: u128| (key as usize & (places - 1)) / 64;
-    let bit = |key: u128| 1_u64 << (key as u64 % 64);
+    let place = |key: NonZeroU32| (key.get() as usize & (places - 1)) / 64;
+    let bit = |key: NonZeroU32| 1_u64 << (key.get() % 64);
     let mut once = vec![0_u64; places / 64];
     let mut again = vec![0_u64; places / 64];
-    let all = || keys.iter().flatten();
-    for (key, _) in all() {
-        let (place, bit) = (place(*key), bit(*key));
+    keys().for_each(|(key, _)| {
+        let (place, bit) = (place(key), bit(key));
         again[place] |= once[place] & bit;
         once[place] |= bit;
-    }
-    all().filter(|(key, _)| again[place(*key)] & bit(*key) != 0).copied().collect()
+    });
+    keys().filter(|(key, _)| again[place(*key)] & bit(*key) != 0).collect()
 }
 
 /// Which of two entries with the same key is the front leg; `None` when they are no legs of one connection.
-fn legs_in_order(first: usize, second: usize, briefs: &[&Brief]) -> Option<(usize, usize)> {
-    let (a, b) = (briefs[first], briefs[second]);
+fn legs_in_order(first: usize, second: usize, look_up: &LookUp<'_, '_>) -> Option<(usize, usize)> {
+    let (a, b) = (look_up(first), look_up(second));
     // The same server end means the same connection captured twice (before and behind NAT).
     let two = a.server != b.server;
     // The proxy's address tells the legs apart, whatever the clocks of two captures say.
@@ -262,8 +326,7 @@ fn legs_in_order(first: usize, second: usize, briefs: &[&Brief]) -> Option<(usiz
 }
 
 /// What the two legs of a proxied connection say together.
-fn leg(briefs: &[&Brief], front: usize, back: usize) -> Vec<Shared> {
-    let (f, b) = (briefs[front], briefs[back]);
+fn leg(f: &Brief, b: &Brief, front: usize, back: usize) -> Vec<Shared> {
     let both = vec![front, back];
     let mut shared = Vec::new();
     if let Some(stripped) = b.stripped.as_deref().filter(|_| f.outcome == Outcome::UpgradeFailed) {
@@ -355,15 +418,15 @@ fn proxy_ended_both(f: &Brief, b: &Brief, both: Vec<usize>, f_at: Stamp, b_at: S
 }
 
 /// Connections to the same server that ended after the same silence: a timer on the way, whose ever it is.
-fn idle_timers(silent: &[u32], briefs: &[&Brief]) -> Vec<Shared> {
-    let mut silences: BTreeMap<Endpoint, Vec<(i64, usize)>> = BTreeMap::new();
-    for index in silent.iter().map(|index| *index as usize) {
-        if let Some((idle, _, _)) = briefs[index].silence {
-            silences.entry(briefs[index].server).or_default().push((idle, index));
+fn idle_timers(parts: &[Gathered], look_up: &LookUp<'_, '_>) -> Vec<Shared> {
+    let mut by_server: BTreeMap<Endpoint, Vec<(i64, usize)>> = BTreeMap::new();
+    for (offset, part) in with_offsets(parts) {
+        for Silence { subject, server, idle } in &part.silences {
+            by_server.entry(*server).or_default().push((*idle, offset + *subject as usize));
         }
     }
     let mut shared = Vec::new();
-    for (_, mut silences) in silences {
+    for mut silences in by_server.into_values() {
         silences.sort_unstable();
         let mut rest = &silences[..];
         while let Some(first) = rest.first() {
@@ -379,7 +442,7 @@ fn idle_timers(silent: &[u32], briefs: &[&Brief]) -> Vec<Shared> {
                 format!("{same} connections ended after the same silence of {}: an idle timer.", duration(first.0));
             let mut finding = Finding::new(&catalogue::wsk::IDLE_TIMEOUT, Confidence::Likely, summary);
             for index in members.iter().take(super::finding::MAX_EVIDENCE) {
-                if let Some((_, side, at)) = briefs[*index].silence {
+                if let Some((_, side, at)) = look_up(*index).silence {
                     finding.add_evidence(at, Some(side), "the end after the silence");
                 }
             }
@@ -389,72 +452,71 @@ fn idle_timers(silent: &[u32], briefs: &[&Brief]) -> Vec<Shared> {
     shared
 }
 
+/// An attempt, and whose.
+type Tried<'g> = (usize, &'g Attempt);
+
 /// Runs of attempts that came to nothing, by the same client at the same place.
-fn reconnect_loops(fruitless: &[u32], briefs: &[&Brief]) -> Vec<Vec<usize>> {
+fn reconnect_loops<'g>(parts: &'g [Gathered]) -> Vec<Vec<Tried<'g>>> {
     // Most clients succeed most of the time: only those with enough failures are looked at closely.
-    let who = |brief: &Brief| (brief.client.ip, brief.server);
-    let mut failures: HashMap<_, usize, foldhash::fast::RandomState> = HashMap::default();
-    for index in fruitless {
-        *failures.entry(who(briefs[*index as usize])).or_default() += 1;
+    let mut failures: HashMap<u64, usize, foldhash::fast::RandomState> = HashMap::default();
+    for part in parts {
+        for attempt in &part.fruitless {
+            *failures.entry(part.marks[attempt.subject as usize].place).or_default() += 1;
+        }
     }
-    failures.retain(|_, count| *count >= LOOP_WARNING);
-    if failures.is_empty() {
+    let enough = failures.into_iter().filter(|(_, failures)| *failures >= LOOP_WARNING);
+    let mut runs: HashMap<u64, Vec<Tried<'g>>, foldhash::fast::RandomState> =
+        enough.map(|(place, _)| (place, Vec::new())).collect();
+    if runs.is_empty() {
         return Vec::new();
     }
-    let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (index, brief) in briefs.iter().enumerate() {
-        if failures.contains_key(&who(brief)) {
-            groups.entry((brief.client.ip, brief.server, brief.path)).or_default().push(index);
-        }
-    }
     let mut loops = Vec::new();
-    for indices in groups.into_values() {
-        let mut run: Vec<usize> = Vec::new();
-        for index in indices {
-            let brief = briefs[index];
-            let in_time = run.last().is_none_or(|last| brief.first.at - briefs[*last].last.at < LOOP_SPAN / 3);
-            if brief.came_to_nothing && in_time {
-                run.push(index);
-                continue;
-            }
-            if run.len() >= LOOP_WARNING {
-                loops.push(std::mem::take(&mut run));
-            }
-            run.clear();
-            if brief.came_to_nothing {
-                run.push(index);
-            }
-        }
+    let mut end = |run: &mut Vec<Tried<'g>>| {
         if run.len() >= LOOP_WARNING {
-            loops.push(run);
+            loops.push(std::mem::take(run));
+        }
+        run.clear();
+    };
+    for (offset, part) in with_offsets(parts) {
+        let mut fruitless = part.fruitless.iter().peekable();
+        for (index, mark) in part.marks.iter().enumerate() {
+            let attempt = fruitless.next_if(|attempt| attempt.subject as usize == index);
+            let Some(run) = runs.get_mut(&mark.place) else { continue };
+            let in_time =
+                |attempt: &Attempt| run.last().is_none_or(|(_, last)| attempt.first - last.last < LOOP_SPAN / 3);
+            if !attempt.is_some_and(in_time) {
+                end(run);
+            }
+            run.extend(attempt.map(|attempt| (offset + index, attempt)));
         }
     }
-    loops.sort_unstable();
+    runs.values_mut().for_each(end);
+    loops.sort_unstable_by_key(|attempts| attempts[0].0);
     loops
 }
 
-fn reconnect_loop(briefs: &[&Brief], attempts: Vec<usize>) -> (Relation, Shared) {
-    let mut gaps: Vec<i64> =
-        attempts.windows(2).map(|pair| briefs[pair[1]].first.at - briefs[pair[0]].last.at).collect();
+fn reconnect_loop(attempts: &[Tried<'_>], look_up: &LookUp<'_, '_>) -> (Relation, Shared) {
+    let mut gaps: Vec<i64> = attempts.windows(2).map(|pair| pair[1].1.first - pair[0].1.last).collect();
     gaps.sort_unstable();
     let median_gap_ns = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
-    let (first, last) = (briefs[attempts[0]], briefs[attempts[attempts.len() - 1]]);
-    let span = last.last.at - first.first.at;
-    let rules: Vec<&str> =
-        attempts.iter().filter_map(|index| briefs[*index].cause().map(|cause| cause.rule.id)).collect();
+    let (first, last) = (attempts[0], attempts[attempts.len() - 1]);
+    let span = last.1.last - first.1.first;
+    let rules: Vec<&str> = attempts.iter().filter_map(|(_, attempt)| Some(attempt.cause?.id)).collect();
     let same = rules.windows(2).all(|pair| pair[0] == pair[1]) && rules.len() == attempts.len();
     let why = if same { format!(", each time for the same reason ({})", rules[0]) } else { String::new() };
+    let client = look_up(first.0).client.ip;
     let mut finding = Finding::new(
         &wsr::RECONNECT_LOOP,
         Confidence::Proven,
-        format!("{} connected {} times in {} and got nowhere{why}.", first.client.ip, attempts.len(), duration(span)),
+        format!("{client} connected {} times in {} and got nowhere{why}.", attempts.len(), duration(span)),
     );
     if attempts.len() >= LOOP_ERROR {
         finding = finding.severity(Severity::Error);
     }
-    for index in attempts.iter().take(super::finding::MAX_EVIDENCE) {
-        finding.add_evidence(briefs[*index].first, Some(Side::Client), "attempt");
+    for (index, _) in attempts.iter().take(super::finding::MAX_EVIDENCE) {
+        finding.add_evidence(look_up(*index).first, Some(Side::Client), "attempt");
     }
+    let attempts: Vec<usize> = attempts.iter().map(|(index, _)| *index).collect();
     let relation = Relation::ReconnectLoop { attempts: attempts.clone(), median_gap_ns };
     (relation, Shared { subjects: attempts, finding, explains: Vec::new() })
 }

@@ -1,5 +1,7 @@
 //! The contract out: what leaves the engine while it works, and who may listen.
 
+use std::borrow::Cow;
+
 use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest};
 use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::packet::Stamp;
@@ -92,7 +94,9 @@ pub struct Finished<K> {
 /// What is kept of a connection that is over, as far as a [`Judgement`](super::Judgement) looks at it.
 pub trait Kept: Sync {
     /// Its WebSockets and attempts, or itself, in brief.
-    fn briefs(&self) -> &[Brief];
+    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>>;
+    /// The nth of them, counted from 0.
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>>;
     /// Findings about no WebSocket in particular.
     fn aside(&self) -> &[Finding];
 }
@@ -124,8 +128,12 @@ impl From<Box<ConnectionRecord>> for Recorded {
 }
 
 impl Kept for Recorded {
-    fn briefs(&self) -> &[Brief] {
-        &self.briefs
+    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
+        self.briefs.iter().map(Cow::Borrowed)
+    }
+
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+        self.briefs.get(nth).map(Cow::Borrowed)
     }
 
     fn aside(&self) -> &[Finding] {

@@ -1,14 +1,15 @@
 //! From connections in brief to a judged report: who belongs in it, and what they say together. Works on all cores;
 //! the result is the same for any number of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::event::Kept;
 use super::parallel;
-use super::run::Known;
-use crate::diagnosis::relations::{Gathered, Relation, Shared, Surroundings, belongs};
-use crate::diagnosis::{Brief, Finding, Heading};
+use super::run::Connections;
+use crate::diagnosis::relations::{self, Gathered, LookUp, Relation, Shared, Surroundings, belongs};
+use crate::diagnosis::{Brief, Finding, Heading, HeadingCode, Outcome};
 
 /// How many subjects one worker takes at a time.
 const BLOCK: usize = 4096;
@@ -22,9 +23,9 @@ const SHARED_CAUSES: [&str; 1] = ["WSK701"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// Index of its connection among those that were kept.
-    pub connection: usize,
+    pub connection: u32,
     /// Index among what that connection has to say.
-    pub index: usize,
+    pub index: u32,
 }
 
 /// The finding that explains an outcome best.
@@ -36,19 +37,110 @@ pub enum Cause {
     Shared(usize),
 }
 
+/// What lists and counts ask of a subject.
+#[derive(Clone, Copy, Debug)]
+struct Digest {
+    subject: Subject,
+    /// Where its headings are.
+    headings: (u32, u32),
+    /// Which of them explains the outcome best; [`NOTHING`] if none does.
+    root_cause: u32,
+    outcome: Outcome,
+    is_websocket: bool,
+}
+
+/// No heading.
+const NOTHING: u32 = u32::MAX;
+
+/// Subjects in a row.
+#[derive(Debug, Default)]
+struct Part {
+    digests: Vec<Digest>,
+    headings: Vec<HeadingCode>,
+}
+
+impl Part {
+    fn with_capacity(subjects: usize) -> Self {
+        Self { digests: Vec::with_capacity(subjects), headings: Vec::with_capacity(subjects) }
+    }
+
+    fn add(&mut self, subject: Subject, brief: &Brief) {
+        let start = self.headings.len() as u32;
+        self.headings.extend(brief.headings.iter().map(|heading| HeadingCode::from(*heading)));
+        self.digests.push(Digest {
+            subject,
+            headings: (start, self.headings.len() as u32),
+            root_cause: brief.root_cause.unwrap_or(NOTHING),
+            outcome: brief.outcome,
+            is_websocket: brief.is_websocket(),
+        });
+    }
+}
+
+/// What is seen of connections in a row before the whole capture is known.
+struct Seen<'a> {
+    part: Part,
+    gathered: Gathered,
+    surroundings: Surroundings,
+    /// Subjects of which only the surroundings tell whether they belong in the report.
+    doubtful: Vec<u32>,
+    aside: Vec<&'a Finding>,
+}
+
+impl<'a> Seen<'a> {
+    fn of<K: Kept>(connections: &'a Connections<K>, range: Range<usize>) -> Self {
+        let mut seen = Seen {
+            part: Part::with_capacity(range.len()),
+            gathered: Gathered::with_capacity(range.len()),
+            surroundings: Surroundings::default(),
+            doubtful: Vec::new(),
+            aside: Vec::new(),
+        };
+        for connection in range {
+            let kept = &connections[connection].kept;
+            seen.aside.extend(kept.aside());
+            for (index, brief) in kept.briefs().enumerate() {
+                if brief.is_doubtful() {
+                    seen.doubtful.push(seen.part.digests.len() as u32);
+                }
+                seen.surroundings.add(&brief);
+                seen.gathered.add(&brief);
+                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, &brief);
+            }
+        }
+        seen
+    }
+
+    /// Those that turn out not to belong in the report.
+    fn gone<K: Kept>(&self, connections: &Connections<K>, surroundings: &Surroundings, chosen: bool) -> Vec<u32> {
+        let is_gone = |subject: &u32| {
+            let brief = brief_of(connections, self.part.digests[*subject as usize].subject);
+            !belongs(&brief, surroundings, chosen)
+        };
+        self.doubtful.iter().copied().filter(is_gone).collect()
+    }
+}
+
+fn brief_of<K: Kept>(connections: &Connections<K>, subject: Subject) -> Cow<'_, Brief> {
+    match connections[subject.connection as usize].kept.brief(subject.index as usize) {
+        Some(brief) => brief,
+        None => unreachable!("there is a brief of each subject"),
+    }
+}
+
 /// Everything believed about a capture as a whole.
 #[derive(Debug, Default)]
 pub struct Judgement<'a> {
-    /// What is reported, in order of first packet.
-    pub subjects: Vec<Subject>,
-    /// The same in brief.
-    pub briefs: Vec<&'a Brief>,
     /// How subjects belong together.
     pub relations: Vec<Relation>,
     /// Findings about several subjects.
     pub shared: Vec<Shared>,
     /// Findings about no subject in particular.
     pub aside: Vec<&'a Finding>,
+    /// What is reported, in order of first packet.
+    parts: Vec<Part>,
+    /// Index of the first subject of each part, and of the one behind the last.
+    starts: Vec<usize>,
     /// Which shared finding explains a subject best.
     explained: BTreeMap<usize, usize>,
     /// Findings of subjects that a shared one makes superfluous.
@@ -58,64 +150,92 @@ pub struct Judgement<'a> {
 impl<'a> Judgement<'a> {
     /// Judges the connections of a capture. `chosen`: a filter of the user picked them.
     #[must_use]
-    pub fn of<K: Kept>(connections: &'a [Known<K>], chosen: bool, threads: usize) -> Self {
+    pub fn of<K: Kept>(connections: &'a Connections<K>, chosen: bool, threads: usize) -> Self {
+        let mut seen = parallel::blocks(threads, connections.len(), BLOCK, |range| Seen::of(connections, range));
         let mut surroundings = Surroundings::default();
-        let gather = |range: Range<usize>| {
-            let mut surroundings = Surroundings::default();
-            connections[range].iter().flat_map(|known| known.kept.briefs()).for_each(|brief| surroundings.add(brief));
-            surroundings
-        };
-        parallel::blocks(threads, connections.len(), BLOCK, gather).into_iter().for_each(|seen| {
-            surroundings.merge(seen);
-        });
+        seen.iter_mut().for_each(|seen| surroundings.merge(std::mem::take(&mut seen.surroundings)));
         surroundings.settle();
-        let choose = |range: Range<usize>| {
-            let (mut subjects, mut briefs, mut aside) = (Vec::new(), Vec::new(), Vec::new());
-            for connection in range {
-                let kept = &connections[connection].kept;
-                aside.extend(kept.aside());
-                for (index, brief) in kept.briefs().iter().enumerate() {
-                    if belongs(brief, &surroundings, chosen) {
-                        subjects.push(Subject { connection, index });
-                        briefs.push(brief);
-                    }
-                }
+        let gone = |range: Range<usize>| seen[range.start].gone(connections, &surroundings, chosen);
+        let gone = parallel::blocks(threads, seen.len(), 1, gone);
+        let (mut parts, mut gathered, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+        for (mut seen, gone) in seen.into_iter().zip(gone) {
+            if !gone.is_empty() {
+                relations::remove(&mut seen.part.digests, &gone);
+                seen.gathered.forget(&gone);
             }
-            (subjects, briefs, aside)
-        };
-        let (mut subjects, mut briefs, mut aside) = (Vec::new(), Vec::new(), Vec::new());
-        for (more_subjects, more_briefs, more_aside) in parallel::blocks(threads, connections.len(), BLOCK, choose) {
-            subjects.extend(more_subjects);
-            briefs.extend(more_briefs);
-            aside.extend(more_aside);
+            parts.push(seen.part);
+            gathered.push(seen.gathered);
+            aside.extend(seen.aside);
         }
-        Self { subjects, aside, ..Self::among(briefs, threads) }
+        let starts = starts(&parts);
+        let look_up = |subject| brief_of(connections, at(&parts, &starts, subject).1.subject);
+        let (relations, shared) = Gathered::relate(&gathered, &look_up);
+        Self { relations, shared, aside, parts, starts, ..Self::default() }.explain()
     }
 
     /// Judges what subjects, in order of first packet, say together. Whose they are is the caller's knowledge.
     #[must_use]
-    pub fn among(briefs: Vec<&'a Brief>, threads: usize) -> Self {
-        let gather = |range: Range<usize>| {
-            let mut gathered = Gathered::default();
-            range.for_each(|index| gathered.add(index, briefs[index]));
-            gathered
-        };
-        let mut gathered = Gathered::default();
-        parallel::blocks(threads, briefs.len(), BLOCK, gather).into_iter().for_each(|later| gathered.merge(later));
-        let (relations, shared) = gathered.relate(&briefs);
-        let mut explained = BTreeMap::new();
-        let mut superfluous = BTreeMap::new();
-        for (index, one) in shared.iter().enumerate() {
+    pub fn among(briefs: &[&Brief]) -> Self {
+        let mut part = Part::with_capacity(briefs.len());
+        let mut gathered = Gathered::with_capacity(briefs.len());
+        for (index, brief) in briefs.iter().enumerate() {
+            gathered.add(brief);
+            part.add(Subject { connection: index as u32, index: 0 }, brief);
+        }
+        let look_up: &LookUp<'_, '_> = &|subject| Cow::Borrowed(briefs[subject]);
+        let (relations, shared) = Gathered::relate(&[gathered], look_up);
+        let parts = vec![part];
+        let starts = starts(&parts);
+        Self { relations, shared, parts, starts, ..Self::default() }.explain()
+    }
+
+    /// Works out what shared findings explain.
+    fn explain(mut self) -> Self {
+        for (index, one) in self.shared.iter().enumerate() {
             for subject in &one.explains {
-                explained.entry(*subject).or_insert(index);
-                if let (Some(place), Some(cause)) = (briefs[*subject].root_cause, briefs[*subject].cause())
+                self.explained.entry(*subject).or_insert(index);
+                if let Some((place, cause)) = self.own_cause(*subject)
                     && (BARE_ENDINGS.contains(&cause.rule.id) || cause.rule == one.finding.rule)
                 {
-                    superfluous.entry(*subject).or_insert(place as usize);
+                    self.superfluous.entry(*subject).or_insert(place);
                 }
             }
         }
-        Self { subjects: Vec::new(), briefs, relations, shared, aside: Vec::new(), explained, superfluous }
+        self
+    }
+
+    /// How many subjects there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn digest(&self, subject: usize) -> (&Part, &Digest) {
+        at(&self.parts, &self.starts, subject)
+    }
+
+    /// Whose the subject with this index is.
+    #[must_use]
+    pub fn subject(&self, subject: usize) -> Subject {
+        self.digest(subject).1.subject
+    }
+
+    /// How a subject ended on the wire.
+    #[must_use]
+    pub fn outcome(&self, subject: usize) -> Outcome {
+        self.digest(subject).1.outcome
+    }
+
+    /// Whether a subject is a WebSocket, or an attempt at one, that was seen.
+    #[must_use]
+    pub fn is_websocket(&self, subject: usize) -> bool {
+        self.digest(subject).1.is_websocket
     }
 
     /// Whether other connections may yet explain better how this one ended.
@@ -128,24 +248,63 @@ impl<'a> Judgement<'a> {
 
     /// The findings about a subject alone, and their places there; without those that a shared finding makes
     /// superfluous.
-    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, &'a Heading)> + '_ {
-        let superfluous = self.superfluous.get(&subject);
-        self.briefs[subject].headings.iter().enumerate().filter(move |(index, _)| Some(index) != superfluous)
+    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, Heading)> + '_ {
+        let superfluous = if self.superfluous.is_empty() { None } else { self.superfluous.get(&subject) };
+        let headings = self.own_headings(subject).iter().enumerate();
+        headings
+            .filter(move |(index, _)| Some(index) != superfluous)
+            .filter_map(|(index, code)| Some((index, code.heading()?)))
+    }
+
+    fn own_headings(&self, subject: usize) -> &[HeadingCode] {
+        let (part, digest) = self.digest(subject);
+        &part.headings[digest.headings.0 as usize..digest.headings.1 as usize]
+    }
+
+    /// Which finding about a subject alone explains its outcome best.
+    fn own_cause(&self, subject: usize) -> Option<(usize, Heading)> {
+        let (part, Digest { headings, root_cause, .. }) = self.digest(subject);
+        let headings = &part.headings[headings.0 as usize..headings.1 as usize];
+        Some((*root_cause as usize, headings.get(*root_cause as usize)?.heading()?))
     }
 
     /// The finding that explains the outcome of a subject best.
     #[must_use]
     pub fn root_cause(&self, subject: usize) -> Option<Cause> {
-        let own = || self.briefs[subject].root_cause.map(|cause| Cause::Own(cause as usize));
-        self.explained.get(&subject).map(|shared| Cause::Shared(*shared)).or_else(own)
+        match self.explained.get(&subject) {
+            Some(shared) => Some(Cause::Shared(*shared)),
+            None => self.own_cause(subject).map(|(index, _)| Cause::Own(index)),
+        }
     }
 
     /// The same without its words.
     #[must_use]
     pub fn root_cause_heading(&self, subject: usize) -> Option<Heading> {
-        match self.root_cause(subject)? {
-            Cause::Own(index) => self.briefs[subject].headings.get(index).copied(),
-            Cause::Shared(index) => self.shared.get(index).map(|shared| Heading::of(&shared.finding)),
+        match self.explained.get(&subject) {
+            Some(shared) => self.shared.get(*shared).map(|shared| Heading::of(&shared.finding)),
+            None => self.own_cause(subject).map(|(_, heading)| heading),
         }
     }
+}
+
+/// Index of the first subject of each part, and of the one behind the last.
+fn starts(parts: &[Part]) -> Vec<usize> {
+    let mut next = 0;
+    let starts = std::iter::once(0).chain(parts.iter().map(|part| {
+        next += part.digests.len();
+        next
+    }));
+    starts.collect()
+}
+
+/// The subject with this index, and the part that it stands in.
+#[inline]
+fn at<'p>(parts: &'p [Part], starts: &[usize], subject: usize) -> (&'p Part, &'p Digest) {
+    // As a rule a connection has one subject, which belongs in the report.
+    let usual = subject / BLOCK;
+    let part = match starts.get(usual..usual + 2) {
+        Some([start, end]) if (*start..*end).contains(&subject) => usual,
+        _ => starts.partition_point(|start| *start <= subject) - 1,
+    };
+    (&parts[part], &parts[part].digests[subject - starts[part]])
 }

@@ -12,5 +12,5 @@ mod shard;
 pub use dispatch::{Name, SHARDS, Wanted};
 pub use event::{Event, Finished, Kept, Local, Numbering, Observer, Over, Recorded, Recorder};
 pub use judgement::{Cause, Judgement, Subject};
-pub use run::{Analysis, Feed, Known, NAMES, Options, Totals, Walked, WantedFactory, run};
+pub use run::{Analysis, Connections, Feed, Known, NAMES, Options, Totals, Walked, WantedFactory, run};
 pub use shard::{FAILURES, FLOWS, LINGER};

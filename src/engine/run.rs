@@ -13,6 +13,8 @@
 //! number of connections.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
+use std::ops::Index;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
@@ -79,11 +81,73 @@ pub struct Known<K> {
     pub kept: K,
 }
 
+/// Connections in order of first packet. Each stays where its shard put it when it was over: at the end of a long
+/// capture only their order is worked out, and none is moved.
+#[derive(Debug)]
+pub struct Connections<K> {
+    shards: Vec<Vec<Known<K>>>,
+    order: Vec<NonZeroU32>,
+}
+
+/// Shard and index there, as [`Connections`] has them in order.
+fn place(shard: usize, index: usize) -> Option<NonZeroU32> {
+    u32::try_from(index * SHARDS + shard + 1).ok().and_then(NonZeroU32::new)
+}
+
+impl<K> Connections<K> {
+    /// `shards`: what became of the connections of each shard, by their numbers there.
+    fn new(shards: impl Iterator<Item = Vec<Finished<K>>>, numbering: &Numbering) -> Self {
+        // Streams are numbered without a gap, so their order is found by counting.
+        let mut order = vec![None; numbering.tcp_connections() as usize];
+        let shards = shards.enumerate().map(|(shard, finished)| {
+            let known = |Finished { number, kept }| {
+                let tcp_stream = numbering.tcp_stream(Local { shard: shard as u16, number });
+                Known { tcp_stream, kept }
+            };
+            let known: Vec<Known<K>> = finished.into_iter().map(known).collect();
+            for (index, known) in known.iter().enumerate() {
+                if let Some(stream) = order.get_mut(known.tcp_stream as usize) {
+                    *stream = place(shard, index);
+                }
+            }
+            known
+        });
+        let shards = shards.collect();
+        Self { shards, order: order.into_iter().flatten().collect() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Known<K>> {
+        (0..self.len()).map(|index| &self[index])
+    }
+}
+
+impl<K> Index<usize> for Connections<K> {
+    type Output = Known<K>;
+
+    fn index(&self, index: usize) -> &Known<K> {
+        let place = self.order[index].get() as usize - 1;
+        &self.shards[place % SHARDS][place / SHARDS]
+    }
+}
+
 /// What the whole capture held.
 #[derive(Debug)]
 pub struct Analysis<K> {
     /// The connections that may matter, in order of first packet. Those proved to be none of ours are not among them.
-    pub connections: Vec<Known<K>>,
+    pub connections: Connections<K>,
     /// The whole in numbers.
     pub totals: Totals,
 }
@@ -451,20 +515,13 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         totals.fragments_dropped = ledger.defragmenter.dropped();
         totals.tcp_connections = numbering.tcp_connections();
         totals.tls_secrets = keys.len();
-        // Streams are numbered without a gap, so their order is found by counting.
-        let mut in_order: Vec<Option<Known<O::Kept>>> = Vec::new();
-        in_order.resize_with(totals.tcp_connections as usize, || None);
-        for (index, shard) in self.shards.into_iter().enumerate() {
+        let finished = self.shards.into_iter().map(|shard| {
             let mut shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
             totals.failures_not_kept += shard.failures_not_kept();
-            for Finished { number, kept } in shard.take_finished() {
-                let tcp_stream = numbering.tcp_stream(Local { shard: index as u16, number });
-                if let Some(place) = in_order.get_mut(tcp_stream as usize) {
-                    *place = Some(Known { tcp_stream, kept });
-                }
-            }
-        }
-        Analysis { connections: in_order.into_iter().flatten().collect(), totals }
+            shard.take_finished()
+        });
+        let connections = Connections::new(finished, &numbering);
+        Analysis { connections, totals }
     }
 }
 

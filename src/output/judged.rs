@@ -4,7 +4,7 @@ use super::convert::{self, Subject};
 use super::listing::{Listing, Place};
 use super::model;
 use super::publish::Source;
-use crate::engine::{Judgement, Known, Recorded};
+use crate::engine::{Connections, Judgement, Known, Recorded};
 
 /// A judged capture whose records are at hand.
 pub struct Judged<'j> {
@@ -15,14 +15,15 @@ pub struct Judged<'j> {
 
 /// The subjects of a judgement about these connections.
 #[must_use]
-pub fn subjects<'j>(judgement: &Judgement<'_>, connections: &'j [Known<Recorded>]) -> Vec<Subject<'j>> {
+pub fn subjects<'j>(judgement: &Judgement<'_>, connections: &'j Connections<Recorded>) -> Vec<Subject<'j>> {
     let subject = |known: &'j Known<Recorded>, index: usize| Subject {
         tcp_stream: known.tcp_stream,
         record: &known.kept.record,
         entry: known.kept.briefs[index].entry.map(|entry| entry as usize),
         verdict: &known.kept.verdicts[index],
     };
-    judgement.subjects.iter().map(|one| subject(&connections[one.connection], one.index)).collect()
+    let each = (0..judgement.len()).map(|index| judgement.subject(index));
+    each.map(|one| subject(&connections[one.connection as usize], one.index as usize)).collect()
 }
 
 impl<'j> Judged<'j> {

@@ -54,10 +54,9 @@ impl<'j> Listing<'j> {
             let mut outcomes = [0; Outcome::ALL.len()];
             let mut numbers = Vec::with_capacity(range.len());
             for subject in range {
-                let brief = judgement.briefs[subject];
                 summary.connections += 1;
-                summary.websockets += u64::from(brief.is_websocket());
-                outcomes[convert::outcome(brief.outcome) as usize] += 1;
+                summary.websockets += u64::from(judgement.is_websocket(subject));
+                outcomes[convert::outcome(judgement.outcome(subject)) as usize] += 1;
                 let mut number = 0_u32;
                 for (_, heading) in judgement.headings(subject).filter(|(_, heading)| is_wanted(heading)) {
                     summary.findings.add(convert::severity(heading.severity));
@@ -69,9 +68,9 @@ impl<'j> Listing<'j> {
             (summary, numbers)
         };
         let mut summary = Summary::default();
-        let mut first = Vec::with_capacity(judgement.briefs.len() + 1);
+        let mut first = Vec::with_capacity(judgement.len() + 1);
         let mut next = 0;
-        for (part, numbers) in parallel::blocks(threads, judgement.briefs.len(), BLOCK, count) {
+        for (part, numbers) in parallel::blocks(threads, judgement.len(), BLOCK, count) {
             add(&mut summary, part);
             for number in numbers {
                 first.push(next);
@@ -132,7 +131,7 @@ impl<'j> Listing<'j> {
     /// How many findings there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.first[self.judgement.briefs.len()] as usize + self.others.len()
+        self.first[self.judgement.len()] as usize + self.others.len()
     }
 
     /// Whether there is none.
@@ -144,7 +143,7 @@ impl<'j> Listing<'j> {
     /// How many findings are about one subject each: they come first.
     #[must_use]
     pub fn own(&self) -> usize {
-        self.first[self.judgement.briefs.len()] as usize
+        self.first[self.judgement.len()] as usize
     }
 
     /// Where the finding stands that is listed as the nth, counted from 0.
@@ -166,7 +165,7 @@ impl<'j> Listing<'j> {
     }
 
     /// The findings about a subject alone that are listed, with their indices there.
-    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, &'j Heading)> + '_ {
+    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, Heading)> + '_ {
         self.judgement.headings(subject).filter(|(_, heading)| (self.wanted)(heading.rule, heading.severity))
     }
 

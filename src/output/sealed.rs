@@ -7,6 +7,7 @@
 //! knows where it lies. It becomes text when the document is written, in memory that stays in the cache. The bytes
 //! written are those of [`super::publish`].
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,8 +24,8 @@ use super::redact::Redactor;
 use super::shorthand::{Context, Pieces, Shorthand, expand, put_with_length, take_with_length};
 use super::words;
 use crate::connection::Interest;
-use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
-use crate::engine::{Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
+use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
+use crate::engine::{Connections, Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
 
 /// Bytes of one piece of memory for what is sealed. What is longer has one for itself.
 const BLOCK: usize = 1 << 18;
@@ -56,9 +57,8 @@ struct Blocks(Vec<Vec<u8>>);
 /// A connection that is over.
 #[derive(Debug)]
 pub struct Sealed {
-    briefs: SmallVec<[Brief; 1]>,
+    briefs: Packed,
     texts: SmallVec<[Text; 1]>,
-    aside: Vec<Finding>,
     shelf: u16,
 }
 
@@ -79,12 +79,16 @@ struct Place {
 }
 
 impl Kept for Box<Sealed> {
-    fn briefs(&self) -> &[Brief] {
-        &self.briefs
+    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
+        self.briefs.briefs().map(Cow::Owned)
+    }
+
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+        self.briefs.brief(nth).map(Cow::Owned)
     }
 
     fn aside(&self) -> &[Finding] {
-        &self.aside
+        self.briefs.aside()
     }
 }
 
@@ -154,7 +158,7 @@ impl Sealer {
         self,
         capture: &model::Capture,
         listing: &Listing<'_>,
-        connections: &[Known<Box<Sealed>>],
+        connections: &Connections<Box<Sealed>>,
         threads: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -162,7 +166,7 @@ impl Sealer {
             self.shelves.into_iter().map(|shelf| shelf.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         let written = Written { redactor: self.redactor, shelves, listing, connections };
         let mut writer = JsonWriter::begin(out, Layout::Compact, capture, listing.summary())?;
-        let subjects = listing.judgement().subjects.len();
+        let subjects = listing.judgement().len();
         let make = |range: Range<usize>, out: &mut Vec<u8>| written.connections(range, out);
         parallel::in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_connections(list))?;
         for mut relation in listing.relations() {
@@ -197,8 +201,12 @@ impl Observer for Sealer {
         let Some((Local { shard, .. }, _)) = over.first() else { return };
         let shelf = *shard;
         let verdicts: Vec<_> = over.iter().map(|(_, record)| diagnose_all(record)).collect();
-        let briefs: Vec<SmallVec<[Brief; 1]>> =
-            over.iter().zip(&verdicts).map(|((_, record), verdicts)| Brief::of(record, verdicts).collect()).collect();
+        let mut scratch = Vec::new();
+        let briefs: Vec<Packed> = over
+            .iter()
+            .zip(&verdicts)
+            .map(|((_, record), verdicts)| Packed::of(record, verdicts, &mut scratch))
+            .collect();
         let mut shelf_texts = hold(&self.shelves[usize::from(shelf)]);
         let shelf_texts = &mut *shelf_texts;
         let connections = each_subject(over, &verdicts, |subject| shelf_texts.seal_connection(&self.redactor, subject));
@@ -209,9 +217,9 @@ impl Observer for Sealer {
             places.map(|(connection, findings)| Text { connection, findings }).collect::<SmallVec<[Text; 1]>>()
         });
         let told = over.drain(..).zip(briefs).zip(texts);
-        finished.extend(told.map(|(((connection, record), briefs), texts)| {
-            let aside = diagnose_plain(&record).collect();
-            Finished { number: connection.number, kept: Box::new(Sealed { briefs, texts, aside, shelf }) }
+        finished.extend(told.map(|(((connection, _), briefs), texts)| Finished {
+            number: connection.number,
+            kept: Box::new(Sealed { briefs, texts, shelf }),
         }));
     }
 
@@ -251,19 +259,16 @@ struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
     listing: &'w Listing<'j>,
-    connections: &'w [Known<Box<Sealed>>],
+    connections: &'w Connections<Box<Sealed>>,
 }
 
 impl<'w> Written<'w, '_> {
-    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, Text, &Shelf) {
-        let subject = self.listing.judgement().subjects[subject];
-        let known = &self.connections[subject.connection];
-        (known, known.kept.texts[subject.index], &self.shelves[usize::from(known.kept.shelf)])
-    }
-
-    fn brief(&self, subject: usize) -> &'w Brief {
-        let subject = self.listing.judgement().subjects[subject];
-        &self.connections[subject.connection].kept.briefs[subject.index]
+    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, Text, Brief, &Shelf) {
+        let subject = self.listing.judgement().subject(subject);
+        let known = &self.connections[subject.connection as usize];
+        let nth = subject.index as usize;
+        let Some(brief) = known.kept.briefs.brief(nth) else { unreachable!("there is a brief of each subject") };
+        (known, known.kept.texts[nth], brief, &self.shelves[usize::from(known.kept.shelf)])
     }
 
     fn connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
@@ -271,13 +276,12 @@ impl<'w> Written<'w, '_> {
             if !out.is_empty() {
                 out.push(b',');
             }
-            let (known, text, shelf) = self.text(subject);
-            let brief = self.brief(subject);
+            let (known, text, brief, shelf) = self.text(subject);
             out.extend_from_slice(br#"{"id":"#);
             put(out, &self.listing.id(subject));
             out.extend_from_slice(br#","tcp_stream":"#);
             put(out, &known.tcp_stream);
-            words::identity(out, brief);
+            words::identity(out, &brief);
             let context = Context { pieces: &shelf.pieces, first: brief.first, rule: &[] };
             expand_next(&mut shelf.connections.from(text.connection), context, out);
             out.extend_from_slice(br#","root_cause":"#);
@@ -295,8 +299,8 @@ impl<'w> Written<'w, '_> {
 
     fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         for subject in subjects {
-            let (_, text, shelf) = self.text(subject);
-            let first = self.brief(subject).first;
+            let (_, text, brief, shelf) = self.text(subject);
+            let first = brief.first;
             let (mut rest, mut next) = (None, 0);
             for (index, heading) in self.listing.headings(subject) {
                 let rest = rest.get_or_insert_with(|| shelf.findings.from(text.findings));

@@ -184,7 +184,7 @@ impl Ended {
     #[must_use]
     pub fn judgement(&self) -> (Judgement<'_>, Vec<u64>) {
         let (briefs, ids) = briefs(&self.remembered);
-        let mut judgement = Judgement::among(briefs, 1);
+        let mut judgement = Judgement::among(&briefs);
         judgement.aside = self.aside.iter().collect();
         (judgement, ids)
     }

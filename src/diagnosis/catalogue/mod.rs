@@ -30,8 +30,9 @@ use super::finding::Severity;
 
 pub use explain::{HEADINGS, explain, explain_rule, suggest, wrap};
 
-/// One cause that wsscan can name.
+/// One cause that wsscan can name. There is none outside of the catalogue.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rule {
     /// `WS`, a family letter and three digits. Never reused.
     pub id: &'static str,
@@ -75,9 +76,70 @@ pub static FAMILIES: &[(char, &str, &[&Rule])] = &[
     ('X', "secrets and security", wsx::ALL),
 ];
 
+/// How many rules there are.
+const COUNT: usize = {
+    let (mut count, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        count += FAMILIES[family].2.len();
+        family += 1;
+    }
+    count
+};
+
+/// Every rule, family by family from the lowest layer to the highest.
+static RULES: [&Rule; COUNT] = {
+    let mut all = [FAMILIES[0].2[0]; COUNT];
+    let (mut count, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        let (mut nth, rules) = (0, FAMILIES[family].2);
+        while nth < rules.len() {
+            all[count] = rules[nth];
+            count += 1;
+            nth += 1;
+        }
+        family += 1;
+    }
+    all
+};
+
+/// Place of each rule among [`RULES`], by the letter of its family and its number there.
+static PLACES: [[u8; 1000]; 26] = {
+    assert!(COUNT <= 256);
+    let mut places = [[0; 1000]; 26];
+    let mut place = 0;
+    while place < COUNT {
+        let (letter, number) = letter_and_number(RULES[place].id);
+        places[letter][number] = place as u8;
+        place += 1;
+    }
+    places
+};
+
+/// What the id of a rule says, as numbers.
+const fn letter_and_number(id: &str) -> (usize, usize) {
+    let &[_, _, letter, a, b, c] = id.as_bytes() else { panic!("an id has six letters and digits") };
+    let number = (a - b'0') as usize * 100 + (b - b'0') as usize * 10 + (c - b'0') as usize;
+    ((letter - b'A') as usize, number)
+}
+
 /// Every rule, family by family from the lowest layer to the highest.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    FAMILIES.iter().flat_map(|(_, _, rules)| rules.iter().copied())
+    RULES.iter().copied()
+}
+
+impl Rule {
+    /// Its place among [`all`], counted from 0.
+    #[must_use]
+    pub fn place(&self) -> u8 {
+        let (letter, number) = letter_and_number(self.id);
+        PLACES[letter][number]
+    }
+}
+
+/// The rule with this place among [`all`].
+#[must_use]
+pub fn nth(place: u8) -> Option<&'static Rule> {
+    RULES.get(usize::from(place)).copied()
 }
 
 /// The rule with this id or slug, in any case (`wsh301`, `Upgrade-Stripped`).
@@ -175,6 +237,15 @@ mod tests {
     #[test]
     fn every_id_that_was_given_out_exists_in_this_order() {
         assert_eq!(all().map(|rule| rule.id).collect::<Vec<_>>(), ids());
+    }
+
+    #[test]
+    fn every_rule_knows_its_place() {
+        for (place, rule) in all().enumerate() {
+            assert_eq!(usize::from(rule.place()), place);
+            assert!(nth(rule.place()).is_some_and(|known| std::ptr::eq(known, rule)));
+        }
+        assert_eq!(nth(COUNT as u8), None);
     }
 
     #[test]

@@ -431,9 +431,9 @@ impl<W: Write> Desk<W> {
         let remembered = &self.remembered;
         // What was told is not told again, so its record is still at hand.
         let subjects = places.iter().filter_map(|(one, index)| remembered[*one].subject(*index)).collect();
-        let briefs = places.iter().map(|(one, index)| &remembered[*one].briefs[*index]).collect();
+        let briefs: Vec<&Brief> = places.iter().map(|(one, index)| &remembered[*one].briefs[*index]).collect();
         let ids: Vec<u64> = places.iter().map(|(one, index)| remembered[*one].ids[*index]).collect();
-        let judgement = Judgement::among(briefs, 1);
+        let judgement = Judgement::among(&briefs);
         let listing = Listing::new(&judgement, options.wanted, 1).numbered(ids, self.findings);
         let judged = Judged::new(model::Capture::default(), listing, subjects);
         listing::add(&mut self.summary, judged.summary());
@@ -516,7 +516,7 @@ impl<W: Write> Desk<W> {
             .collect();
         let places: Vec<(&Remembered, usize)> =
             remembered.iter().flat_map(|one| (0..one.briefs.len()).map(move |index| (one, index))).collect();
-        let judgement = Judgement::among(briefs, 1);
+        let judgement = Judgement::among(&briefs);
         let wanted = |heading: &Heading| (options.wanted)(heading.rule, heading.severity);
         let is_new = |shared: &&Shared| {
             let rule = shared.finding.rule.id;
@@ -535,16 +535,16 @@ impl<W: Write> Desk<W> {
             *number += 1;
             if tells {
                 let bound = match shared.subjects[..] {
-                    [one] => Some(bound(ids[one], places[one].0, judgement.briefs[one])),
+                    [one] => Some(bound(ids[one], places[one].0, briefs[one])),
                     _ => None,
                 };
                 let of = shared.subjects.iter().map(|one| ids[*one]).collect();
-                let end = shared.subjects.iter().map(|one| Time(judgement.briefs[*one].last.at)).max();
+                let end = shared.subjects.iter().map(|one| Time(briefs[*one].last.at)).max();
                 write(lines, options, found_line(convert::finding(&shared.finding, of), bound.as_ref(), end));
             }
         }
         for index in untold {
-            let ((one, place), brief) = (places[index], judgement.briefs[index]);
+            let ((one, place), brief) = (places[index], briefs[index]);
             let Some(subject) = one.subject(place) else { continue };
             summary.connections += 1;
             summary.websockets += u64::from(brief.is_websocket());

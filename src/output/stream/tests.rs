@@ -91,7 +91,7 @@ fn what_is_forgotten_was_told() {
         assert_eq!(ended.forgotten, total - remembered as u64);
         assert_eq!((ended.summary.connections, &ended.summary.outcomes), (total, &whole.summary.outcomes));
         assert_eq!(ids_of(&text, "connection.closed").len() as u64, total);
-        assert_eq!(ended.judgement().0.briefs.len(), remembered);
+        assert_eq!(ended.judgement().0.len(), remembered);
     }
 }
 
