@@ -565,6 +565,11 @@ impl RequestHead {
         &self.head.text[self.method.start as usize..self.method.end as usize]
     }
 
+    /// Whether this is the method.
+    pub(super) fn asks(&self, method: &str) -> bool {
+        self.head.text.as_bytes()[self.method.start as usize..self.method.end as usize] == *method.as_bytes()
+    }
+
     /// The request target, as sent; cut short when [`Completeness::CutInStartLine`].
     #[must_use]
     pub fn target(&self) -> &str {
