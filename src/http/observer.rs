@@ -778,7 +778,10 @@ impl Http {
         if self.unsure || self.answers_missed {
             self.skip_unanswered(status, events);
         }
-        (!self.pending.is_empty()).then(|| self.pending.remove(0))
+        match self.pending.len() {
+            0 | 1 => self.pending.pop(),
+            _ => Some(self.pending.remove(0)),
+        }
     }
 
     /// Passes over the requests whose answers were missed.
