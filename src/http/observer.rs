@@ -1015,8 +1015,7 @@ impl Http {
             let raw = &self.plain_head;
             let whole = raw.len() < MAX_PLAIN_HEAD;
             let completeness = if whole { Completeness::Complete } else { cut(raw) };
-            let known = Known::Nothing;
-            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, known), known)
+            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, Known::Nothing))
         });
         Box::new(begun(pending.kind, request, ended))
     }

@@ -213,7 +213,7 @@ fn is_plain(text: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
+    use super::super::head::{Completeness, Known, Place, Seen};
     use super::super::names::Name;
     use super::super::survey::{self, Found};
     use super::*;
@@ -223,7 +223,7 @@ mod tests {
     fn agrees(bytes: &[u8]) -> bool {
         let stamp = Stamp::default();
         let place = Place { offset: 7, first: stamp, last: stamp, leading_blank_lines: false };
-        let store = |raw: &[u8], known: Known<'_>| Head::store(raw, Completeness::Complete, &place, false, known);
+        let completeness = Completeness::Complete;
         let mut found = Found::default();
         let request = found.read(bytes, Wanted::Request).map(|len| {
             let raw = &bytes[..len];
@@ -234,7 +234,8 @@ mod tests {
             assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
             assert_eq!(survey, strict);
             let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
-                .map(|known| RequestHead::new(store(raw, known), known));
+                .map(|known| Seen { raw, completeness, place: &place, refused: false, known })
+                .map(|seen| seen.regular_request().unwrap_or_else(|| seen.request()));
             assert_eq!((&one, &one), (&two, &three));
         });
         let mut found = Found::default();
@@ -246,7 +247,8 @@ mod tests {
             assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
             assert_eq!(survey, strict);
             let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
-                .map(|known| ResponseHead::new(store(raw, known), known).expect("a status line"));
+                .map(|known| Seen { raw, completeness, place: &place, refused: false, known })
+                .map(|seen| seen.regular_response().or_else(|| seen.response()).expect("a status line"));
             assert_eq!((&one, &one), (&two, &three));
         });
         assert!(request.is_none() || response.is_none());
