@@ -134,12 +134,12 @@ fn lone_deflate(value: &str, by: Side) -> Option<Parameters> {
 }
 
 /// What [`negotiate`] says, if it is clear at a glance and nobody did anything illegal.
-pub(super) fn plainly(offer: Extensions, answer: Extensions, answer_complete: bool) -> Option<Compression> {
+pub(super) fn plainly(offer: &Extensions, answer: &Extensions, answer_complete: bool) -> Option<Compression> {
     match (offer, answer) {
         (Extensions::None | Extensions::Deflate(_), Extensions::None) => {
             Some(if answer_complete { Compression::Off } else { Compression::Unknown })
         }
-        (Extensions::Deflate(offer), Extensions::Deflate(agreed)) if compare(&offer, &agreed).is_empty() => {
+        (Extensions::Deflate(offer), Extensions::Deflate(agreed)) if compare(offer, agreed).is_empty() => {
             Some(Compression::On(agreed.in_force()))
         }
         _ => None,
@@ -432,7 +432,7 @@ mod tests {
                 &ExtensionList::parse(answer.as_deref().into_iter()),
                 answer_complete,
             );
-            let plainly = plainly(glance(&offer, Side::Client), glance(&answer, Side::Server), answer_complete);
+            let plainly = plainly(&glance(&offer, Side::Client), &glance(&answer, Side::Server), answer_complete);
             if let Some(compression) = plainly {
                 prop_assert_eq!(closely, (compression, vec![]));
             }

@@ -224,20 +224,20 @@ impl Handshake {
     pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
         let offer = request.map_or(Extensions::None, |request| Extensions::of(&request.head, Side::Client));
         Handshake {
-            request: request.map(|request| RequestChecks::of(request, offer)),
-            response: response.map(|response| ResponseChecks::of(request, offer, response, certain)),
+            request: request.map(|request| RequestChecks::of(request, &offer)),
+            response: response.map(|response| ResponseChecks::of(request, &offer, response, certain)),
         }
     }
 }
 
 impl RequestChecks {
-    fn of(request: &RequestHead, offer: Extensions) -> RequestChecks {
+    fn of(request: &RequestHead, offer: &Extensions) -> RequestChecks {
         let head = &request.head;
         let websocket_version = websocket_version(head);
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
-            method_is_get: (!cut_in_method).then(|| request.method() == "GET"),
+            method_is_get: (!cut_in_method).then(|| request.asks("GET")),
             version: request.version,
             host: head.count(Name::HOST),
             upgrade: token(head, Name::UPGRADE, "websocket"),
@@ -263,16 +263,16 @@ impl RequestChecks {
                 OfferedSubprotocols { may_be_more: !head.is_complete(), ..OfferedSubprotocols::default() }
             },
             extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
-            extensions_malformed: offer == Extensions::Other && extensions(head).malformed,
+            extensions_malformed: *offer == Extensions::Other && extensions(head).malformed,
         }
     }
 }
 
 impl ResponseChecks {
-    fn of(request: Option<&RequestHead>, offer: Extensions, response: &ResponseHead, certain: bool) -> ResponseChecks {
+    fn of(request: Option<&RequestHead>, offer: &Extensions, response: &ResponseHead, certain: bool) -> ResponseChecks {
         let head = &response.head;
         let answer = Extensions::of(head, Side::Server);
-        let (compression, violations) = match deflate::plainly(offer, answer, head.is_complete()) {
+        let (compression, violations) = match deflate::plainly(offer, &answer, head.is_complete()) {
             Some(compression) => (compression, Vec::new()),
             None => negotiate(request, head, certain),
         };
@@ -310,6 +310,7 @@ fn negotiate(request: Option<&RequestHead>, answer: &Head, certain: bool) -> (Co
 }
 
 /// RFC 6455 §4.2.1, items 3 and 4: the list contains the token, compared without case.
+#[inline(never)]
 fn token(head: &Head, field: Name, wanted: &str) -> Token {
     match head.only(field) {
         Some(value) if is_word(value.as_bytes(), wanted) => Token::Sole,

@@ -265,14 +265,14 @@ impl<'a> Seen<'a> {
         Some(ResponseHead { reason: reason.clone(), status, version: Some(version), head })
     }
 
-    /// Any request.
+    /// The request, read leniently.
     pub(super) fn request(&self) -> RequestHead {
-        RequestHead::new(self.store(), self.known)
+        RequestHead::new(self.store())
     }
 
-    /// Any response; `None` without a status line.
+    /// The response, read leniently; `None` without a status line.
     pub(super) fn response(&self) -> Option<ResponseHead> {
-        ResponseHead::new(self.store(), self.known)
+        ResponseHead::new(self.store())
     }
 
     fn store(&self) -> Head {
@@ -293,12 +293,6 @@ impl Head {
         refused: bool,
         known: Known<'_>,
     ) -> Head {
-        if let Known::Regular(regular) = known
-            && completeness == Completeness::Complete
-            && let Ok(text) = simdutf8::basic::from_utf8(raw)
-        {
-            return Head::store_regular(text, regular, place);
-        }
         let known = match known {
             Known::Fields(fields) => Some(fields),
             Known::Regular(_) | Known::Nothing => None,
@@ -546,15 +540,7 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// `known`: what the head was stored with.
-    pub(super) fn new(head: Head, known: Known<'_>) -> RequestHead {
-        if let Known::Regular(regular) = known
-            && let StartLine::Request { method_len, version } = regular.start_line
-            && head.is_complete()
-        {
-            let target = method_len + 1..regular.start_line_len - regular::VERSION_LEN;
-            return RequestHead { method: 0..method_len, target, version: Some(version), head };
-        }
+    pub(super) fn new(head: Head) -> RequestHead {
         let line = RequestLine::split(head.start_line().as_bytes());
         RequestHead { method: line.method, target: line.target, version: line.version, head }
     }
@@ -563,6 +549,11 @@ impl RequestHead {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.head.text[self.method.start as usize..self.method.end as usize]
+    }
+
+    /// Whether this is the method.
+    pub(super) fn asks(&self, method: &str) -> bool {
+        self.head.text.as_bytes()[self.method.start as usize..self.method.end as usize] == *method.as_bytes()
     }
 
     /// The request target, as sent; cut short when [`Completeness::CutInStartLine`].
@@ -637,14 +628,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// `known`: what the head was stored with.
-    pub(super) fn new(head: Head, known: Known<'_>) -> Option<ResponseHead> {
-        if let Known::Regular(regular) = known
-            && let StartLine::Response { status, version, ref reason } = regular.start_line
-            && head.is_complete()
-        {
-            return Some(ResponseHead { reason: reason.clone(), status, version: Some(version), head });
-        }
+    pub(super) fn new(head: Head) -> Option<ResponseHead> {
         let line = StatusLine::split(head.start_line())?;
         Some(ResponseHead { reason: line.reason, status: line.status, version: Some(line.version), head })
     }

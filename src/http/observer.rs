@@ -778,7 +778,10 @@ impl Http {
         if self.unsure || self.answers_missed {
             self.skip_unanswered(status, events);
         }
-        (!self.pending.is_empty()).then(|| self.pending.remove(0))
+        match self.pending.len() {
+            0 | 1 => self.pending.pop(),
+            _ => Some(self.pending.remove(0)),
+        }
     }
 
     /// Passes over the requests whose answers were missed.
@@ -1012,8 +1015,7 @@ impl Http {
             let raw = &self.plain_head;
             let whole = raw.len() < MAX_PLAIN_HEAD;
             let completeness = if whole { Completeness::Complete } else { cut(raw) };
-            let known = Known::Nothing;
-            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, known), known)
+            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, Known::Nothing))
         });
         Box::new(begun(pending.kind, request, ended))
     }
