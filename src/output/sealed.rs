@@ -21,7 +21,7 @@ use super::json::{JsonWriter, Layout};
 use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
-use super::shorthand::{Context, Pieces, Shorthand, expand, put_with_length, take_with_length};
+use super::shorthand::{Context, Page, Pieces, Shorthand, expand, put_with_length, take_with_length};
 use super::words;
 use crate::connection::Interest;
 use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
@@ -250,9 +250,10 @@ struct Fixed {
 type AllFixed = HashMap<&'static str, Fixed, foldhash::fast::FixedState>;
 
 /// Writes what the shorthand at the beginning of `rest` says.
-fn expand_next(rest: &mut &[u8], context: Context<'_>, out: &mut Vec<u8>) {
-    let expanded = take_with_length(rest).and_then(|steps| expand(steps, context, out));
+fn expand_next(rest: &mut &[u8], context: Context<'_>, page: &mut Page, out: &mut Vec<u8>) {
+    let expanded = take_with_length(rest).and_then(|steps| expand(steps, context, page));
     debug_assert!(expanded.is_some(), "what was sealed can be read");
+    out.extend_from_slice(page.text());
 }
 
 struct Written<'w, 'j> {
@@ -272,6 +273,7 @@ impl<'w> Written<'w, '_> {
     }
 
     fn connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
+        let mut page = Page::default();
         for subject in subjects {
             if !out.is_empty() {
                 out.push(b',');
@@ -283,7 +285,7 @@ impl<'w> Written<'w, '_> {
             put(out, &known.tcp_stream);
             words::identity(out, &brief);
             let context = Context { pieces: &shelf.pieces, first: brief.first, rule: &[] };
-            expand_next(&mut shelf.connections.from(text.connection), context, out);
+            expand_next(&mut shelf.connections.from(text.connection), context, &mut page, out);
             out.extend_from_slice(br#","root_cause":"#);
             put(out, &self.listing.judgement().root_cause_heading(subject).map(convert::root_cause));
             out.extend_from_slice(br#","findings":["#);
@@ -298,6 +300,7 @@ impl<'w> Written<'w, '_> {
     }
 
     fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
+        let mut page = Page::default();
         for subject in subjects {
             let (_, text, brief, shelf) = self.text(subject);
             let first = brief.first;
@@ -322,7 +325,7 @@ impl<'w> Written<'w, '_> {
                 out.extend_from_slice(br#","connections":["#);
                 put(out, &self.listing.id(subject));
                 out.extend_from_slice(br#"],"summary":"#);
-                expand_next(rest, Context { pieces: &shelf.pieces, first, rule: &fixed.texts }, out);
+                expand_next(rest, Context { pieces: &shelf.pieces, first, rule: &fixed.texts }, &mut page, out);
             }
         }
     }

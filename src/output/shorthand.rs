@@ -4,7 +4,7 @@
 //! sequence of *steps*, from which [`expand`] makes the very same bytes. A step is the number of a *phrase*, a constant
 //! piece of the document, and what belongs in the places of that phrase: numbers, times, words, text. What is said again
 //! and again in one capture, such as a header field or a summary, is kept once, as a *piece* of [`Pieces`], and a step
-//! says which it is. Adjacent pieces in a row are one step.
+//! says which it is. Fields that lie there one behind the other are one step.
 //!
 //! ```text
 //! step   := number of a phrase (one byte), value for each of its places, in order
@@ -21,6 +21,7 @@
 //! | `*` | number of a word |
 //! | `~` | length of a text; the text follows |
 //! | `^` | where in the pieces a text begins; its length follows |
+//! | `|` | 0 for `null`; or twice the length of a text and 2, and the text, which is put in quotation marks; or twice the place among the pieces where a text begins, and 1, and its length |
 //! | `<` | none: takes the last byte away again |
 //! | `!` | none: what the rule of the finding always says |
 //!
@@ -60,7 +61,7 @@ struct Part {
 const END: u8 = 0;
 
 const fn is_place(byte: u8) -> bool {
-    matches!(byte, b'$' | b'?' | b'%' | b'&' | b'@' | b'*' | b'~' | b'^' | b'<' | b'!')
+    matches!(byte, b'$' | b'?' | b'%' | b'&' | b'@' | b'*' | b'~' | b'^' | b'|' | b'<' | b'!')
 }
 
 impl Phrase {
@@ -85,11 +86,18 @@ impl Phrase {
         Self { number, text: padded, parts, count: count as u8 }
     }
 
-    /// How many values belong to it.
+    /// How many values belong to it, a text in its last place not counted.
     pub(super) const fn values(&self) -> usize {
         let (mut at, mut values) = (0, 0);
         while at < self.count as usize {
-            values += !matches!(self.parts[at].place, END | b'<' | b'!') as usize;
+            values += match self.parts[at].place {
+                END | b'<' | b'!' => 0,
+                b'|' => {
+                    assert!(at + 1 == self.count as usize, "a text is written behind all values");
+                    0
+                }
+                _ => 1,
+            };
             at += 1;
         }
         values
@@ -101,7 +109,7 @@ macro_rules! phrases {
     ($($name:ident = $text:expr;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum PhraseNumber { $($name),* }
-        $(pub(in crate::output) const $name: Phrase = Phrase::new(PhraseNumber::$name as u8, $text, concat!($text, "                                "));)*
+        $(pub(in crate::output) const $name: Phrase = Phrase::new(PhraseNumber::$name as u8, $text, concat!($text, "                                                                "));)*
         static PHRASES: [Phrase; [$(stringify!($name)),*].len()] = [$($name),*];
     };
 }
@@ -141,7 +149,7 @@ pub(super) mod phrase {
     }
     macro_rules! evidence {
         ($before:literal) => {
-            concat!($before, r#"{"packet":&,"time":@,"from":*,"note":"#)
+            concat!($before, r#"{"packet":&,"time":@,"from":*,"note":|"#)
         };
     }
     macro_rules! views {
@@ -156,7 +164,7 @@ pub(super) mod phrase {
     phrases! {
         // Of any text.
         RAW = "~";
-        QUOTED = r#""~""#;
+        TEXT = "|";
         AGAIN = "^";
         NULL = "null";
         // TCP and TLS.
@@ -165,26 +173,25 @@ pub(super) mod phrase {
         NO_TLS = r#"null,"http":"#;
         HTTP = r#","http":"#;
         // The handshake.
-        HTTP_USUAL = r#"{"version":"1.1","method":"GET","target":"#;
-        VERSION = r#"{"version":"#;
-        METHOD = r#","method":"#;
-        TARGET = r#","target":"#;
-        HOST = r#","host":"#;
-        STATUS = r#","status":?,"reason":"#;
+        HTTP_USUAL = r#"{"version":"1.1","method":"GET","target":|"#;
+        VERSION = r#"{"version":|"#;
+        METHOD = r#","method":|"#;
+        TARGET = r#","target":|"#;
+        HOST = r#","host":|"#;
+        STATUS = r#","status":?,"reason":|"#;
         REQUEST_HEADERS = r#","request_headers":["#;
         RESPONSE_HEADERS = r#"],"response_headers":["#;
         RESPONSE_HEADERS_AFTER = r#"<],"response_headers":["#;
         KEY = r#"["Sec-WebSocket-Key","~"],"#;
         ACCEPT = r#"["Sec-WebSocket-Accept","~"],"#;
-        BODY = r#"],"body_excerpt":"#;
-        BODY_AFTER = r#"<],"body_excerpt":"#;
-        WEBSOCKET_AFTER_NO_BODY = r#"null},"websocket":"#;
-        WEBSOCKET_AFTER_BODY = r#"},"websocket":"#;
+        BODY = r#"],"body_excerpt":|"#;
+        BODY_AFTER = r#"<],"body_excerpt":|"#;
+        WEBSOCKET_AFTER_HTTP = r#"},"websocket":"#;
         WEBSOCKET = r#","websocket":"#;
         // The WebSocket.
         UPGRADE_USUAL = r#"{"upgrade":*,"subprotocol":null,"extensions":null,"accept_valid":*,"client":"#;
-        UPGRADE = r#"{"upgrade":*,"subprotocol":"#;
-        EXTENSIONS = r#","extensions":"#;
+        UPGRADE = r#"{"upgrade":*,"subprotocol":|"#;
+        EXTENSIONS = r#","extensions":|"#;
         ACCEPT_VALID = r#","accept_valid":*,"client":"#;
         NO_TRAFFIC = r#"{"frames":0,"messages":0,"bytes":0,"text":0,"binary":0,"continuation":0,"ping":0,"pong":0,"close":0}"#;
         TRAFFIC_USUAL = r#"{"frames":$,"messages":$,"bytes":$,"text":$,"binary":0,"continuation":0,"ping":0,"pong":0,"close":$}"#;
@@ -193,7 +200,7 @@ pub(super) mod phrase {
         NO_PINGS = r#","ping_rtt_ms":{"min":null,"median":null,"max":null},"unanswered_pings":0,"close":{"first":*,"client":"#;
         PINGS = r#","ping_rtt_ms":{"min":%,"median":%,"max":%},"unanswered_pings":$,"close":{"first":*,"client":"#;
         CLOSE_FRAME_USUAL = r#"{"code":?,"reason":"","packet":&}"#;
-        CLOSE_FRAME = r#"{"code":?,"reason":"#;
+        CLOSE_FRAME = r#"{"code":?,"reason":|"#;
         CLOSE_PACKET = r#","packet":&}"#;
         VIEWS_AFTER_CLOSE = views!(r#","complete":*}}"#);
         VIEWS_WITHOUT_WEBSOCKET = views!("null");
@@ -251,7 +258,7 @@ pub(super) mod word {
     }
 
     /// A word and its length.
-    pub(super) fn numbered(number: u64) -> Option<&'static ([u8; MAX_WORD], u8)> {
+    pub(in crate::output) fn numbered(number: u64) -> Option<&'static ([u8; MAX_WORD], u8)> {
         WORDS.get(usize::try_from(number).ok()?)
     }
 }
@@ -324,24 +331,33 @@ const SLOTS: usize = 1024;
 const MAX_PIECES: usize = 1 << 15;
 /// Longest piece in bytes.
 const MAX_PIECE: usize = 512;
-const _: () = assert!(MAX_PIECES <= 1 << 16 && MAX_PIECE <= 1 << 16 && SLOTS.is_power_of_two());
+const _: () = assert!(MAX_PIECES <= 1 << 15 && MAX_PIECE < MAX_PIECES && SLOTS < MAX_PIECES && SLOTS.is_power_of_two());
 
 /// Text that was seen.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     /// Hash and kind.
     tag: u32,
-    at: u16,
-    /// 0: it was seen once and is no piece.
-    len: u16,
+    /// Which piece it is, counted from 1; 0: it was seen once and is none.
+    number: u16,
 }
 
 /// Texts that are said again and again, each once: whatever is said a second time becomes one, as long as there is room.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     text: Vec<u8>,
+    /// Where they begin and how long they are.
+    list: Vec<Piece>,
     /// A text may stand in the slot of its hash and in that slot's neighbour.
     slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    /// Its place in the list.
+    index: u16,
+    at: u16,
+    len: u16,
 }
 
 /// A text that is looked for.
@@ -360,29 +376,35 @@ impl Mark {
         hasher.write(value.as_bytes());
         let hash = hasher.finish();
         let tag = (hash as u32) << KIND_BITS | kind as u32;
-        Self { tag, slot: (hash >> 32) as usize % SLOTS }
+        Self { tag, slot: ((hash >> 32) as usize ^ (kind as usize) << 1) % SLOTS }
     }
 }
 
 impl Pieces {
-    /// Where a text stands, if `is` is true of what stands there.
+    /// The piece at this place in the list, if `is` is true of its text.
     #[inline]
-    fn find(&self, mark: Mark, is: impl Fn(&[u8]) -> bool) -> Option<(u16, u16)> {
+    fn at(&self, index: usize, is: impl FnOnce(&[u8]) -> bool) -> Option<Piece> {
+        let piece = *self.list.get(index)?;
+        let text = self.text.get(piece.at.into()..usize::from(piece.at) + usize::from(piece.len))?;
+        is(text).then_some(piece)
+    }
+
+    /// The piece with this mark of whose text `is` is true.
+    #[inline]
+    fn find(&self, mark: Mark, is: impl Fn(&[u8]) -> bool) -> Option<Piece> {
         for slot in [mark.slot, mark.slot ^ 1] {
-            if let Some(Slot { tag, at, len }) = self.slots.get(slot)
+            if let Some(Slot { tag, number }) = self.slots.get(slot)
                 && *tag == mark.tag
-                && *len > 0
-                && let Some(text) = self.text.get(usize::from(*at)..usize::from(*at) + usize::from(*len))
-                && is(text)
+                && let Some(piece) = self.at(usize::from(*number).wrapping_sub(1), &is)
             {
-                return Some((*at, *len));
+                return Some(piece);
             }
         }
         None
     }
 
-    /// Takes note of a text that is not there, `parts` one behind the other. It becomes a piece the second time.
-    fn see(&mut self, mark: Mark, parts: &[&[u8]]) -> Option<(u16, u16)> {
+    /// Takes note of a text that is none, `parts` one behind the other. It becomes a piece the second time.
+    fn see(&mut self, mark: Mark, parts: &[&[u8]]) -> Option<Piece> {
         let len = parts.iter().map(|part| part.len()).sum::<usize>();
         if len > MAX_PIECE || self.text.len() + len > MAX_PIECES {
             return None;
@@ -393,16 +415,17 @@ impl Pieces {
         let slots = [mark.slot, mark.slot ^ 1];
         if let Some(slot) = slots.into_iter().find(|slot| self.slots[*slot].tag == mark.tag) {
             let slot = &mut self.slots[slot];
-            if slot.len > 0 {
+            if slot.number > 0 {
                 return None; // Another text with the same hash.
             }
-            let at = self.text.len() as u16;
-            *slot = Slot { tag: mark.tag, at, len: len as u16 };
+            let piece = Piece { index: self.list.len() as u16, at: self.text.len() as u16, len: len as u16 };
+            slot.number = piece.index + 1;
+            self.list.push(piece);
             parts.iter().for_each(|part| self.text.extend_from_slice(part));
-            return Some((at, len as u16));
+            return Some(piece);
         }
-        let seen = Slot { tag: mark.tag, at: 0, len: 0 };
-        match slots.map(|slot| self.slots[slot].len > 0) {
+        let seen = Slot { tag: mark.tag, number: 0 };
+        match slots.map(|slot| self.slots[slot].number > 0) {
             [false, false] => self.slots[slots[1]] = std::mem::replace(&mut self.slots[slots[0]], seen),
             [false, true] => self.slots[slots[0]] = seen,
             [true, false] => self.slots[slots[1]] = seen,
@@ -418,8 +441,8 @@ pub(super) struct Shorthand<'a> {
     out: &'a mut Vec<u8>,
     pieces: &'a mut Pieces,
     first: Stamp,
-    /// Where the last step with a piece begins and ends, and which piece.
-    joined: (usize, usize, u16, u16),
+    /// Which piece is behind the last one: what was said behind it before may be said again.
+    next: usize,
 }
 
 /// Writes a step: a phrase and its values.
@@ -442,20 +465,26 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Reads a value.
-#[inline]
+#[inline(always)]
 fn number(rest: &mut &[u8]) -> Option<u64> {
     let (&byte, after) = rest.split_first()?;
+    if byte < 0x80 {
+        *rest = after;
+        return Some(byte.into());
+    }
+    let (number, after) = long_number(u64::from(byte & 0x7f), after)?;
     *rest = after;
-    if byte < 0x80 { Some(byte.into()) } else { long_number(u64::from(byte & 0x7f), rest) }
+    Some(number)
 }
 
-fn long_number(mut number: u64, rest: &mut &[u8]) -> Option<u64> {
+#[inline(never)]
+fn long_number(mut number: u64, mut rest: &[u8]) -> Option<(u64, &[u8])> {
     for shift in (7..64).step_by(7) {
         let (&byte, after) = rest.split_first()?;
-        *rest = after;
+        rest = after;
         number |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            return Some(number);
+            return Some((number, rest));
         }
     }
     None
@@ -478,7 +507,7 @@ pub(super) fn take_with_length<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
 impl<'a> Shorthand<'a> {
     /// Appends to `out`; whatever is said again may become one of `pieces`. `first`: the connection's first packet.
     pub(super) fn new(out: &'a mut Vec<u8>, pieces: &'a mut Pieces, first: Stamp) -> Self {
-        Self { out, pieces, first, joined: (0, usize::MAX, 0, 0) }
+        Self { out, pieces, first, next: 0 }
     }
 
     /// Writes a step; see [`say`].
@@ -531,58 +560,56 @@ impl<'a> Shorthand<'a> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Writes a step with a piece, or makes the step before longer.
-    fn again(&mut self, at: u16, len: u16) {
-        let (mut start, mut at, mut len) = (self.out.len(), at, u64::from(len));
-        let (step, end, last_at, last_len) = self.joined;
-        if end == start && last_at.checked_add(last_len) == Some(at) && len + u64::from(last_len) <= u16::MAX.into() {
-            self.out.truncate(step);
-            (start, at, len) = (step, last_at, len + u64::from(last_len));
-        }
-        self.step(const { phrase::AGAIN.number }, [at.into(), len]);
-        self.joined = (start, self.out.len(), at, len as u16);
-    }
-
-    /// Writes a text in quotation marks. `make` is asked how it is written, without those, unless that is known: `None`
-    /// if as it is.
+    /// Writes a text for the last place of the step before. `make` is asked how it is written, without quotation marks,
+    /// unless that is known: `None` if as it is.
     #[inline]
-    pub(super) fn quoted(&mut self, kind: Kind, text: &str, make: impl FnOnce(&str) -> Option<Vec<u8>>) {
+    pub(super) fn quoted(&mut self, kind: Kind, text: Option<&str>, make: impl FnOnce(&str) -> Option<Vec<u8>>) {
+        let Some(text) = text else {
+            self.out.push(0);
+            return;
+        };
         let mark = Mark::of(kind, "", text);
         let is = |piece: &[u8]| piece.len() == text.len() + 2 && piece[1..].starts_with(text.as_bytes());
-        if let Some((at, len)) = self.pieces.find(mark, is) {
-            self.again(at, len);
+        if let Some(piece) = self.pieces.find(mark, is) {
+            self.piece(piece);
             return;
         }
-        match make(text) {
-            Some(text) => {
-                say!(self, phrase::QUOTED, text.len() as u64);
-                self.out.extend_from_slice(&text);
-            }
-            None => match self.pieces.see(mark, &[b"\"", text.as_bytes(), b"\""]) {
-                Some((at, len)) => self.again(at, len),
-                None => {
-                    say!(self, phrase::QUOTED, text.len() as u64);
-                    self.text(text);
-                }
-            },
+        let made = make(text);
+        if made.is_none()
+            && let Some(piece) = self.pieces.see(mark, &[b"\"", text.as_bytes(), b"\""])
+        {
+            self.piece(piece);
+            return;
         }
+        let text = made.as_deref().unwrap_or(text.as_bytes());
+        put_number(self.out, (text.len() as u64 + 1) << 1);
+        self.out.extend_from_slice(text);
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        put_number(self.out, u64::from(piece.at) << 1 | 1);
+        put_number(self.out, piece.len.into());
+        self.next = usize::from(piece.index) + 1;
     }
 
     /// Writes a header field with brackets and a comma behind. `make` is asked how name and value are written, each
     /// without quotation marks, unless that is known: `None` if as they are.
     #[inline]
-    pub(super) fn field(&mut self, name: &str, value: &str, make: impl FnOnce() -> Option<(Vec<u8>, Vec<u8>)>) {
+    pub(super) fn field(
+        &mut self,
+        run: &mut Run,
+        name: &str,
+        value: &str,
+        make: impl FnOnce() -> Option<(Vec<u8>, Vec<u8>)>,
+    ) {
+        let is = |piece: &[u8]| is_field(piece, name, value);
+        if let Some(piece) = self.pieces.at(self.next, is) {
+            self.extend(run, piece);
+            return;
+        }
         let mark = Mark::of(Kind::Field, name, value);
-        let (between, end): (&[u8], &[u8]) = (br#"",""#, br#""],"#);
-        // Neither holds a quotation mark, so there is one way only to cut a piece into name and value.
-        let is = |piece: &[u8]| {
-            piece.len() == name.len() + value.len() + 8
-                && piece[2..].starts_with(name.as_bytes())
-                && piece[2 + name.len()..].starts_with(between)
-                && piece[5 + name.len()..].starts_with(value.as_bytes())
-        };
-        if let Some((at, len)) = self.pieces.find(mark, is) {
-            self.again(at, len);
+        if let Some(piece) = self.pieces.find(mark, is) {
+            self.extend(run, piece);
             return;
         }
         let made = make();
@@ -590,16 +617,61 @@ impl<'a> Shorthand<'a> {
             Some((name, value)) => (&name[..], &value[..]),
             None => (name.as_bytes(), value.as_bytes()),
         };
-        let parts: [&[u8]; 5] = [br#"[""#, name, between, value, end];
+        let parts: [&[u8]; 5] = [FIELD_START, name, FIELD_MIDDLE, value, FIELD_END];
         if made.is_none()
-            && let Some((at, len)) = self.pieces.see(mark, &parts)
+            && let Some(piece) = self.pieces.see(mark, &parts)
         {
-            self.again(at, len);
+            self.extend(run, piece);
             return;
         }
-        say!(self, phrase::RAW, parts.iter().map(|part| part.len() as u64).sum::<u64>());
+        self.end(run);
+        say!(self, phrase::RAW, (name.len() + value.len() + FIELD_EXTRA) as u64);
         parts.iter().for_each(|part| self.out.extend_from_slice(part));
     }
+
+    /// Makes a run longer, or begins one.
+    #[inline]
+    fn extend(&mut self, run: &mut Run, piece: Piece) {
+        let at = u32::from(piece.at);
+        if run.len == 0 || run.at + run.len != at {
+            self.end(run);
+            run.at = at;
+        }
+        run.len += u32::from(piece.len);
+        self.next = usize::from(piece.index) + 1;
+    }
+
+    /// Writes a run, which is then empty.
+    #[inline]
+    pub(super) fn end(&mut self, run: &mut Run) {
+        if run.len > 0 {
+            self.step(const { phrase::AGAIN.number }, [run.at.into(), run.len.into()]);
+            run.len = 0;
+        }
+    }
+}
+
+/// Header fields that are pieces one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    at: u32,
+    len: u32,
+}
+
+const FIELD_START: &[u8] = br#"[""#;
+const FIELD_MIDDLE: &[u8] = br#"",""#;
+const FIELD_END: &[u8] = br#""],"#;
+const FIELD_EXTRA: usize = FIELD_START.len() + FIELD_MIDDLE.len() + FIELD_END.len();
+
+/// Whether a piece is this field. Neither name nor value of a piece holds a quotation mark, so there is one way only to
+/// cut it into both; and of all pieces only fields begin with a bracket.
+#[inline]
+fn is_field(piece: &[u8], name: &str, value: &str) -> bool {
+    piece.len() == name.len() + value.len() + FIELD_EXTRA
+        && piece.starts_with(FIELD_START)
+        && piece[FIELD_START.len()..].starts_with(name.as_bytes())
+        && piece[FIELD_START.len() + name.len()..].starts_with(FIELD_MIDDLE)
+        && piece[FIELD_START.len() + name.len() + FIELD_MIDDLE.len()..].starts_with(value.as_bytes())
 }
 
 /// What steps leave out.
@@ -614,93 +686,96 @@ pub(super) struct Context<'a> {
 }
 
 /// Bytes that are copied at a time: more than are wanted, so that there is nothing to decide.
-const CHUNK: usize = 32;
+const CHUNK: usize = 64;
 /// Room that is made at a time.
-const ROOM: usize = 1 << 10;
-/// Longest number.
-const NUMBER_LEN: usize = 20;
+const ROOM: usize = 1 << 11;
 
-/// A vector that is filled within its length, which is always so much longer that whole chunks can be copied.
-struct Page<'o> {
-    out: &'o mut Vec<u8>,
+/// What steps say. The vector is longer, always so much that whole chunks can be copied, and it is used again.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    out: Vec<u8>,
     at: usize,
 }
 
-impl Page<'_> {
-    /// Makes room for so many bytes and a chunk.
+impl Page {
+    /// What it says.
+    pub(super) fn text(&self) -> &[u8] {
+        self.out.get(..self.at).unwrap_or_default()
+    }
+
+    /// Room for so many bytes from `at` on, and for a phrase.
     #[inline(always)]
-    fn reserve(&mut self, len: usize) {
-        if self.out.len() - self.at < len + CHUNK {
-            self.grow(len);
+    fn room(&mut self, at: usize, len: usize) -> &mut [u8] {
+        if self.out.len() - at < len + PHRASE_ROOM {
+            self.grow(at, len);
         }
+        &mut self.out
     }
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, len: usize) {
-        self.out.resize(self.at + len + CHUNK + ROOM, 0);
-    }
-
-    /// Appends `len` bytes of `text` from `from` on, if there are so many. There is room.
-    #[inline(always)]
-    fn copy(&mut self, text: &[u8], from: usize, len: usize) -> Option<()> {
-        let text = text.get(from..)?;
-        let target = self.out.get_mut(self.at..)?;
-        match (text.first_chunk::<CHUNK>(), target.first_chunk_mut::<CHUNK>()) {
-            (Some(text), Some(target)) if len <= CHUNK => *target = *text,
-            _ => target.get_mut(..len)?.copy_from_slice(text.get(..len)?),
-        }
-        self.at += len;
-        Some(())
-    }
-
-    #[inline(always)]
-    fn append<const LEN: usize>(&mut self, bytes: &[u8; LEN], len: usize) {
-        if let Some(target) = self.out.get_mut(self.at..).and_then(<[u8]>::first_chunk_mut) {
-            *target = *bytes;
-            self.at += len;
-        }
-    }
-
-    /// Appends a number. There is room.
-    #[inline(always)]
-    fn decimal(&mut self, value: u64) {
-        if value < 10 {
-            self.append(&[b'0' + value as u8], 1);
-        } else if let Some((digits, len)) = short_decimal(value) {
-            self.append(&digits, len);
-        } else {
-            self.slowly(|out| decimal(out, value));
-        }
-    }
-
-    /// Appends microseconds as milliseconds. There is room.
-    #[inline(always)]
-    fn millis(&mut self, micros: i64) {
-        /// Beyond, a `f64` may not hold them all.
-        const EXACT: i64 = 100_000_000_000_000;
-        if !(0..EXACT).contains(&micros) {
-            self.slowly(|out| put(out, &Millis::from_micros(micros)));
-            return;
-        }
-        let (whole, rest) = (micros as u64 / 1000, (micros as u64 % 1000) as u32);
-        self.decimal(whole);
-        let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
-        let needed = 2 + usize::from(!rest.is_multiple_of(100)) + usize::from(!rest.is_multiple_of(10));
-        self.append(&digits, needed);
-    }
-
-    /// Appends what is written at the end of the vector.
-    #[inline(never)]
-    fn slowly(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.truncate(self.at);
-        write(self.out);
-        self.at = self.out.len();
-        self.grow(PHRASE_ROOM);
+    fn grow(&mut self, at: usize, len: usize) {
+        self.out.resize(at + len + PHRASE_ROOM + ROOM, 0);
     }
 }
 
-/// Room for a phrase and its numbers, without its texts.
+/// Writes `text` from `from` on, `len` bytes of it, if there are so many and there is room for them. Returns where they
+/// end.
+#[inline(always)]
+fn copy(out: &mut [u8], at: usize, text: &[u8], from: usize, len: usize) -> Option<usize> {
+    let text = text.get(from..)?;
+    let target = out.get_mut(at..)?;
+    match (text.first_chunk::<CHUNK>(), target.first_chunk_mut::<CHUNK>()) {
+        (Some(text), Some(target)) if len <= CHUNK => *target = *text,
+        _ => target.get_mut(..len)?.copy_from_slice(text.get(..len)?),
+    }
+    Some(at + len)
+}
+
+/// Writes the first `len` of these bytes. Returns where they end.
+#[inline(always)]
+fn put_bytes<const LEN: usize>(out: &mut [u8], at: usize, bytes: &[u8; LEN], len: usize) -> Option<usize> {
+    *out.get_mut(at..)?.first_chunk_mut()? = *bytes;
+    Some(at + len)
+}
+
+/// Writes a number. Returns where it ends.
+#[inline(always)]
+fn put_decimal(out: &mut [u8], at: usize, value: u64) -> Option<usize> {
+    if value < 10 {
+        *out.get_mut(at)? = b'0' + value as u8;
+        Some(at + 1)
+    } else if let Some((digits, len)) = short_decimal(value) {
+        put_bytes(out, at, &digits, len)
+    } else {
+        put_slowly(out, at, |text| decimal(text, value))
+    }
+}
+
+/// Writes microseconds as milliseconds. Returns where they end.
+fn put_millis(out: &mut [u8], at: usize, micros: i64) -> Option<usize> {
+    /// Beyond, a `f64` may not hold them all.
+    const EXACT: i64 = 100_000_000_000_000;
+    if !(0..EXACT).contains(&micros) {
+        return put_slowly(out, at, |text| put(text, &Millis::from_micros(micros)));
+    }
+    let (whole, rest) = (micros as u64 / 1000, (micros as u64 % 1000) as u32);
+    let at = put_decimal(out, at, whole)?;
+    let digits = [b'.', b'0' + (rest / 100) as u8, b'0' + (rest / 10 % 10) as u8, b'0' + (rest % 10) as u8];
+    let needed = 2 + usize::from(!rest.is_multiple_of(100)) + usize::from(!rest.is_multiple_of(10));
+    put_bytes(out, at, &digits, needed)
+}
+
+/// Writes what is first written elsewhere: a long number.
+#[cold]
+#[inline(never)]
+fn put_slowly(out: &mut [u8], at: usize, write: impl FnOnce(&mut Vec<u8>)) -> Option<usize> {
+    let mut text = Vec::new();
+    write(&mut text);
+    copy(out, at, &text, 0, text.len())
+}
+
+/// Room for a phrase with its numbers, without its texts, and for a chunk.
 const PHRASE_ROOM: usize = {
     let (mut number, mut room) = (0, 0);
     while let Some(phrase) = phrase::numbered(number) {
@@ -712,72 +787,95 @@ const PHRASE_ROOM: usize = {
     }
     room
 };
-const _: () = assert!(NUMBER_LEN <= TIME_LEN);
+// Nothing that stands for a number is longer than a time: not even a number of milliseconds, which has 22 bytes at most.
+const _: () = assert!(TIME_LEN >= 22);
 
-/// Appends what steps say. `None` if they are none: then some of it may have been written.
-pub(super) fn expand(steps: &[u8], context: Context<'_>, out: &mut Vec<u8>) -> Option<()> {
-    let at = out.len();
-    let mut page = Page { out, at };
-    let expanded = expand_on(steps, context, &mut page);
-    let at = page.at;
-    out.truncate(at);
-    expanded
-}
-
-fn expand_on(steps: &[u8], context: Context<'_>, page: &mut Page<'_>) -> Option<()> {
+/// Writes what steps say on a page, in place of what is there. `None` if they are none: then it is empty.
+pub(super) fn expand(steps: &[u8], context: Context<'_>, page: &mut Page) -> Option<()> {
+    let Context { pieces, first, rule } = context;
     let mut rest = steps;
+    let mut at = 0;
+    page.at = 0;
     while let Some((phrase, after)) = rest.split_first() {
         rest = after;
         let phrase = phrase::numbered(*phrase)?;
-        page.reserve(PHRASE_ROOM);
+        let mut out = page.room(at, 0);
         for part in phrase.parts.get(..usize::from(phrase.count))? {
-            page.copy(phrase.text, part.from.into(), usize::from(part.to - part.from))?;
-            match part.place {
-                b'$' => page.decimal(number(&mut rest)?),
-                b'?' => match number(&mut rest)? {
-                    0 => page.append(b"null", 4),
-                    more => page.decimal(more - 1),
-                },
-                b'%' => match number(&mut rest)? {
-                    0 => page.append(b"null", 4),
-                    more => page.millis(unzigzag(more - 1)),
-                },
-                b'&' => page.decimal(context.first.packet.wrapping_add(number(&mut rest)?)),
+            at = copy(out, at, phrase.text, part.from.into(), usize::from(part.to - part.from))?;
+            if matches!(part.place, END | b'<' | b'!') {
+                match part.place {
+                    b'<' => at = at.saturating_sub(1),
+                    b'!' => {
+                        out = page.room(at, rule.len());
+                        at = copy(out, at, rule, 0, rule.len())?;
+                    }
+                    _ => {}
+                }
+                continue;
+            }
+            let value = number(&mut rest)?;
+            let shown = match part.place {
+                b'$' => value,
+                b'&' => first.packet.wrapping_add(value),
+                b'?' if value > 0 => value - 1,
+                b'%' if value > 0 => {
+                    at = put_millis(out, at, unzigzag(value - 1))?;
+                    continue;
+                }
                 b'@' => {
-                    let time = quoted_time(context.first.at.wrapping_add(unzigzag(number(&mut rest)?)));
-                    page.append(&time, time.len());
+                    let time = quoted_time(first.at.wrapping_add(unzigzag(value)));
+                    at = put_bytes(out, at, &time, time.len())?;
+                    continue;
                 }
                 b'*' => {
-                    let (word, len) = word::numbered(number(&mut rest)?)?;
-                    page.append(word, usize::from(*len));
+                    let (word, len) = word::numbered(value)?;
+                    at = put_bytes(out, at, word, usize::from(*len))?;
+                    continue;
                 }
-                b'~' => {
-                    let len = usize::try_from(number(&mut rest)?).ok()?;
-                    if len > rest.len() {
+                b'~' | b'^' | b'|' if value > 0 => {
+                    let half = usize::try_from(value >> 1).ok()?;
+                    let (text, from, len) = match part.place {
+                        b'|' if value & 1 == 0 => (rest, 0, half - 1),
+                        b'|' => (&pieces.text[..], half, number(&mut rest)?.try_into().ok()?),
+                        b'^' => (&pieces.text[..], usize::try_from(value).ok()?, number(&mut rest)?.try_into().ok()?),
+                        _ => (rest, 0, usize::try_from(value).ok()?),
+                    };
+                    if len > text.len() {
                         return None;
                     }
-                    page.reserve(len + PHRASE_ROOM);
-                    page.copy(rest, 0, len)?;
-                    rest = &rest[len..];
+                    out = page.room(at, len + 2);
+                    let is_quoted = part.place == b'|' && value & 1 == 0;
+                    if is_quoted {
+                        at = put_bytes(out, at, b"\"", 1)?;
+                    }
+                    at = copy(out, at, text, from, len)?;
+                    if is_quoted {
+                        at = put_bytes(out, at, b"\"", 1)?;
+                    }
+                    if part.place == b'~' || is_quoted {
+                        rest = rest.get(len..)?;
+                    }
+                    continue;
                 }
+                b'~' => continue,
                 b'^' => {
-                    let (at, len) = (number(&mut rest)?, number(&mut rest)?);
-                    let (at, len) = (usize::try_from(at).ok()?, usize::try_from(len).ok()?);
-                    if at > MAX_PIECES || len > MAX_PIECES {
+                    let len = usize::try_from(number(&mut rest)?).ok()?;
+                    if len > pieces.text.len() {
                         return None;
                     }
-                    page.reserve(len + PHRASE_ROOM);
-                    page.copy(&context.pieces.text, at, len)?;
+                    out = page.room(at, len);
+                    at = copy(out, at, &pieces.text, 0, len)?;
+                    continue;
                 }
-                b'<' => page.at = page.at.saturating_sub(1),
-                b'!' => {
-                    page.reserve(context.rule.len() + PHRASE_ROOM);
-                    page.copy(context.rule, 0, context.rule.len())?;
+                _ => {
+                    at = put_bytes(out, at, b"null", 4)?;
+                    continue;
                 }
-                _ => {}
-            }
+            };
+            at = put_decimal(out, at, shown)?;
         }
     }
+    page.at = at;
     Some(())
 }
 
@@ -794,4 +892,284 @@ fn quoted_time(at: i64) -> [u8; TIME_LEN + 2] {
 /// Appends a time as a JSON string.
 pub(super) fn put_time(out: &mut Vec<u8>, at: i64) {
     out.extend_from_slice(&quoted_time(at));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::json::by_serde_json;
+    use super::*;
+
+    const FIRST: Stamp = Stamp { packet: 1000, at: 1_700_000_000_123_456_789 };
+    const RULE: &[u8] = br#","explanation":"as always""#;
+
+    impl Pieces {
+        pub(in crate::output) fn text(&self) -> &[u8] {
+            &self.text
+        }
+    }
+
+    fn expanded(steps: &[u8], pieces: &Pieces) -> Option<String> {
+        let mut page = Page::default();
+        expand(steps, Context { pieces, first: FIRST, rule: RULE }, &mut page)?;
+        Some(String::from_utf8_lossy(page.text()).into_owned())
+    }
+
+    /// A number of any length.
+    fn any_number() -> impl Strategy<Value = u64> {
+        prop_oneof![0..12_u64, 90..140_u64, (0..64_u32, any::<u64>()).prop_map(|(shift, number)| number >> shift)]
+    }
+
+    fn any_text() -> impl Strategy<Value = String> {
+        prop_oneof![Just(String::new()), "[ -~é]{0,20}[!-~]", "[a-z ]{60,200}", Just("said again".to_owned())]
+    }
+
+    fn or_null<T: ToString>(value: Option<T>) -> String {
+        value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+    }
+
+    /// Writes a phrase with some of these values, and its text as the table of places says it.
+    fn say_both(steps: &mut Vec<u8>, text: &mut String, phrase: &Phrase, numbers: &[u64; 12], said: &str) {
+        let kept = &phrase.text[..phrase.text.len() - CHUNK];
+        steps.push(phrase.number);
+        let mut numbers = numbers.iter().copied();
+        for byte in kept {
+            let mut next = || numbers.next().expect("there are as many as a phrase may have");
+            match byte {
+                b'$' => {
+                    let number = next();
+                    put_number(steps, number);
+                    *text += &number.to_string();
+                }
+                b'?' => {
+                    let number = Some(next() as u16).filter(|number| *number != 7);
+                    put_number(steps, maybe(number));
+                    *text += &or_null(number);
+                }
+                b'%' => {
+                    let nanos = Some(next() as i64).filter(|nanos| *nanos != 7);
+                    put_number(steps, millis(nanos));
+                    *text += &by_serde_json(&nanos.map(Millis::from_nanos));
+                }
+                b'&' => {
+                    let packet = next();
+                    put_number(steps, packet.wrapping_sub(FIRST.packet));
+                    *text += &packet.to_string();
+                }
+                b'@' => {
+                    let at = next() as i64;
+                    put_number(steps, zigzag(at.wrapping_sub(FIRST.at)));
+                    *text += &by_serde_json(&Time(at));
+                }
+                b'*' => {
+                    let word = next() % (word::MID_STREAM + 1);
+                    put_number(steps, word);
+                    let (word, len) = word::numbered(word).unwrap();
+                    *text += std::str::from_utf8(&word[..usize::from(*len)]).unwrap();
+                }
+                b'~' => {
+                    put_with_length(steps, said.as_bytes());
+                    *text += said;
+                }
+                b'|' if said.is_empty() => {
+                    steps.push(0);
+                    *text += "null";
+                }
+                b'|' => {
+                    put_number(steps, (said.len() as u64 + 1) << 1);
+                    steps.extend_from_slice(said.as_bytes());
+                    *text += &format!("\"{said}\"");
+                }
+                b'^' => steps.extend_from_slice(&[0, 0]),
+                b'<' => drop(text.pop()),
+                b'!' => *text += std::str::from_utf8(RULE).unwrap(),
+                other => text.push(char::from(*other)),
+            }
+        }
+    }
+
+    /// Writes header fields that are written as they are, and returns what they should be.
+    fn fields(steps: &mut Vec<u8>, pieces: &mut Pieces, fields: &[(String, String)]) -> String {
+        let mut shorthand = Shorthand::new(steps, pieces, FIRST);
+        let mut run = Run::default();
+        fields.iter().for_each(|(name, value)| shorthand.field(&mut run, name, value, || None));
+        shorthand.end(&mut run);
+        fields.iter().map(|(name, value)| format!("[\"{name}\",\"{value}\"],")).collect()
+    }
+
+    fn named(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_said_again_is_one_step() {
+        let list = named(&[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Host", "chat.example")]);
+        let mut pieces = Pieces::default();
+        for time in 0..4 {
+            let mut steps = Vec::new();
+            let expected = fields(&mut steps, &mut pieces, &list);
+            assert_eq!(expanded(&steps, &pieces).unwrap(), expected);
+            assert_eq!(steps.len() < 4, time > 0, "{} bytes", steps.len());
+        }
+        // In another order they are other steps.
+        let list: Vec<_> = list.into_iter().rev().collect();
+        let mut steps = Vec::new();
+        let expected = fields(&mut steps, &mut pieces, &list);
+        assert_eq!(expanded(&steps, &pieces).unwrap(), expected);
+        assert!((5..15).contains(&steps.len()), "{} bytes", steps.len());
+    }
+
+    #[test]
+    fn what_looks_like_a_field_is_none() {
+        let mut pieces = Pieces::default();
+        for _ in 0..3 {
+            fields(&mut Vec::new(), &mut pieces, &named(&[("a", "b"), ("c", "d")]));
+            let mut steps = Vec::new();
+            let mut shorthand = Shorthand::new(&mut steps, &mut pieces, FIRST);
+            shorthand.quoted(Kind::Said, Some("[\"a\",\"c"), |_| None);
+        }
+        // The same bytes, cut into name and value elsewhere: not known, so it is asked how they are written.
+        for (name, value) in [
+            ("a\",\"b", ""),
+            ("", "a\",\"b"),
+            ("a", "b\"],[\"c\",\"d"),
+            ("a\",\"b\"],[\"c", "d"),
+            ("ab", ""),
+            ("", "ab"),
+            ("a", "c"),
+        ] {
+            for next in 0..4 {
+                let (mut steps, mut asked, mut run) = (Vec::new(), 0, Run::default());
+                let mut shorthand = Shorthand::new(&mut steps, &mut pieces, FIRST);
+                shorthand.next = next;
+                shorthand.field(&mut run, name, value, || {
+                    asked += 1;
+                    Some((b"x".to_vec(), b"y".to_vec()))
+                });
+                shorthand.end(&mut run);
+                assert_eq!(asked, 1, "{name} {value}");
+                assert_eq!(expanded(&steps, &pieces).unwrap(), r#"["x","y"],"#);
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_are_kept_apart() {
+        let kinds = [Kind::Shown, Kind::Said, Kind::Target, Kind::Body, Kind::Subprotocols];
+        let mut pieces = Pieces::default();
+        for kind in kinds {
+            let mut asked = 0;
+            for _ in 0..4 {
+                let mut steps = Vec::new();
+                let mut shorthand = Shorthand::new(&mut steps, &mut pieces, FIRST);
+                say!(shorthand, phrase::TEXT);
+                shorthand.quoted(kind, Some("chat"), |_| {
+                    asked += 1;
+                    None
+                });
+                assert_eq!(expanded(&steps, &pieces).unwrap(), "\"chat\"");
+            }
+            assert_eq!(asked, 2, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_changed_is_never_a_piece() {
+        let mut pieces = Pieces::default();
+        for _ in 0..4 {
+            let mut steps = Vec::new();
+            let mut shorthand = Shorthand::new(&mut steps, &mut pieces, FIRST);
+            say!(shorthand, phrase::TEXT);
+            shorthand.quoted(Kind::Said, Some("secret"), |_| Some(b"hidden".to_vec()));
+            let mut run = Run::default();
+            shorthand.field(&mut run, "Cookie", "secret", || Some((b"Cookie".to_vec(), b"hidden".to_vec())));
+            shorthand.end(&mut run);
+            assert_eq!(expanded(&steps, &pieces).unwrap(), r#""hidden"["Cookie","hidden"],"#);
+            assert!(pieces.text().is_empty());
+        }
+    }
+
+    #[test]
+    fn pieces_are_bounded() {
+        let mut pieces = Pieces::default();
+        let long = "x".repeat(MAX_PIECE);
+        for number in 0..4000 {
+            let list = named(&[("X-Number", &number.to_string()), ("X-Long", &long), ("X", &long[..100])]);
+            for _ in 0..3 {
+                let mut steps = Vec::new();
+                let expected = fields(&mut steps, &mut pieces, &list);
+                assert_eq!(expanded(&steps, &pieces).unwrap(), expected);
+            }
+        }
+        assert!(pieces.text().len() <= MAX_PIECES && pieces.slots.len() == SLOTS);
+        assert!(pieces.text().len() > MAX_PIECES / 2, "{} bytes", pieces.text().len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn any_steps(
+            said in prop::collection::vec(
+                (0..phrase::all().len(), prop::array::uniform12(any_number()), any_text()), 0..12),
+            cut: prop::sample::Index,
+            change: u8,
+        ) {
+            let (mut steps, mut text) = (Vec::new(), String::new());
+            for (phrase, numbers, said) in &said {
+                say_both(&mut steps, &mut text, &phrase::all()[*phrase], numbers, said);
+            }
+            let pieces = Pieces { text: b"\"abc\"".to_vec(), ..Pieces::default() };
+            prop_assert_eq!(expanded(&steps, &pieces), Some(text));
+            // Cut off, or with another byte somewhere, they say something else or nothing at all.
+            if !steps.is_empty() {
+                let cut = cut.index(steps.len());
+                let _ = expanded(&steps[..cut], &pieces);
+                steps[cut] = change;
+                let _ = expanded(&steps, &pieces);
+            }
+        }
+
+        #[test]
+        fn any_bytes(bytes: Vec<u8>) {
+            let pieces = Pieces { text: bytes.clone(), ..Pieces::default() };
+            let _ = expanded(&bytes, &pieces);
+        }
+
+        #[test]
+        fn any_step(numbers in prop::array::uniform9(any_number())) {
+            let [frames, messages, bytes, text, binary, continuation, ping, pong, close] = numbers;
+            let (mut steps, mut pieces) = (Vec::new(), Pieces::default());
+            let mut shorthand = Shorthand::new(&mut steps, &mut pieces, FIRST);
+            say!(shorthand, phrase::TRAFFIC, frames, messages, bytes, text, binary, continuation, ping, pong, close);
+            let traffic = super::super::model::Traffic {
+                frames, messages, bytes, text, binary, continuation, ping, pong, close,
+            };
+            prop_assert_eq!(expanded(&steps, &pieces).unwrap(), by_serde_json(&traffic));
+        }
+
+        #[test]
+        fn any_fields(
+            lists in prop::collection::vec(prop::collection::vec(("[a-cX-Z]{0,2}", "[a-c ]{0,3}"), 0..6), 0..8),
+        ) {
+            let mut pieces = Pieces::default();
+            for list in &lists {
+                let mut steps = Vec::new();
+                let expected = fields(&mut steps, &mut pieces, list);
+                prop_assert_eq!(expanded(&steps, &pieces).unwrap(), expected);
+            }
+        }
+
+        #[test]
+        fn numbers_and_back(number in any_number(), signed: i64) {
+            let mut bytes = Vec::new();
+            put_number(&mut bytes, number);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(super::number(&mut rest), Some(number));
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(super::number(&mut &bytes[..bytes.len() - 1]), None);
+            prop_assert_eq!(unzigzag(zigzag(signed)), signed);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::convert::{self, Subject};
 use super::glance;
 use super::model;
 use super::redact::{Redactor, Treatment, has_long_run, is_text_of, treatment};
-use super::shorthand::{Kind, Shorthand, maybe, millis, phrase, put_time, say, side, truth, word};
+use super::shorthand::{Kind, Run, Shorthand, maybe, millis, phrase, put_time, say, side, truth, word};
 use super::time::{Time, decimal};
 use crate::connection::{ConnectionRecord, Entry};
 use crate::diagnosis::finding::Evidence;
@@ -256,13 +256,9 @@ fn write_http(out: &mut Shorthand<'_>, redactor: &Redactor, exchange: &Exchange)
     } else {
         say!(out, phrase::BODY);
     }
-    match convert::body_excerpt(exchange) {
-        None => say!(out, phrase::WEBSOCKET_AFTER_NO_BODY),
-        Some(body) => {
-            text(out, Kind::Body, Some(&body), |body| redactor.payload_of(body));
-            say!(out, phrase::WEBSOCKET_AFTER_BODY);
-        }
-    }
+    let body = convert::body_excerpt(exchange);
+    text(out, Kind::Body, body.as_deref(), |body| redactor.payload_of(body));
+    say!(out, phrase::WEBSOCKET_AFTER_HTTP);
 }
 
 /// Lengths of Sec-WebSocket-Key and Sec-WebSocket-Accept: 16 and 20 bytes in base64.
@@ -272,20 +268,23 @@ const ACCEPT_LEN: usize = 28;
 /// Writes fields, a comma after each. Returns whether there are any.
 fn write_fields(out: &mut Shorthand<'_>, redactor: &Redactor, head: Option<&Head>) -> bool {
     let Some(head) = head else { return false };
-    let mut any = false;
+    let (mut any, mut run) = (false, Run::default());
     for (name, value) in head.fields() {
         any = true;
         // These two are different each time.
         if value.len() == KEY_LEN && name == "Sec-WebSocket-Key" && is_clean(value) {
+            out.end(&mut run);
             say!(out, phrase::KEY, KEY_LEN as u64);
             out.text(value);
         } else if value.len() == ACCEPT_LEN && name == "Sec-WebSocket-Accept" && is_clean(value) {
+            out.end(&mut run);
             say!(out, phrase::ACCEPT, ACCEPT_LEN as u64);
             out.text(value);
         } else {
-            out.field(name, value, || field(redactor, name, value));
+            out.field(&mut run, name, value, || field(redactor, name, value));
         }
     }
+    out.end(&mut run);
     any
 }
 
@@ -315,7 +314,7 @@ fn inside(text: &str, shown: Cow<'_, str>) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Writes a text as it is shown; what is plain is shown as it is, whatever its kind.
+/// Writes a text for the last place of the step before as it is shown; what is plain is shown as it is, whatever its kind.
 #[inline]
 fn text<'t>(
     out: &mut Shorthand<'_>,
@@ -323,10 +322,6 @@ fn text<'t>(
     text: Option<&'t str>,
     redact: impl for<'r> FnOnce(&'r str) -> Cow<'r, str>,
 ) {
-    let Some(text) = text else {
-        say!(out, phrase::NULL);
-        return;
-    };
     out.quoted(kind, text, |text| {
         let is_plain = glance::is_plain(text) && !has_long_run(text.as_bytes());
         if is_plain { None } else { inside(text, redact(text)) }
@@ -433,6 +428,7 @@ fn traffic(out: &mut Shorthand<'_>, sent: Option<&DirectionFacts>) {
 /// Writes a finding from its summary on, without the member's name. Its rule's texts are left out, unless the finding
 /// has others.
 pub(super) fn finding(out: &mut Shorthand<'_>, redactor: &Redactor, finding: &Finding) {
+    say!(out, phrase::TEXT);
     if is_text_of(finding.rule, &finding.summary) {
         shown(out, Some(&finding.summary));
     } else {
@@ -483,7 +479,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::json::by_serde_json;
-    use super::super::shorthand::{Context, Pieces, expand};
+    use super::super::shorthand::{Context, Page, Pieces, expand};
     use super::*;
     use crate::http::{Http, HttpEvent};
     use crate::stream::{End, Stamp, StreamEvent};
@@ -577,6 +573,64 @@ mod tests {
         }
     }
 
+    #[test]
+    fn words_are_those_of_the_model() {
+        let same = |number: u64, expected: String| {
+            let (word, len) = word::numbered(number).expect("there is such a word");
+            assert_eq!(std::str::from_utf8(&word[..usize::from(*len)]).unwrap(), expected);
+        };
+        for (of_tcp, of_model) in [
+            (Opening::Handshake, model::TcpOpening::Handshake),
+            (Opening::Refused, model::TcpOpening::Refused),
+            (Opening::Unanswered, model::TcpOpening::Unanswered),
+            (Opening::MidStream, model::TcpOpening::MidStream),
+        ] {
+            same(opening(of_tcp), by_serde_json(&of_model));
+        }
+        for (of_tcp, of_model) in [
+            (Closing::Fin, model::TcpClosing::Fin),
+            (Closing::Rst, model::TcpClosing::Rst),
+            (Closing::None, model::TcpClosing::None),
+        ] {
+            same(closing(of_tcp), by_serde_json(&of_model));
+        }
+        for of_model in [
+            model::Upgrade::Accepted,
+            model::Upgrade::Refused,
+            model::Upgrade::Stripped,
+            model::Upgrade::Unanswered,
+            model::Upgrade::MidStream,
+        ] {
+            same(upgrade(of_model), by_serde_json(&of_model));
+        }
+        for of_stream in [None, Some(Side::Client), Some(Side::Server)] {
+            same(side(of_stream), by_serde_json(&of_stream.map(model::Side::from)));
+        }
+        for value in [None, Some(false), Some(true)] {
+            same(truth(value), by_serde_json(&value));
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_kept() {
+        let secret = "0a1B2c3D4e5F6a7B";
+        let request = format!(
+            "GET /chat?token={secret} HTTP/1.1\r\nHost: chat.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Authorization: Bearer {secret}\r\nCookie: sid={secret}\r\nX-Api-Key: {secret}\r\n\r\n"
+        );
+        let exchange = exchange(request.as_bytes(), b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut pieces = Pieces::default();
+        for _ in 0..4 {
+            let mut steps = Vec::new();
+            let redactor = Redactor::new([7; 32]);
+            write_http(&mut Shorthand::new(&mut steps, &mut pieces, Stamp::default()), &redactor, &exchange);
+            for kept in [&steps, pieces.text()] {
+                assert!(!String::from_utf8_lossy(kept).contains(secret));
+            }
+        }
+        assert!(String::from_utf8_lossy(pieces.text()).contains("chat.example"));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
@@ -601,9 +655,9 @@ mod tests {
                 let mut steps = Vec::new();
                 write_http(&mut Shorthand::new(&mut steps, &mut pieces, Stamp::default()), &redactor, &exchange);
                 let context = Context { pieces: &pieces, first: Stamp::default(), rule: &[] };
-                let mut out = Vec::new();
-                prop_assert!(expand(&steps, context, &mut out).is_some());
-                prop_assert_eq!(String::from_utf8(out).unwrap(), by_serde_json(&model) + r#","websocket":"#);
+                let mut page = Page::default();
+                prop_assert!(expand(&steps, context, &mut page).is_some());
+                prop_assert_eq!(std::str::from_utf8(page.text()).unwrap(), by_serde_json(&model) + r#","websocket":"#);
             }
         }
     }
