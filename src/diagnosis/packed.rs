@@ -43,28 +43,27 @@ impl Packed {
     fn new(briefs: impl Iterator<Item = Brief>, aside: impl Iterator<Item = Finding>, scratch: &mut Vec<u8>) -> Self {
         let mut rare = Rare { aside: aside.collect(), ..Rare::default() };
         scratch.clear();
-        for (index, brief) in briefs.enumerate() {
-            if index > 0 {
+        briefs.enumerate().for_each(|(nth, brief)| {
+            if nth > 0 {
                 rare.others.push(scratch.len() as u32);
             }
             pack(&brief, scratch);
             if let Some(stripped) = brief.stripped {
-                rare.stripped.push((index as u32, *stripped));
+                rare.stripped.push((nth as u32, *stripped));
             }
-        }
+        });
         let rare = (rare != Rare::default()).then(|| Box::new(rare));
         Self { bytes: Box::from(scratch.as_slice()), rare }
     }
 
-    /// Unpacks one after the other.
-    pub fn briefs(&self) -> impl Iterator<Item = Brief> + '_ {
+    /// Unpacks one after the other, and shows each with its index.
+    pub fn for_each(&self, mut see: impl FnMut(usize, &Brief)) {
         let (mut rest, mut nth) = (&*self.bytes, 0);
-        std::iter::from_fn(move || {
-            let mut brief = unpack(&mut rest)?;
+        while let Some(mut brief) = unpack(&mut rest) {
             self.complete(nth, &mut brief);
+            see(nth, &brief);
             nth += 1;
-            Some(brief)
-        })
+        }
     }
 
     /// Unpacks the nth, counted from 0.
@@ -566,7 +565,12 @@ mod tests {
             aside in prop::collection::vec(stripped().prop_map(|finding| *finding), 0..2),
         ) {
             let packed = Packed::new(briefs.iter().cloned(), aside.iter().cloned(), &mut vec![7; 3]);
-            prop_assert_eq!(packed.briefs().collect::<Vec<_>>(), &briefs[..]);
+            let mut unpacked = Vec::new();
+            packed.for_each(|nth, brief| {
+                assert_eq!(nth, unpacked.len());
+                unpacked.push(brief.clone());
+            });
+            prop_assert_eq!(&unpacked, &briefs);
             for (nth, brief) in briefs.iter().enumerate() {
                 prop_assert_eq!(packed.brief(nth), Some(brief.clone()));
             }

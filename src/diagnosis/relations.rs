@@ -212,7 +212,7 @@ impl Gathered {
     /// Takes note of the next subject.
     pub fn add(&mut self, brief: &Brief) {
         let subject = self.marks.len() as u32;
-        let place = FixedState::default().hash_one((brief.client.ip, brief.server, brief.path));
+        let place = place(brief);
         // A valid key is random: a part of it tells most of them apart.
         let key = brief.key.map(|key| NonZeroU32::new(key as u32).unwrap_or(NonZeroU32::MIN));
         self.marks.push(Mark { place, key });
@@ -250,6 +250,16 @@ impl Gathered {
         }
         (relations, shared)
     }
+}
+
+/// Hash of client, server and path.
+fn place(brief: &Brief) -> u64 {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(u32::from(ip)), 4_u32),
+        IpAddr::V6(ip) => (u128::from(ip), 6),
+    };
+    let ((client, version), (server, _)) = (bits(brief.client.ip), bits(brief.server.ip));
+    FixedState::default().hash_one((client, server, u32::from(brief.server.port) << 8 | version, brief.path))
 }
 
 /// Removes the elements with these indices, which are in order.

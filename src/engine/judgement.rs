@@ -99,14 +99,14 @@ impl<'a> Seen<'a> {
         for connection in range {
             let kept = &connections[connection].kept;
             seen.aside.extend(kept.aside());
-            for (index, brief) in kept.briefs().enumerate() {
+            kept.each_brief(|index, brief| {
                 if brief.is_doubtful() {
                     seen.doubtful.push(seen.part.digests.len() as u32);
                 }
-                seen.surroundings.add(&brief);
-                seen.gathered.add(&brief);
-                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, &brief);
-            }
+                seen.surroundings.add(brief);
+                seen.gathered.add(brief);
+                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, brief);
+            });
         }
         seen
     }

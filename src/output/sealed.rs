@@ -74,8 +74,8 @@ struct Words {
 }
 
 impl Kept for Box<Sealed> {
-    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
-        self.briefs.briefs().map(Cow::Owned)
+    fn each_brief(&self, see: impl FnMut(usize, &Brief)) {
+        self.briefs.for_each(see);
     }
 
     fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
