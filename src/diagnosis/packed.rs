@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::brief::{Brief, Claim, HeadingCode, NameHash};
 use super::case::Deed;
 use super::finding::Finding;
@@ -37,6 +39,7 @@ impl Packed {
     /// Packs what is kept of a connection in brief. `scratch` is room to work in.
     #[must_use]
     pub fn of(record: &ConnectionRecord, verdicts: &[Verdict], scratch: &mut Vec<u8>) -> Self {
+        scratch.reserve(MOST);
         Self::new(Brief::of(record, verdicts), diagnose_plain(record), scratch)
     }
 
@@ -59,9 +62,11 @@ impl Packed {
     /// Unpacks one after the other, and shows each with its index.
     pub fn for_each(&self, mut see: impl FnMut(usize, &Brief)) {
         let (mut rest, mut nth) = (&*self.bytes, 0);
-        while let Some(mut brief) = unpack(&mut rest) {
-            self.complete(nth, &mut brief);
-            see(nth, &brief);
+        loop {
+            let mut next = unpack(&mut rest);
+            let Some(brief) = &mut next else { return };
+            self.complete(nth, brief);
+            see(nth, brief);
             nth += 1;
         }
     }
@@ -153,7 +158,7 @@ const NO_DEED: u32 = DEEDS.len() as u32;
 
 /// Most bytes of a brief without its headings: truth values, numbers with their lengths, and the rest in the order in
 /// which it is written.
-const MOST: usize = 4 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8 + 8;
+const MOST: usize = 3 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8 + 8;
 
 /// Appends everything but `stripped`.
 fn pack(brief: &Brief, out: &mut Vec<u8>) {
@@ -179,9 +184,11 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     bits.put_is(brief.silence.is_some());
     bits.put_side(brief.silence.map_or(Side::Client, |(_, side, _)| side));
     bits.put_is(brief.claim.is_some());
+    debug_assert!(bits.at <= 24, "they take three bytes");
 
     let mut to = Writer { bytes: [0; MOST], end: 0 };
-    to.array(bits.all.to_le_bytes());
+    let [a, b, c, _] = bits.all.to_le_bytes();
+    to.array([a, b, c]);
     let asked = brief.asked.unwrap_or(first);
     let trouble = brief.trouble.unwrap_or((first.at, last.at));
     let acted = brief.first_actor.map_or(last, |(_, at, _)| at);
@@ -193,7 +200,7 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
         index(brief.entry),
         brief.http2_stream.unwrap_or(0).into(),
         index(brief.root_cause),
-        brief.headings.len() as u64,
+        brief.headings.len() as u64 ^ 1,
         packets(asked, first),
         time(asked.at, first.at),
         time(trouble.0, first.at),
@@ -227,7 +234,8 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
 /// Takes one brief from the beginning of `bytes`; `None` at their end.
 fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let mut from = Reader { rest: bytes };
-    let mut bits = Bits { all: u32::from_le_bytes(from.array()?), at: 0 };
+    let [a, b, c] = from.array()?;
+    let mut bits = Bits { all: u32::from_le_bytes([a, b, c, 0]), at: 0 };
     let outcome = OUTCOMES[bits.take(3) as usize];
     let (client_is_v6, server_is_v6) = (bits.is(), bits.is());
     let (tls, looks_like_websocket, is_open, came_to_nothing) = (bits.is(), bits.is(), bits.is(), bits.is());
@@ -247,14 +255,16 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let first = Stamp { packet, at: i64::from_le_bytes(from.array()?) };
     let last = stamp(packets, time, first);
     let path = u64::from_le_bytes(from.array()?);
-    let headings = (0..headings).map(|_| HeadingCode(u16::from_le_bytes(from.array()?)).heading());
-    let headings = headings.collect::<Option<_>>()?;
+    let mut known = SmallVec::new();
+    for _ in 0..headings ^ 1 {
+        known.push(HeadingCode(u16::from_le_bytes(from.array()?)).heading()?);
+    }
     *bytes = from.rest;
     Some(Brief {
         entry: unindex(entry),
         http2_stream: has_stream.then_some(stream as u32),
         outcome,
-        headings,
+        headings: known,
         root_cause: unindex(root_cause),
         client,
         server,
@@ -278,13 +288,21 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     })
 }
 
-/// An index, or none, as a number.
+/// An index, or none, as a number: nothing is as short as the first.
 fn index(index: Option<u32>) -> u64 {
-    index.map_or(0, |index| u64::from(index) + 1)
+    match index {
+        Some(0) => 0,
+        None => 1,
+        Some(index) => u64::from(index) + 1,
+    }
 }
 
 fn unindex(number: u64) -> Option<u32> {
-    number.checked_sub(1).map(|index| index as u32)
+    match number {
+        0 => Some(0),
+        1 => None,
+        _ => Some((number - 1) as u32),
+    }
 }
 
 /// The difference of two times, so that it is small for those that are near each other, whichever comes first.

@@ -530,3 +530,99 @@ fn reconnect_loop(attempts: &[Tried<'_>], look_up: &LookUp<'_, '_>) -> (Relation
     let relation = Relation::ReconnectLoop { attempts: attempts.clone(), median_gap_ns };
     (relation, Shared { subjects: attempts, finding, explains: Vec::new() })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// Subjects in order of time, few of a kind, so that they have much to do with each other.
+    fn briefs() -> impl Strategy<Value = Vec<Brief>> {
+        let one = (0..2_u8, 0..3_u8, any::<bool>(), 0..4_u128, 0..4_i64, prop::option::of(0..2_u16));
+        prop::collection::vec(one, 0..60).prop_map(|all| {
+            let mut now = 0;
+            let brief = |(nth, (client, server, fruitless, key, pause, silence)): (
+                usize,
+                (u8, u8, bool, u128, i64, Option<u16>),
+            )| {
+                now += pause * 8 * SECOND;
+                let mut brief = Brief::sample(true);
+                brief.client.ip = [10, 0, 0, client].into();
+                brief.server.ip = [10, 0, 0, server].into();
+                brief.first = Stamp { packet: nth as u64, at: now };
+                brief.last = Stamp { packet: nth as u64, at: now + SECOND };
+                brief.came_to_nothing = fruitless;
+                // Most keys come once; zero is a key as any other.
+                brief.key = if key < 3 { Some(key << 64) } else { Some(nth as u128 + 100) };
+                brief.silence = silence.map(|server| {
+                    brief.server.port = server;
+                    (LONG_SILENCE + pause, Side::Client, brief.last)
+                });
+                brief
+            };
+            all.into_iter().enumerate().map(brief).collect()
+        })
+    }
+
+    fn gathered(briefs: &[Brief]) -> Gathered {
+        let mut gathered = Gathered::default();
+        briefs.iter().for_each(|brief| gathered.add(brief));
+        gathered
+    }
+
+    fn related(parts: &[Gathered], briefs: &[Brief]) -> String {
+        format!("{:?}", Gathered::relate(parts, &|subject| Cow::Borrowed(&briefs[subject])))
+    }
+
+    /// The same as [`reconnect_loops`], slowly.
+    fn loops(briefs: &[Brief]) -> Vec<Vec<usize>> {
+        let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, brief) in briefs.iter().enumerate() {
+            places.entry((brief.client.ip, brief.server)).or_default().push(index);
+        }
+        let mut loops = Vec::new();
+        for place in places.values() {
+            let runs = place.chunk_by(|a, b| {
+                let (a, b) = (&briefs[*a], &briefs[*b]);
+                a.came_to_nothing && b.came_to_nothing && b.first.at - a.last.at < LOOP_SPAN / 3
+            });
+            let long = runs.filter(|run| run.len() >= LOOP_WARNING && briefs[run[0]].came_to_nothing);
+            loops.extend(long.map(<[usize]>::to_vec));
+        }
+        loops.sort();
+        loops
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_subjects_are_parted(briefs in briefs(), cuts in any::<[prop::sample::Index; 2]>()) {
+            let [a, b] = cuts.map(|cut| cut.index(briefs.len() + 1));
+            let (a, b) = (a.min(b), a.max(b));
+            let parts = [gathered(&briefs[..a]), gathered(&briefs[a..b]), gathered(&briefs[b..])];
+            prop_assert_eq!(related(&parts, &briefs), related(&[gathered(&briefs)], &briefs));
+        }
+
+        #[test]
+        fn who_is_forgotten_was_never_there(briefs in briefs(), keep in prop::collection::vec(any::<bool>(), 60)) {
+            let gone: Vec<u32> = (0..briefs.len() as u32).filter(|index| !keep[*index as usize]).collect();
+            let mut all = gathered(&briefs);
+            all.forget(&gone);
+            let mut rest = briefs;
+            remove(&mut rest, &gone);
+            prop_assert_eq!(related(&[all], &rest), related(&[gathered(&rest)], &rest));
+        }
+
+        #[test]
+        fn loops_are_runs_of_attempts_at_one_place(briefs in briefs()) {
+            let (relations, _) = Gathered::relate(&[gathered(&briefs)], &|subject| Cow::Borrowed(&briefs[subject]));
+            let found = relations.into_iter().filter_map(|relation| match relation {
+                Relation::ReconnectLoop { attempts, .. } => Some(attempts),
+                Relation::ProxyLeg { .. } => None,
+            });
+            prop_assert_eq!(found.collect::<Vec<_>>(), loops(&briefs));
+        }
+    }
+}
