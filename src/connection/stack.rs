@@ -15,7 +15,7 @@ use std::fmt;
 
 use super::record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_HTTP_FACTS, MAX_PLAIN};
 use crate::http::extension::ExtensionList;
-use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, SwitchTo};
+use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, Switch, SwitchTo};
 use crate::http2::{self, Http2, Http2Event, WebSocketStream};
 use crate::packet::{Endpoint, Segment, Stamp};
 use crate::stream::{Direction, End, StreamEvent};
@@ -315,7 +315,6 @@ impl Stack {
     #[must_use]
     pub fn take_record(&mut self, tcp: &Connection) -> Option<Box<ConnectionRecord>> {
         self.collect();
-        self.layer = Layer::default();
         let tls = self.tls.take().map(|tls| Box::new(tls.facts().clone()));
         let mut parts = std::mem::take(&mut self.parts);
         let below = std::mem::take(&mut self.below);
@@ -442,7 +441,7 @@ impl Stack {
 
     /// Moves what the layers know into the parts of the record.
     fn collect(&mut self) {
-        match std::mem::replace(&mut self.layer, Layer::Foreign) {
+        match std::mem::take(&mut self.layer) {
             Layer::WebSocket(websocket) => {
                 if let Some(entry) = self.parts.entries.get_mut(self.parts.current as usize) {
                     entry.websocket = Some(websocket.into_facts());
@@ -497,6 +496,7 @@ impl Streams {
         });
     }
 
+    #[inline(never)]
     fn collect(self, parts: &mut Parts) {
         let mut facts = self.http2.into_facts();
         for socket in self.sockets {
@@ -618,32 +618,37 @@ impl Layer {
         desk: &mut Desk<'_, N>,
     ) {
         let Layer::Http(http) = self else { return };
-        let mut reports = std::mem::take(desk.reports);
-        let (switch, unseen) = if http.answer_lost() && desk.parts.frames_so_far(direction, event) {
-            let Some(mut switch) = http.switch_unseen(stamp, &mut reports) else {
-                *desk.reports = reports;
-                return;
-            };
-            switch.next = Some(event);
-            (switch, true)
-        } else {
-            match http.feed(stamp, direction, event, &mut reports) {
-                Step::More => {
-                    desk.report(reports);
-                    return;
-                }
-                Step::NotHttp => {
-                    desk.report(reports);
-                    *self = Layer::Foreign;
-                    return;
-                }
-                Step::Switch(switch) => (switch, false),
+        if http.answer_lost() && desk.parts.frames_so_far(direction, event) {
+            if let Some(mut switch) = http.switch_unseen(stamp, desk.reports) {
+                desk.report();
+                switch.next = Some(event);
+                self.switch(stamp, direction, &switch, false, desk);
             }
-        };
-        desk.report(reports);
-        let proven = !unseen && switch.starts.iter().all(|start| start.proven);
-        *self = match switch.to {
-            SwitchTo::WebSocket { compression, .. } => desk.open_websocket(stamp, true, proven, compression),
+            return;
+        }
+        let step = http.feed(stamp, direction, event, desk.reports);
+        desk.report();
+        match step {
+            Step::More => {}
+            Step::NotHttp => *self = Layer::Foreign,
+            Step::Switch(switch) => {
+                let proven = switch.starts.iter().all(|start| start.proven);
+                self.switch(stamp, direction, &switch, proven, desk);
+            }
+        }
+    }
+
+    /// HTTP is over; the next layer gets what followed. `proven`: from its first byte on.
+    fn switch<N: Note>(
+        &mut self,
+        stamp: Stamp,
+        direction: Direction,
+        switch: &Switch<'_>,
+        proven: bool,
+        desk: &mut Desk<'_, N>,
+    ) {
+        *self = match &switch.to {
+            SwitchTo::WebSocket { compression, .. } => desk.open_websocket(stamp, true, proven, *compression),
             SwitchTo::Unknown => desk.open_websocket(stamp, true, false, Compression::Unknown),
             SwitchTo::Tunnel => {
                 desk.below.in_tunnel = true;
@@ -652,8 +657,10 @@ impl Layer {
             SwitchTo::Other(name) if name.eq_ignore_ascii_case("h2c") => Layer::Http2(Box::default()),
             SwitchTo::Other(_) => Layer::Foreign,
         };
-        for (stamp, direction, event) in switch.early.events() {
-            self.feed(stamp, direction, event, desk);
+        if !switch.early.is_empty() {
+            for (stamp, direction, event) in switch.early.events() {
+                self.feed(stamp, direction, event, desk);
+            }
         }
         if let Some(event) = switch.next {
             self.feed(stamp, direction, event, desk);
@@ -691,9 +698,11 @@ struct Desk<'d, N> {
 }
 
 impl<N: Note> Desk<'_, N> {
-    /// Files what HTTP reports, and keeps the empty list for the next time.
-    fn report(&mut self, mut reports: Vec<HttpEvent>) {
-        for report in reports.drain(..) {
+    /// Files what HTTP reports, in order.
+    fn report(&mut self) {
+        // There is hardly ever more than one.
+        self.reports.reverse();
+        while let Some(report) = self.reports.pop() {
             match report {
                 HttpEvent::Attempt { kind: ExchangeKind::WebSocket, stamp } => {
                     let entry = self.parts.entries.len() as u32;
@@ -711,7 +720,6 @@ impl<N: Note> Desk<'_, N> {
                 }
             }
         }
-        *self.reports = reports;
     }
 
     fn file(&mut self, exchange: Box<Exchange>) {
@@ -885,11 +893,15 @@ enum Guess {
 
 /// What a client that begins like this speaks.
 fn classify(first: &[u8], inside_tls: bool) -> Guess {
+    // No two of them take the same bytes for theirs.
+    let http = Http::sniff(first);
+    if matches!(http, http::Sniff::Request | http::Sniff::ProxyHeader) {
+        return Guess::Is(Is::Http);
+    }
     let tls = if inside_tls { tls::Sniff::No } else { Tls::sniff(first) };
-    match (tls, Http2::sniff(first), Http::sniff(first)) {
+    match (tls, Http2::sniff(first), http) {
         (tls::Sniff::Yes, ..) => Guess::Is(Is::Tls),
         (_, http2::Sniff::Yes, _) => Guess::Is(Is::Http2),
-        (.., http::Sniff::Request | http::Sniff::ProxyHeader) => Guess::Is(Is::Http),
         (tls::Sniff::Maybe, ..) | (_, http2::Sniff::Maybe, _) | (.., http::Sniff::Maybe) => Guess::Maybe,
         _ => Guess::Is(Is::Foreign),
     }

@@ -68,7 +68,7 @@ impl HeadingCode {
 pub struct Brief {
     /// Which entry of its connection; `None` when it has none.
     pub entry: Option<u32>,
-    /// Which stream of its HTTP/2 connection; `None` when it has none.
+    /// HTTP/2 stream number, when it is carried by one (RFC 8441).
     pub http2_stream: Option<u32>,
     /// How it ended on the wire.
     pub outcome: Outcome,

@@ -64,7 +64,7 @@ impl<'a> Case<'a> {
     /// The opening handshake's checks.
     #[must_use]
     pub fn handshake(&self) -> Option<&'a Handshake> {
-        self.exchange()?.handshake.as_deref()
+        self.exchange()?.handshake.as_ref()
     }
 
     /// The WebSocket.

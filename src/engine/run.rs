@@ -330,13 +330,18 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial());
             // Where reading may have to wait for bytes, nothing waits for reading.
             let read_first = may_read && !self.feed.is_serial();
-            let ahead = if ledger.heavy.count_ones() as usize * 4 >= SHARDS { AHEAD } else { 1 };
+            let (ahead, at_once) = if ledger.heavy.count_ones() as usize * 4 >= SHARDS {
+                // Much work each, and not the same for all: who is done first takes the next.
+                (AHEAD, self.at_once.div_ceil(4))
+            } else {
+                (1, self.at_once)
+            };
             if let Some(oldest) = ready
                 && !(read_first && ledger.claim - oldest < ahead)
             {
                 let mut set: ShardSet = 0;
                 for (shard, (next, busy)) in ledger.shards.iter_mut().enumerate() {
-                    if !*busy && *next == oldest && (set.count_ones() as usize) < self.at_once {
+                    if !*busy && *next == oldest && (set.count_ones() as usize) < at_once {
                         *busy = true;
                         set |= 1 << shard;
                     }

@@ -1,6 +1,8 @@
 //! `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that must answer it (RFC 6455 §4.2.2, item 5.4).
 
-use tungstenite::handshake::derive_accept_key;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
 
 use super::handshake::{Accept, Key};
 use super::head::{Presence, RequestHead, ResponseHead};
@@ -8,6 +10,12 @@ use super::names::Name;
 
 /// The key of RFC 6455 §1.3, copied from there by tests, firmware and people with curl.
 pub const RFC_SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// What a server appends to the key before it hashes it (RFC 6455 §1.3).
+const GUID: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Length of an accept value: a SHA-1 hash in base64.
+const ACCEPT_LEN: usize = 28;
 
 /// The characters of base64 (RFC 4648 §4).
 const ALPHABET: [bool; 256] = {
@@ -33,37 +41,55 @@ pub fn is_valid_key(key: &str) -> bool {
 /// The accept value for a key, valid or not: servers that do not check a key hash whatever came.
 #[must_use]
 pub fn expected_accept(key: &str) -> String {
-    derive_accept_key(key.as_bytes())
+    accept_of(key).map(char::from).into_iter().collect()
+}
+
+/// [`expected_accept`] as it is written.
+fn accept_of(key: &str) -> [u8; ACCEPT_LEN] {
+    let hash = Sha1::new_with_prefix(key).chain_update(GUID).finalize();
+    let mut accept = [0; ACCEPT_LEN];
+    let encoded = STANDARD.encode_slice(hash, &mut accept);
+    debug_assert_eq!(encoded, Ok(ACCEPT_LEN));
+    accept
 }
 
 pub(super) fn check_key(request: &RequestHead) -> Key {
+    if let Some(key) = request.head.only(Name::SEC_WEBSOCKET_KEY) {
+        return if is_valid_key(key) { Key::Valid } else { Key::Malformed };
+    }
     // RFC 6455 §11.3.1: the field must not appear more than once in a request.
     match request.head.count(Name::SEC_WEBSOCKET_KEY) {
         Presence::Unknown => Key::Unknown,
         Presence::Missing => Key::Missing,
-        Presence::Several => Key::Multiple,
-        Presence::One if request.websocket_key().is_some_and(is_valid_key) => Key::Valid,
-        Presence::One => Key::Malformed,
+        Presence::One | Presence::Several => Key::Multiple,
     }
 }
 
 /// `certain` tells whether answer and request surely belong together; if not, a mismatch proves nothing.
 pub(super) fn check_accept(request: Option<&RequestHead>, response: &ResponseHead, certain: bool) -> Accept {
-    // RFC 6455 §11.3.3: the field must not appear more than once in an answer.
-    let found = match response.head.count(Name::SEC_WEBSOCKET_ACCEPT) {
-        Presence::Unknown => return Accept::Unknown,
-        Presence::Missing => return Accept::Absent,
-        Presence::Several => return Accept::Multiple,
-        Presence::One => response.head.first(Name::SEC_WEBSOCKET_ACCEPT).unwrap_or_default(),
+    let Some(found) = response.head.only(Name::SEC_WEBSOCKET_ACCEPT) else {
+        // RFC 6455 §11.3.3: the field must not appear more than once in an answer.
+        return match response.head.count(Name::SEC_WEBSOCKET_ACCEPT) {
+            Presence::Unknown => Accept::Unknown,
+            Presence::Missing => Accept::Absent,
+            Presence::One | Presence::Several => Accept::Multiple,
+        };
     };
-    let Some(request) = request else { return Accept::Unknown };
-    let mut keys = request.head.values(Name::SEC_WEBSOCKET_KEY);
-    let Some(first) = keys.next() else { return Accept::Unknown };
-    let expected = expected_accept(first);
-    if expected == found || keys.take(8).any(|key| expected_accept(key) == found) {
+    let Some(key) = request.and_then(RequestHead::websocket_key) else { return Accept::Unknown };
+    let expected = accept_of(key);
+    if expected == *found.as_bytes() { Accept::Valid } else { unexpected(request, &expected, found, certain) }
+}
+
+/// An answer's accept value that does not fit the first key of its request.
+#[cold]
+#[inline(never)]
+fn unexpected(request: Option<&RequestHead>, expected: &[u8], found: &str, certain: bool) -> Accept {
+    let other_keys = request.into_iter().flat_map(|request| request.head.values(Name::SEC_WEBSOCKET_KEY).skip(1));
+    if other_keys.take(8).any(|key| accept_of(key) == *found.as_bytes()) {
         Accept::Valid
     } else if certain {
-        Accept::Mismatch { expected: expected.into(), found: found.into() }
+        let expected = expected.iter().copied().map(char::from).collect();
+        Accept::Mismatch { expected, found: found.into() }
     } else {
         Accept::Unknown
     }
@@ -71,6 +97,9 @@ pub(super) fn check_accept(request: Option<&RequestHead>, response: &ResponseHea
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use tungstenite::handshake::derive_accept_key;
+
     use super::*;
 
     #[test]
@@ -88,5 +117,11 @@ mod tests {
         }
         // RFC 6455 §1.3.
         assert_eq!(expected_accept(RFC_SAMPLE_KEY), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+    proptest! {
+        #[test]
+        fn tungstenite_derives_the_same(key in "\\PC{0,80}") {
+            prop_assert_eq!(expected_accept(&key), derive_accept_key(key.as_bytes()));
+        }
     }
 }

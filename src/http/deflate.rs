@@ -3,6 +3,8 @@
 use smallvec::SmallVec;
 
 use super::extension::{Extension, ExtensionList};
+use super::head::{Head, Presence};
+use super::names::Name;
 use crate::stream::Side;
 
 /// The parameters in force on a connection with permessage-deflate.
@@ -71,13 +73,77 @@ pub enum Deed {
 pub const PERMESSAGE_DEFLATE: &str = "permessage-deflate";
 
 /// What one element of the list asks for.
-#[derive(Clone, Copy, Default)]
-struct Parameters {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parameters {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
     /// Present, and with which value.
     client_max_window_bits: Option<Option<u8>>,
+}
+
+/// The extensions of one head, told apart by what nearly all heads say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extensions {
+    /// There is no such field.
+    None,
+    /// permessage-deflate alone, with parameters that RFC 7692 allows.
+    Deflate(Parameters),
+    /// Anything else: to be read as an [`ExtensionList`].
+    Other,
+}
+
+impl Extensions {
+    /// What `head`, sent by `by`, says.
+    pub(super) fn of(head: &Head, by: Side) -> Extensions {
+        match head.only(Name::SEC_WEBSOCKET_EXTENSIONS) {
+            Some(value) => lone_deflate(value, by).map_or(Extensions::Other, Extensions::Deflate),
+            None if head.count(Name::SEC_WEBSOCKET_EXTENSIONS) == Presence::Several => Extensions::Other,
+            None => Extensions::None,
+        }
+    }
+}
+
+/// The parameters, if a list consists of one legal element for permessage-deflate in its usual spelling.
+fn lone_deflate(value: &str, by: Side) -> Option<Parameters> {
+    let mut rest = value.strip_prefix(PERMESSAGE_DEFLATE)?;
+    let mut parameters = Parameters::default();
+    while !rest.is_empty() {
+        rest = rest.strip_prefix(';')?;
+        rest = rest.strip_prefix(' ').unwrap_or(rest);
+        let end = rest.bytes().position(|byte| byte == b';').unwrap_or(rest.len());
+        let (parameter, behind) = rest.split_at(end);
+        rest = behind;
+        let again = if parameter == "client_max_window_bits" && by == Side::Client {
+            parameters.client_max_window_bits.replace(None).is_some()
+        } else if parameter == "client_no_context_takeover" {
+            std::mem::replace(&mut parameters.client_no_context_takeover, true)
+        } else if parameter == "server_no_context_takeover" {
+            std::mem::replace(&mut parameters.server_no_context_takeover, true)
+        } else if let Some(value) = parameter.strip_prefix("client_max_window_bits=") {
+            parameters.client_max_window_bits.replace(Some(bits(value)?)).is_some()
+        } else {
+            let value = parameter.strip_prefix("server_max_window_bits=")?;
+            parameters.server_max_window_bits.replace(bits(value)?).is_some()
+        };
+        if again {
+            return None;
+        }
+    }
+    Some(parameters)
+}
+
+/// What [`negotiate`] says, if it is clear at a glance and nobody did anything illegal.
+pub(super) fn plainly(offer: &Extensions, answer: &Extensions, answer_complete: bool) -> Option<Compression> {
+    match (offer, answer) {
+        (Extensions::None | Extensions::Deflate(_), Extensions::None) => {
+            Some(if answer_complete { Compression::Off } else { Compression::Unknown })
+        }
+        (Extensions::Deflate(offer), Extensions::Deflate(agreed)) if compare(offer, agreed).is_empty() => {
+            Some(Compression::On(agreed.in_force()))
+        }
+        _ => None,
+    }
 }
 
 /// Compares an answer with the offers. `offers_complete` and `answer_complete` say whether the heads were seen whole;
@@ -123,13 +189,19 @@ pub fn negotiate(
     {
         violations.extend(mismatch);
     }
-    let deflate = Deflate {
-        server_no_context_takeover: agreed.server_no_context_takeover,
-        client_no_context_takeover: agreed.client_no_context_takeover,
-        server_max_window_bits: agreed.server_max_window_bits.unwrap_or(15),
-        client_max_window_bits: agreed.client_max_window_bits.flatten().unwrap_or(15),
-    };
-    (Compression::On(deflate), violations)
+    (Compression::On(agreed.in_force()), violations)
+}
+
+impl Parameters {
+    /// What an answer with these parameters puts in force.
+    fn in_force(self) -> Deflate {
+        Deflate {
+            server_no_context_takeover: self.server_no_context_takeover,
+            client_no_context_takeover: self.client_no_context_takeover,
+            server_max_window_bits: self.server_max_window_bits.unwrap_or(15),
+            client_max_window_bits: self.client_max_window_bits.flatten().unwrap_or(15),
+        }
+    }
 }
 
 fn violation(by: Side, deed: Deed, name: &str, value: Option<&str>) -> Violation {
@@ -222,6 +294,8 @@ fn compare(offer: &Parameters, agreed: &Parameters) -> Vec<Violation> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn outcome(offer: &str, answer: &str) -> (Compression, Vec<(Side, Deed, String)>) {
@@ -316,5 +390,52 @@ mod tests {
         let pmd = ExtensionList::parse(["permessage-deflate"].into_iter());
         assert_eq!(negotiate(&pmd, true, &none, false), (Compression::Unknown, vec![]));
         assert_eq!(negotiate(&none, false, &pmd, true), (on(false, false, 15, 15), vec![]));
+    }
+    /// One element, legal or not.
+    fn element() -> impl Strategy<Value = String> {
+        let parameter = proptest::sample::select(vec![
+            "; client_max_window_bits",
+            ";client_max_window_bits=10",
+            "; server_max_window_bits=12",
+            "; server_no_context_takeover",
+            ";client_no_context_takeover",
+            "; server_max_window_bits",
+            "; client_max_window_bits=\"9\"",
+            ";server_max_window_bits=16",
+            " ; nonsense",
+            ";",
+            ";; server_no_context_takeover=1",
+        ]);
+        let name =
+            proptest::sample::select(vec!["permessage-deflate", "Permessage-Deflate", "permessage-deflate2", ""]);
+        (name, proptest::collection::vec(parameter, 0..4)).prop_map(|(name, rest)| format!("{name}{}", rest.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// What is said at a glance is what the close look says, and the usual lists are told at a glance.
+        #[test]
+        fn a_glance_agrees(
+            offer in proptest::option::of(element()),
+            answer in proptest::option::of(element()),
+            offers_complete: bool,
+            answer_complete: bool,
+        ) {
+            let glance = |value: &Option<String>, by| match value {
+                Some(value) => lone_deflate(value, by).map_or(Extensions::Other, Extensions::Deflate),
+                None => Extensions::None,
+            };
+            let closely = negotiate(
+                &ExtensionList::parse(offer.as_deref().into_iter()),
+                offers_complete,
+                &ExtensionList::parse(answer.as_deref().into_iter()),
+                answer_complete,
+            );
+            let plainly = plainly(&glance(&offer, Side::Client), &glance(&answer, Side::Server), answer_complete);
+            if let Some(compression) = plainly {
+                prop_assert_eq!(closely, (compression, vec![]));
+            }
+        }
     }
 }

@@ -126,7 +126,7 @@ pub struct Exchange {
     pub client_end: Option<(Stamp, End)>,
     /// What the opening handshake checks of RFC 6455 §4 yield. Only for [`ExchangeKind::WebSocket`], and for other
     /// kinds that were answered 101.
-    pub handshake: Option<Box<Handshake>>,
+    pub handshake: Option<Handshake>,
 }
 
 impl Exchange {
@@ -183,7 +183,7 @@ pub enum Answer {
     /// The beginning of a status line or a head, without a status code.
     Fragment(Box<Foreign>),
     /// A head with a status code, perhaps cut in its fields.
-    Response(Box<ResponseHead>),
+    Response(ResponseHead),
     /// Bytes that are no HTTP.
     Foreign(Box<Foreign>),
     /// It lies in bytes that were not captured.

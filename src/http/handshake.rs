@@ -6,10 +6,11 @@
 use smallvec::SmallVec;
 
 use super::accept;
-use super::deflate::{self, Compression, Violation};
+use super::deflate::{self, Compression, Extensions, Violation};
 use super::extension::ExtensionList;
 use super::head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version, is_token_byte, trim, trim_bytes};
 use super::names::{Name, is_word};
+use crate::stream::Side;
 
 /// The checks on both heads of a WebSocket attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +50,6 @@ pub struct RequestChecks {
     pub extensions: Presence,
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
-    /// Extension names offered, in order, each once.
-    pub extension_names: SmallVec<[Box<str>; 1]>,
 }
 
 /// What a client finds in the answer (RFC 6455 §4.1, second part).
@@ -72,8 +71,6 @@ pub struct ResponseChecks {
     pub extensions: Presence,
     /// `Sec-WebSocket-Extensions` does not follow the grammar of RFC 6455 §9.1.
     pub extensions_malformed: bool,
-    /// Extension names in the answer, in order, each once.
-    pub extension_names: SmallVec<[Box<str>; 1]>,
     /// What both sides did wrong about extensions (item 5 and RFC 7692 §7).
     pub violations: Vec<Violation>,
     /// What is in force.
@@ -82,8 +79,6 @@ pub struct ResponseChecks {
     pub content_length: Presence,
     /// `Transfer-Encoding` on a 1xx (RFC 9112 §6.1).
     pub transfer_encoding: Presence,
-    /// `Sec-WebSocket-Version` values in the answer, with which a server says what it speaks (RFC 6455 §4.4).
-    pub versions_offered: Vec<Box<str>>,
 }
 
 /// A list field that must contain a token.
@@ -227,24 +222,22 @@ impl Handshake {
     /// Checks both heads. `certain` tells whether they surely belong together.
     #[must_use]
     pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
-        let offers = request.map_or_else(ExtensionList::default, |request| {
-            ExtensionList::parse(request.head.values(Name::SEC_WEBSOCKET_EXTENSIONS))
-        });
+        let offer = request.map_or(Extensions::None, |request| Extensions::of(&request.head, Side::Client));
         Handshake {
-            request: request.map(|request| RequestChecks::of(request, &offers)),
-            response: response.map(|response| ResponseChecks::of(request, &offers, response, certain)),
+            request: request.map(|request| RequestChecks::of(request, &offer)),
+            response: response.map(|response| ResponseChecks::of(request, &offer, response, certain)),
         }
     }
 }
 
 impl RequestChecks {
-    fn of(request: &RequestHead, offers: &ExtensionList<'_>) -> RequestChecks {
+    fn of(request: &RequestHead, offer: &Extensions) -> RequestChecks {
         let head = &request.head;
         let websocket_version = websocket_version(head);
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
-            method_is_get: (!cut_in_method).then(|| request.method() == "GET"),
+            method_is_get: (!cut_in_method).then(|| request.asks("GET")),
             version: request.version,
             host: head.count(Name::HOST),
             upgrade: token(head, Name::UPGRADE, "websocket"),
@@ -252,30 +245,37 @@ impl RequestChecks {
             key: accept::check_key(request),
             key_is_rfc_sample: request.websocket_key() == Some(accept::RFC_SAMPLE_KEY),
             websocket_version,
-            draft: draft(head, websocket_version),
+            draft: match websocket_version {
+                WebSocketVersion::Rfc6455
+                    if !head.has_any(Name::SEC_WEBSOCKET_KEY1.bit() | Name::SEC_WEBSOCKET_KEY2.bit()) =>
+                {
+                    None
+                }
+                _ => draft(head, websocket_version),
+            },
             origin: match head.count(Name::ORIGIN) {
                 Presence::Missing | Presence::Unknown => head.count(Name::SEC_WEBSOCKET_ORIGIN),
                 seen => seen,
             },
-            subprotocols: offered_subprotocols(request),
+            subprotocols: if head.has(Name::SEC_WEBSOCKET_PROTOCOL) {
+                offered_subprotocols(request)
+            } else {
+                OfferedSubprotocols { may_be_more: !head.is_complete(), ..OfferedSubprotocols::default() }
+            },
             extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
-            extensions_malformed: offers.malformed,
-            extension_names: names(offers),
+            extensions_malformed: *offer == Extensions::Other && extensions(head).malformed,
         }
     }
 }
 
 impl ResponseChecks {
-    fn of(
-        request: Option<&RequestHead>,
-        offers: &ExtensionList<'_>,
-        response: &ResponseHead,
-        certain: bool,
-    ) -> ResponseChecks {
+    fn of(request: Option<&RequestHead>, offer: &Extensions, response: &ResponseHead, certain: bool) -> ResponseChecks {
         let head = &response.head;
-        let offers_known = certain && request.is_some_and(|request| request.head.is_complete());
-        let answer = ExtensionList::parse(head.values(Name::SEC_WEBSOCKET_EXTENSIONS));
-        let (compression, violations) = deflate::negotiate(offers, offers_known, &answer, head.is_complete());
+        let answer = Extensions::of(head, Side::Server);
+        let (compression, violations) = match deflate::plainly(offer, &answer, head.is_complete()) {
+            Some(compression) => (compression, Vec::new()),
+            None => negotiate(request, head, certain),
+        };
         ResponseChecks {
             status: response.status,
             version: response.version,
@@ -284,44 +284,48 @@ impl ResponseChecks {
             accept: accept::check_accept(request, response, certain),
             subprotocol: selected_subprotocol(request.filter(|_| certain), head),
             extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
-            extensions_malformed: answer.malformed,
-            extension_names: names(&answer),
+            extensions_malformed: answer == Extensions::Other && extensions(head).malformed,
             violations,
             compression,
             content_length: head.count(Name::CONTENT_LENGTH),
             transfer_encoding: head.count(Name::TRANSFER_ENCODING),
-            versions_offered: head.elements(Name::SEC_WEBSOCKET_VERSION).take(MAX_VERSIONS).map(Into::into).collect(),
         }
     }
 }
 
-/// How many values of an answer's `Sec-WebSocket-Version` are kept.
-const MAX_VERSIONS: usize = 16;
+/// The extensions of a head that says something unusual about them.
+#[cold]
+#[inline(never)]
+fn extensions(head: &Head) -> ExtensionList<'_> {
+    ExtensionList::parse(head.values(Name::SEC_WEBSOCKET_EXTENSIONS))
+}
 
-fn names(list: &ExtensionList<'_>) -> SmallVec<[Box<str>; 1]> {
-    let mut names: SmallVec<[Box<str>; 1]> = SmallVec::new();
-    for extension in &list.extensions {
-        if !names.iter().any(|name| name.eq_ignore_ascii_case(extension.name)) {
-            names.push(extension.name.into());
-        }
-    }
-    names
+/// Compares the extensions of both heads where that takes a closer look.
+#[cold]
+#[inline(never)]
+fn negotiate(request: Option<&RequestHead>, answer: &Head, certain: bool) -> (Compression, Vec<Violation>) {
+    let offers = request.map_or_else(ExtensionList::default, |request| extensions(&request.head));
+    let offers_known = certain && request.is_some_and(|request| request.head.is_complete());
+    deflate::negotiate(&offers, offers_known, &extensions(answer), answer.is_complete())
 }
 
 /// RFC 6455 §4.2.1, items 3 and 4: the list contains the token, compared without case.
+#[inline(never)]
 fn token(head: &Head, field: Name, wanted: &str) -> Token {
+    match head.only(field) {
+        Some(value) if is_word(value.as_bytes(), wanted) => Token::Sole,
+        _ => token_in_list(head, field, wanted),
+    }
+}
+
+#[inline(never)]
+fn token_in_list(head: &Head, field: Name, wanted: &str) -> Token {
     let (mut found, mut others) = (false, false);
-    for value in head.values(field) {
-        if is_word(value.as_bytes(), wanted) {
+    for element in head.values(field).flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).map(trim_bytes) {
+        if is_word(element, wanted) {
             found = true;
-            continue;
-        }
-        for element in value.as_bytes().split(|&byte| byte == b',').map(trim_bytes) {
-            if is_word(element, wanted) {
-                found = true;
-            } else if !element.is_empty() {
-                others = true;
-            }
+        } else if !element.is_empty() {
+            others = true;
         }
     }
     match (found, head.count(field)) {
@@ -334,23 +338,31 @@ fn token(head: &Head, field: Name, wanted: &str) -> Token {
 }
 
 fn websocket_version(head: &Head) -> WebSocketVersion {
+    if let Some(value) = head.only(Name::SEC_WEBSOCKET_VERSION) {
+        return match value {
+            "13" => WebSocketVersion::Rfc6455,
+            value => number(value).map_or(WebSocketVersion::Malformed, |number| match number {
+                13 => WebSocketVersion::Rfc6455,
+                other => WebSocketVersion::Other(other),
+            }),
+        };
+    }
     match head.count(Name::SEC_WEBSOCKET_VERSION) {
         Presence::Unknown => WebSocketVersion::Unknown,
         Presence::Missing => WebSocketVersion::Missing,
-        Presence::Several => WebSocketVersion::Multiple,
-        Presence::One => match head.first(Name::SEC_WEBSOCKET_VERSION).map(number) {
-            Some(Some(13)) => WebSocketVersion::Rfc6455,
-            Some(Some(other)) => WebSocketVersion::Other(other),
-            _ => WebSocketVersion::Malformed,
-        },
+        Presence::One | Presence::Several => WebSocketVersion::Multiple,
     }
 }
 
 /// A decimal number without sign, as RFC 6455 §4.3 writes versions, but with any number of digits that fits.
+#[cold]
+#[inline(never)]
 fn number(value: &str) -> Option<u32> {
     if value.bytes().all(|byte| byte.is_ascii_digit()) { value.parse().ok() } else { None }
 }
 
+#[cold]
+#[inline(never)]
 fn draft(head: &Head, version: WebSocketVersion) -> Option<Draft> {
     let there = |name| head.has(name);
     if there(Name::SEC_WEBSOCKET_KEY1) || there(Name::SEC_WEBSOCKET_KEY2) {
@@ -370,10 +382,8 @@ fn draft(head: &Head, version: WebSocketVersion) -> Option<Draft> {
     }
 }
 
+#[inline(never)]
 fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
-    if !request.head.has(Name::SEC_WEBSOCKET_PROTOCOL) {
-        return OfferedSubprotocols { may_be_more: !request.head.is_complete(), ..OfferedSubprotocols::default() };
-    }
     let mut values: SmallVec<[&str; 8]> = request.subprotocols().collect();
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
     let is_token = |value: &&str| value.bytes().all(is_token_byte);
@@ -388,6 +398,15 @@ fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
 
 /// `request` only when it surely belongs to the answer.
 fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
+    let spoken_of = |head: &Head| head.has(Name::SEC_WEBSOCKET_PROTOCOL) || !head.is_complete();
+    match request {
+        Some(request) if !spoken_of(&request.head) && !spoken_of(head) => Subprotocol::None,
+        _ => find_subprotocol(request, head),
+    }
+}
+
+#[inline(never)]
+fn find_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
     match head.count(Name::SEC_WEBSOCKET_PROTOCOL) {
         Presence::Unknown => Subprotocol::Unknown,
         // RFC 6455 §11.3.4: the field must not appear more than once in an answer.

@@ -214,7 +214,7 @@ pub(super) enum Known<'a> {
 }
 
 /// Where a head lies, given to its constructor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) first: Stamp,
@@ -222,32 +222,77 @@ pub(super) struct Place {
     pub(super) leading_blank_lines: bool,
 }
 
+/// A head where it was read, with what was found out about it, not stored yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<'a> {
+    /// From its start line on.
+    pub(super) raw: &'a [u8],
+    pub(super) completeness: Completeness,
+    pub(super) place: &'a Place,
+    /// The strict parser refused it.
+    pub(super) refused: bool,
+    pub(super) known: Known<'a>,
+}
+
+impl<'a> Seen<'a> {
+    /// The head, unless it is to be read leniently.
+    #[inline(always)]
+    fn regular(&self) -> Option<(&'a str, &'a Regular)> {
+        match self.known {
+            Known::Regular(regular) if self.completeness == Completeness::Complete => {
+                Some((simdutf8::basic::from_utf8(self.raw).ok()?, regular))
+            }
+            _ => None,
+        }
+    }
+
+    /// The request, if it is regular.
+    #[inline(always)]
+    pub(super) fn regular_request(&self) -> Option<RequestHead> {
+        let (text, regular) = self.regular()?;
+        let StartLine::Request { method_len, version } = regular.start_line else { return None };
+        let target = method_len + 1..regular.start_line_len - regular::VERSION_LEN;
+        let head = Head::store_regular(text, regular, self.place);
+        Some(RequestHead { method: 0..method_len, target, version: Some(version), head })
+    }
+
+    /// The response, if it is regular.
+    #[inline(always)]
+    pub(super) fn regular_response(&self) -> Option<ResponseHead> {
+        let (text, regular) = self.regular()?;
+        let StartLine::Response { status, version, ref reason } = regular.start_line else { return None };
+        let head = Head::store_regular(text, regular, self.place);
+        Some(ResponseHead { reason: reason.clone(), status, version: Some(version), head })
+    }
+
+    /// The request, read leniently.
+    pub(super) fn request(&self) -> RequestHead {
+        RequestHead::new(self.store())
+    }
+
+    /// The response, read leniently; `None` without a status line.
+    pub(super) fn response(&self) -> Option<ResponseHead> {
+        ResponseHead::new(self.store())
+    }
+
+    fn store(&self) -> Head {
+        Head::store(self.raw, self.completeness, self.place, self.refused, self.known)
+    }
+}
+
 impl Head {
     /// Stores `raw`, which starts at the start line. Unless `completeness` says that it is whole, what follows its
     /// last line feed is cut off, except a start line that is all there is. `known`: what was found out about `raw`
     /// when it was read.
-    pub(super) fn store(raw: &[u8], completeness: Completeness, place: Place, refused: bool, known: Known<'_>) -> Head {
-        if let Known::Regular(regular) = known
-            && completeness == Completeness::Complete
-            && let Ok(text) = simdutf8::basic::from_utf8(raw)
-        {
-            return Head {
-                text: text.into(),
-                start_line_end: regular.start_line_len,
-                marks: regular.marks,
-                fields: regular.fields.as_slice().into(),
-                completeness,
-                deviations: Deviations {
-                    leading_blank_lines: place.leading_blank_lines,
-                    refused_by_strict_parser: refused,
-                    ..Deviations::default()
-                },
-                offset: place.offset,
-                wire_len: raw.len() as u64,
-                first: place.first,
-                last: place.last,
-            };
-        }
+    #[cold]
+    #[inline(never)]
+    pub(super) fn store(
+        raw: &[u8],
+        completeness: Completeness,
+        place: &Place,
+        refused: bool,
+        known: Known<'_>,
+    ) -> Head {
         let known = match known {
             Known::Fields(fields) => Some(fields),
             Known::Regular(_) | Known::Nothing => None,
@@ -307,6 +352,23 @@ impl Head {
             deviations,
             offset: place.offset,
             wire_len: raw.len() as u64,
+            first: place.first,
+            last: place.last,
+        }
+    }
+
+    /// Stores a regular head, which is whole.
+    #[inline(always)]
+    fn store_regular(text: &str, regular: &Regular, place: &Place) -> Head {
+        Head {
+            text: text.into(),
+            start_line_end: regular.start_line_len,
+            marks: regular.marks,
+            fields: regular.fields.as_slice().into(),
+            completeness: Completeness::Complete,
+            deviations: Deviations { leading_blank_lines: place.leading_blank_lines, ..Deviations::default() },
+            offset: place.offset,
+            wire_len: text.len() as u64,
             first: place.first,
             last: place.last,
         }
@@ -393,10 +455,22 @@ impl Head {
         self.marks.any(name.bit())
     }
 
+    /// Whether there is a field of any of these names, each a bit, as far as seen.
+    #[inline(always)]
+    pub(super) fn has_any(&self, names: u64) -> bool {
+        self.marks.any(names)
+    }
+
     /// The value of the first field of this name.
-    #[inline]
+    #[inline(never)]
     pub(super) fn first(&self, name: Name) -> Option<&str> {
         if self.has(name) { self.values(name).next() } else { None }
+    }
+
+    /// The value of the field of this name, if there is exactly one.
+    #[inline]
+    pub(super) fn only(&self, name: Name) -> Option<&str> {
+        if self.marks.again & name.bit() == 0 { self.first(name) } else { None }
     }
 
     /// The values of every field of this name.
@@ -412,7 +486,7 @@ impl Head {
     }
 
     /// The fields of this name: none, one or several, or unknown since the head was cut before any was seen.
-    #[inline]
+    #[inline(never)]
     pub(super) fn count(&self, name: Name) -> Presence {
         if self.marks.again & name.bit() != 0 {
             Presence::Several
@@ -466,15 +540,7 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// `known`: what the head was stored with.
-    pub(super) fn new(head: Head, known: Known<'_>) -> RequestHead {
-        if let Known::Regular(regular) = known
-            && let StartLine::Request { method_len, version } = regular.start_line
-            && head.is_complete()
-        {
-            let target = method_len + 1..regular.start_line_len - regular::VERSION_LEN;
-            return RequestHead { method: 0..method_len, target, version: Some(version), head };
-        }
+    pub(super) fn new(head: Head) -> RequestHead {
         let line = RequestLine::split(head.start_line().as_bytes());
         RequestHead { method: line.method, target: line.target, version: line.version, head }
     }
@@ -483,6 +549,11 @@ impl RequestHead {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.head.text[self.method.start as usize..self.method.end as usize]
+    }
+
+    /// Whether this is the method.
+    pub(super) fn asks(&self, method: &str) -> bool {
+        self.head.text.as_bytes()[self.method.start as usize..self.method.end as usize] == *method.as_bytes()
     }
 
     /// The request target, as sent; cut short when [`Completeness::CutInStartLine`].
@@ -557,14 +628,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// `known`: what the head was stored with.
-    pub(super) fn new(head: Head, known: Known<'_>) -> Option<ResponseHead> {
-        if let Known::Regular(regular) = known
-            && let StartLine::Response { status, version, ref reason } = regular.start_line
-            && head.is_complete()
-        {
-            return Some(ResponseHead { reason: reason.clone(), status, version: Some(version), head });
-        }
+    pub(super) fn new(head: Head) -> Option<ResponseHead> {
         let line = StatusLine::split(head.start_line())?;
         Some(ResponseHead { reason: line.reason, status: line.status, version: Some(line.version), head })
     }

@@ -2,32 +2,33 @@
 
 use super::event::Early;
 use super::sniff::{self, Sniff};
-use super::switch::{EarlyData, Piece, PieceKind};
+use super::switch::{Piece, PieceKind};
 use super::{MAX_EARLY, MAX_FOREIGN};
-use crate::stream::{End, GapCause, Stamp, StreamEvent};
+use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
 
 /// How many separate events are held.
 const MAX_PIECES: usize = 1024;
 
 /// Held events of the client's direction, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Held {
-    data: EarlyData,
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
     overflowed: bool,
 }
 
 impl Held {
     /// Holds bytes. Returns `true` when a bound is reached for the first time.
     pub(super) fn data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8]) -> bool {
-        let room = if self.overflowed || self.data.pieces.len() >= MAX_PIECES {
+        let room = if self.overflowed || self.pieces.len() >= MAX_PIECES {
             0
         } else {
-            (MAX_EARLY - self.data.bytes.len()).min(bytes.len())
+            (MAX_EARLY - self.bytes.len()).min(bytes.len())
         };
         if room > 0 {
-            let start = self.data.bytes.len() as u32;
-            self.data.bytes.extend_from_slice(&bytes[..room]);
-            self.data.pieces.push(Piece { stamp, offset, what: PieceKind::Data { start, end: start + room as u32 } });
+            let start = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(&bytes[..room]);
+            self.pieces.push(Piece { stamp, offset, what: PieceKind::Data { start, end: start + room as u32 } });
         }
         if room == bytes.len() {
             return false;
@@ -42,25 +43,24 @@ impl Held {
 
     fn missing(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) {
         // Once bytes were left out, all that follows is left out with them.
-        if let Some(Piece { what: PieceKind::Gap { len: before, cause: whose }, .. }) = self.data.pieces.last_mut()
+        if let Some(Piece { what: PieceKind::Gap { len: before, cause: whose }, .. }) = self.pieces.last_mut()
             && (self.overflowed || *whose == cause)
         {
             *before = before.saturating_add(len);
         } else {
-            self.overflowed |= self.data.pieces.len() >= MAX_PIECES;
-            self.data.pieces.push(Piece { stamp, offset, what: PieceKind::Gap { len, cause } });
+            self.overflowed |= self.pieces.len() >= MAX_PIECES;
+            self.pieces.push(Piece { stamp, offset, what: PieceKind::Gap { len, cause } });
         }
     }
 
     pub(super) fn end(&mut self, stamp: Stamp, offset: u64, end: End) {
-        self.data.pieces.push(Piece { stamp, offset, what: PieceKind::End(end) });
+        self.pieces.push(Piece { stamp, offset, what: PieceKind::End(end) });
     }
 
     /// What came early, as a fact; `None` when no byte did.
     pub(super) fn early(&self) -> Option<Early> {
-        let first = self.data.pieces.iter().find(|piece| matches!(piece.what, PieceKind::Data { .. }))?;
+        let first = self.pieces.iter().find(|piece| matches!(piece.what, PieceKind::Data { .. }))?;
         let missing: u64 = self
-            .data
             .pieces
             .iter()
             .map(|piece| match piece.what {
@@ -68,7 +68,7 @@ impl Held {
                 _ => 0,
             })
             .fold(0, u64::saturating_add);
-        let bytes = &self.data.bytes;
+        let bytes = &self.bytes;
         Some(Early {
             stamp: first.stamp,
             offset: first.offset,
@@ -79,15 +79,35 @@ impl Held {
 
     /// Whether the held bytes begin like a request.
     pub(super) fn begins_request(&self) -> bool {
-        let bytes = match self.data.events().next() {
-            Some((_, _, StreamEvent::Data { .. })) => &self.data.bytes[..],
+        let bytes = match self.events().next() {
+            Some((_, _, StreamEvent::Data { .. })) => &self.bytes[..],
             _ => return false,
         };
         let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         matches!(sniff::start(&bytes[blank..]), Sniff::Request | Sniff::Maybe)
     }
 
-    pub(super) fn into_data(self) -> EarlyData {
-        self.data
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Where it begins.
+    pub(super) fn first_offset(&self) -> Option<u64> {
+        self.pieces.first().map(|piece| piece.offset)
+    }
+
+    /// The events in order.
+    pub(super) fn events(&self) -> impl Iterator<Item = (Stamp, Direction, StreamEvent<'_>)> {
+        self.pieces.iter().map(|piece| {
+            let event = match piece.what {
+                PieceKind::Data { start, end } => {
+                    StreamEvent::Data { offset: piece.offset, bytes: &self.bytes[start as usize..end as usize] }
+                }
+                PieceKind::Gap { len, cause } => StreamEvent::Gap { offset: piece.offset, len, cause },
+                PieceKind::End(end) => StreamEvent::End(end),
+            };
+            (piece.stamp, Direction::ToServer, event)
+        })
     }
 }

@@ -8,8 +8,8 @@ use super::event::{
     LostCause, Pairing,
 };
 use super::half::{Got, Half, Phase, Tail, TailStep};
-use super::handshake::Handshake;
-use super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
+use super::handshake::{Handshake, ResponseChecks};
+use super::head::{Completeness, Head, Known, Place, RequestHead, Seen};
 use super::held::Held;
 use super::names::{Name, is_word};
 use super::proxy::{ProxyHeader, ProxyParse};
@@ -43,6 +43,8 @@ pub struct Http {
     greeting: Option<Box<Foreign>>,
     /// The head of the ordinary request at the front of the queue, cut to a bound.
     plain_head: Vec<u8>,
+    /// Where it lies.
+    plain_place: Place,
     counts: Counts,
     plain_reported: u32,
     /// Messages may have been missed: pairing is inferred.
@@ -66,7 +68,6 @@ struct Pending {
     certain: bool,
     /// How far the server's direction had come.
     server_next: u64,
-    place: Place,
     /// What is known of the exchange, unless the request is an ordinary one.
     kept: Option<Box<Exchange>>,
 }
@@ -105,6 +106,7 @@ impl Http {
             held: None,
             greeting: None,
             plain_head: Vec::new(),
+            plain_place: Place::default(),
             counts: Counts::default(),
             plain_reported: 0,
             unsure: false,
@@ -152,7 +154,7 @@ impl Http {
             ExchangeKind::Connect => SwitchTo::Tunnel,
             _ => SwitchTo::Unknown,
         };
-        let mut exchange = self.exchange(pending, Answer::NotCaptured, Ended::Lost { at: CutAt::BeforeAnswer, stamp });
+        let mut exchange = self.failed(pending, Answer::NotCaptured, Ended::Lost { at: CutAt::BeforeAnswer, stamp });
         exchange.early = self.held.as_ref().and_then(|held| held.early());
         self.report(exchange, events);
         let server = Start { offset: self.server.next, proven: false };
@@ -230,6 +232,9 @@ impl Http {
             let here = offset + at as u64;
             match self.client.phase {
                 Phase::Dead | Phase::Foreign => return false,
+                Phase::Preface if self.client.buffer.is_empty() && super::proxy::begins(rest) == Some(false) => {
+                    self.client.phase = Phase::Head;
+                }
                 Phase::Preface => {
                     let (used, foreign) = self.preface(stamp, here, rest, events);
                     if foreign {
@@ -300,7 +305,10 @@ impl Http {
                         Got::Head { used, raw, place } => match survey::request(&raw, true, &mut found) {
                             Some(survey) => {
                                 at += used;
-                                self.request(&raw, place, survey, found.known(), Completeness::Complete, events);
+                                let (completeness, refused) = (Completeness::Complete, survey.refused);
+                                let known = found.known();
+                                let seen = Seen { raw: &raw, completeness, place: &place, refused, known };
+                                self.request(&seen, &survey, events);
                             }
                             None => {
                                 self.client.buffer = collect(&raw, &rest[used..]);
@@ -322,6 +330,8 @@ impl Http {
     }
 
     /// Looks for a PROXY header at the very front; the number of bytes taken, and whether the client speaks no HTTP.
+    #[cold]
+    #[inline(never)]
     fn preface(&mut self, stamp: Stamp, offset: u64, bytes: &[u8], events: &mut Vec<HttpEvent>) -> (usize, bool) {
         let before = self.client.buffer.len();
         let parsed = if before == 0 {
@@ -363,29 +373,15 @@ impl Http {
     }
 
     /// Takes a request head.
-    fn request(
-        &mut self,
-        raw: &[u8],
-        place: Place,
-        survey: RequestSurvey,
-        known: Known<'_>,
-        completeness: Completeness,
-        events: &mut Vec<HttpEvent>,
-    ) {
+    fn request(&mut self, seen: &Seen<'_>, survey: &RequestSurvey, events: &mut Vec<HttpEvent>) {
+        let Seen { raw, place, .. } = *seen;
         self.counts.requests = self.counts.requests.saturating_add(1);
         let kind = survey.kind;
-        let kept = (kind != ExchangeKind::Plain).then(|| {
-            let others = self.pending.iter().filter(|pending| pending.kept.is_some()).count();
-            let lesser = (kind == ExchangeKind::Unknown || others >= MAX_WHOLE_HEADS) && raw.len() > MAX_LESSER_HEAD;
-            let (raw, completeness) = match &raw[..raw.len().min(MAX_LESSER_HEAD)] {
-                part if lesser => (part, cut(part)),
-                _ => (raw, completeness),
-            };
-            let known = if lesser { Known::Nothing } else { known };
-            let head = Head::store(raw, completeness, place, survey.refused, known);
-            let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: place.last };
-            Box::new(begun(kind, Some(RequestHead::new(head, known)), ended))
-        });
+        let kept = match kind {
+            ExchangeKind::Plain => None,
+            _ if raw.len() > MAX_LESSER_HEAD => Some(self.begin_large(seen, kind)),
+            _ => Some(begin(seen, kind)),
+        };
         // The end of a head of which nothing tells that it is an upgrade is held like an upgrade's: it may be one.
         let hold = is_attempt(kind) || (kind == ExchangeKind::Unknown && survey.get_method);
         let queued = self.pending.len() < MAX_PENDING;
@@ -394,6 +390,7 @@ impl Http {
             if has_plain_head {
                 self.plain_head.clear();
                 self.plain_head.extend_from_slice(&raw[..raw.len().min(MAX_PLAIN_HEAD)]);
+                self.plain_place = *place;
             }
             self.pending.push(Pending {
                 kind,
@@ -401,7 +398,6 @@ impl Http {
                 has_plain_head,
                 certain: !self.unsure,
                 server_next: self.server.next,
-                place,
                 kept,
             });
             if is_attempt(kind) {
@@ -432,19 +428,34 @@ impl Http {
         self.client.phase = if body.is_done() { self.behind_request() } else { Phase::Body(body) };
     }
 
+    /// The exchange that a large request head begins. The head is cut if it is one of many, or of unknown purpose.
+    #[cold]
+    #[inline(never)]
+    fn begin_large(&self, seen: &Seen<'_>, kind: ExchangeKind) -> Box<Exchange> {
+        let others = self.pending.iter().filter(|pending| pending.kept.is_some()).count();
+        if kind != ExchangeKind::Unknown && others < MAX_WHOLE_HEADS {
+            return begin(seen, kind);
+        }
+        let raw = &seen.raw[..MAX_LESSER_HEAD];
+        begin(&Seen { raw, completeness: cut(raw), known: Known::Nothing, ..*seen }, kind)
+    }
+
     /// What follows a request and its body.
     fn behind_request(&self) -> Phase {
         if self.hold_behind_body { Phase::Hold { proven: true } } else { Phase::Head }
     }
 
     /// Takes what was seen of a request head that is cut. Returns the body that follows it, when it is a request at all.
+    #[cold]
+    #[inline(never)]
     fn cut_request(&mut self, events: &mut Vec<HttpEvent>) -> Option<BodyState> {
         let raw = std::mem::take(&mut self.client.buffer);
         let mut found = Found::default();
         let survey = survey::request(&raw, false, &mut found)?;
         let place = self.client.place();
         self.client.forget();
-        self.request(&raw, place, survey, found.known(), cut(&raw), events);
+        let (completeness, refused, known) = (cut(&raw), survey.refused, found.known());
+        self.request(&Seen { raw: &raw, completeness, place: &place, refused, known }, &survey, events);
         match self.client.phase {
             Phase::Body(body) => Some(body),
             _ => Some(BodyState::Length(0)),
@@ -452,6 +463,8 @@ impl Http {
     }
 
     /// The client's bytes are no request; whether they are the first it sent.
+    #[cold]
+    #[inline(never)]
     fn client_foreign(&mut self, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) -> bool {
         let place = self.client.place();
         let bytes = std::mem::take(&mut self.client.buffer);
@@ -466,6 +479,8 @@ impl Http {
         true
     }
 
+    #[cold]
+    #[inline(never)]
     fn client_gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause, events: &mut Vec<HttpEvent>) {
         match &mut self.client.phase {
             Phase::Dead | Phase::Lost | Phase::Foreign => {}
@@ -509,6 +524,8 @@ impl Http {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn hold_data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8], events: &mut Vec<HttpEvent>) {
         if self.held.get_or_insert_default().data(stamp, offset, bytes) {
             events.push(fact(HttpFact::EarlyDataTooLarge { stamp }));
@@ -516,12 +533,14 @@ impl Http {
     }
 
     /// The answer to the attempt was missed: reports it and goes on with what the client sent since.
+    #[cold]
+    #[inline(never)]
     fn give_up_attempt(&mut self, stamp: Stamp, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         for pending in std::mem::take(&mut self.pending) {
             if pending.is_attempt() {
                 let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp };
-                let exchange = self.exchange(pending, Answer::NotCaptured, ended);
+                let exchange = self.failed(pending, Answer::NotCaptured, ended);
                 self.report(exchange, events);
             }
         }
@@ -543,8 +562,7 @@ impl Http {
             self.lose(Direction::ToServer, early.offset, early.stamp, LostCause::NoStartLine, events);
             return Some(early);
         }
-        let data = held.into_data();
-        for (stamp, _, event) in data.events() {
+        for (stamp, _, event) in held.events() {
             match event {
                 StreamEvent::Data { offset, bytes } => {
                     self.client_data(stamp, offset, bytes, events);
@@ -644,8 +662,10 @@ impl Http {
                         Got::Head { used, raw, place } => match survey::response(&raw, true, &mut found) {
                             Some(survey) => {
                                 at += used;
-                                match self.response(&raw, place, survey, found.known(), Completeness::Complete, events)
-                                {
+                                let (completeness, refused) = (Completeness::Complete, survey.refused);
+                                let known = found.known();
+                                let seen = Seen { raw: &raw, completeness, place: &place, refused, known };
+                                match self.response(&seen, &survey, events) {
                                     After::Body(body) => self.begin_body(body, stamp, events),
                                     After::Switch => {
                                         let start = Start { offset: offset + at as u64, proven: true };
@@ -685,23 +705,11 @@ impl Http {
     }
 
     /// Takes a response head.
-    fn response(
-        &mut self,
-        raw: &[u8],
-        place: Place,
-        survey: ResponseSurvey,
-        known: Known<'_>,
-        completeness: Completeness,
-        events: &mut Vec<HttpEvent>,
-    ) -> After {
+    fn response(&mut self, seen: &Seen<'_>, survey: &ResponseSurvey, events: &mut Vec<HttpEvent>) -> After {
         let status = survey.status;
         // RFC 9110 §15.2: any number of informational answers may come before the final one; 101 is final.
         if (100..200).contains(&status) && status != 101 {
-            if let Some(kept) = self.pending.first_mut().and_then(|pending| pending.kept.as_mut())
-                && kept.interim.len() < MAX_INTERIM
-            {
-                kept.interim.push(Interim { status, stamp: place.last });
-            }
+            self.interim(Interim { status, stamp: seen.place.last });
             return After::Body(BodyState::Length(0));
         }
         self.counts.responses = self.counts.responses.saturating_add(1);
@@ -722,20 +730,19 @@ impl Http {
             if !switch && !is_attempt(kind) {
                 self.plain_reported += 1;
             }
-            let head = Head::store(raw, completeness, place, survey.refused, known);
-            let answer = match ResponseHead::new(head, known) {
-                Some(head) => Answer::Response(Box::new(head)),
-                None => Answer::Fragment(Box::new(foreign(raw, place))),
-            };
-            let ended = Ended::Switched { stamp: place.last };
+            let ended = Ended::Switched { stamp: seen.place.last };
             let mut exchange = match pending {
-                Some(pending) => self.exchange(pending, answer, ended),
-                None => Box::new(Exchange { answer, ..begun(kind, None, ended) }),
+                Some(pending) => self.exchange(pending, ended),
+                None => unasked(ended),
             };
-            if switch {
-                exchange.early = self.held.as_ref().and_then(|held| held.early());
-            } else if self.pending.is_empty() {
+            match seen.regular_response() {
+                Some(head) => exchange.answer = Answer::Response(head),
+                None => exchange.answer = irregular_answer(seen),
+            }
+            if !switch && self.pending.is_empty() {
                 exchange.early = self.release(events);
+            } else if switch && let Some(held) = &self.held {
+                exchange.early = held.early();
             }
             self.answer = Some(exchange);
         } else if self.pending.is_empty() {
@@ -750,13 +757,37 @@ impl Http {
             Framing::Chunked => BodyState::chunked(),
             Framing::Length(bytes) => BodyState::Length(bytes),
             Framing::Endless => BodyState::UntilEnd,
-            Framing::Unsaid if completeness == Completeness::Complete => BodyState::UntilEnd,
+            Framing::Unsaid if seen.completeness == Completeness::Complete => BodyState::UntilEnd,
             Framing::Unsaid => BodyState::UntilRestart,
         })
     }
 
+    /// Notes an informational answer.
+    #[cold]
+    #[inline(never)]
+    fn interim(&mut self, interim: Interim) {
+        if let Some(kept) = self.pending.first_mut().and_then(|pending| pending.kept.as_mut())
+            && kept.interim.len() < MAX_INTERIM
+        {
+            kept.interim.push(interim);
+        }
+    }
+
     /// The request that an answer with this status belongs to.
     fn answered(&mut self, status: u16, events: &mut Vec<HttpEvent>) -> Option<Pending> {
+        if self.unsure || self.answers_missed {
+            self.skip_unanswered(status, events);
+        }
+        match self.pending.len() {
+            0 | 1 => self.pending.pop(),
+            _ => Some(self.pending.remove(0)),
+        }
+    }
+
+    /// Passes over the requests whose answers were missed.
+    #[cold]
+    #[inline(never)]
+    fn skip_unanswered(&mut self, status: u16, events: &mut Vec<HttpEvent>) {
         let mut skip = 0;
         if std::mem::take(&mut self.answers_missed) {
             // Without pipelining a client sends its next request only after the answer to the one before.
@@ -767,26 +798,32 @@ impl Http {
         }
         for _ in 0..skip {
             let missed = self.pending.remove(0);
-            if missed.is_attempt() {
-                let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: missed.place.last };
-                let exchange = self.exchange(missed, Answer::NotCaptured, ended);
+            if missed.is_attempt()
+                && let Some(kept) = &missed.kept
+            {
+                let ended = kept.ended;
+                let exchange = self.failed(missed, Answer::NotCaptured, ended);
                 self.report(exchange, events);
             }
         }
-        (!self.pending.is_empty()).then(|| self.pending.remove(0))
     }
 
     /// Takes what was seen of a response head that is cut, if there is a status code.
+    #[cold]
+    #[inline(never)]
     fn cut_response(&mut self, events: &mut Vec<HttpEvent>) -> Option<After> {
         let mut found = Found::default();
         let survey = survey::response(&self.server.buffer, false, &mut found)?;
         let raw = std::mem::take(&mut self.server.buffer);
         let place = self.server.place();
         self.server.forget();
-        Some(self.response(&raw, place, survey, found.known(), cut(&raw), events))
+        let (completeness, refused, known) = (cut(&raw), survey.refused, found.known());
+        Some(self.response(&Seen { raw: &raw, completeness, place: &place, refused, known }, &survey, events))
     }
 
     /// The server's bytes are no response.
+    #[cold]
+    #[inline(never)]
     fn server_foreign<'a>(&mut self, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) -> Step<'a> {
         self.server.buffer.truncate(MAX_FOREIGN);
         if self.pending.first().is_some_and(Pending::is_attempt) {
@@ -811,6 +848,8 @@ impl Http {
     }
 
     /// The collected bytes are the answer to the attempt at the front.
+    #[cold]
+    #[inline(never)]
     fn report_foreign(&mut self, ended: Ended, events: &mut Vec<HttpEvent>) {
         let place = self.server.place();
         let bytes = std::mem::take(&mut self.server.buffer);
@@ -818,13 +857,15 @@ impl Http {
         self.server.phase = Phase::Lost;
         if !self.pending.is_empty() {
             let pending = self.pending.remove(0);
-            let mut exchange = self.exchange(pending, Answer::Foreign(Box::new(foreign(&bytes, place))), ended);
+            let mut exchange = self.failed(pending, Answer::Foreign(Box::new(foreign(&bytes, place))), ended);
             exchange.early = self.release(events);
             self.unsure = true;
             self.report(exchange, events);
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn server_gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause, events: &mut Vec<HttpEvent>) {
         match &mut self.server.phase {
             Phase::Dead | Phase::Lost => {}
@@ -880,7 +921,7 @@ impl Http {
                 } else if self.pending.first().is_some_and(Pending::is_attempt) {
                     let fragment = Box::new(foreign(&self.server.buffer, self.server.place()));
                     let pending = self.pending.remove(0);
-                    let mut exchange = self.exchange(pending, Answer::Fragment(fragment), ended);
+                    let mut exchange = self.failed(pending, Answer::Fragment(fragment), ended);
                     exchange.early = self.release(events);
                     self.report(exchange, events);
                 }
@@ -908,7 +949,7 @@ impl Http {
                     None => Answer::Nothing,
                 };
                 let ended = Ended::Cut { at: CutAt::BeforeAnswer, by: end, stamp };
-                let mut exchange = self.exchange(pending, answer, ended);
+                let mut exchange = self.failed(pending, answer, ended);
                 exchange.early = self.release(events);
                 self.report(exchange, events);
             }
@@ -924,6 +965,8 @@ impl Http {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn lose(&mut self, direction: Direction, offset: u64, stamp: Stamp, cause: LostCause, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         let half = self.half(direction);
@@ -932,6 +975,8 @@ impl Http {
         events.push(fact(HttpFact::Lost { direction, offset, stamp, cause }));
     }
 
+    #[cold]
+    #[inline(never)]
     fn restart(&mut self, direction: Direction, offset: u64, stamp: Stamp, events: &mut Vec<HttpEvent>) {
         self.unsure = true;
         self.answers_missed |= direction == Direction::ToClient;
@@ -942,22 +987,37 @@ impl Http {
     }
 
     /// An exchange of this request; what is not known yet is filled in later.
-    fn exchange(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
+    fn exchange(&self, pending: Pending, ended: Ended) -> Box<Exchange> {
         let certain = pending.certain && !self.unsure;
-        let mut exchange = pending.kept.unwrap_or_else(|| {
-            let request = pending.has_plain_head.then(|| {
-                let raw = &self.plain_head;
-                let whole = raw.len() < MAX_PLAIN_HEAD;
-                let completeness = if whole { Completeness::Complete } else { cut(raw) };
-                let known = Known::Nothing;
-                RequestHead::new(Head::store(raw, completeness, pending.place, false, known), known)
-            });
-            Box::new(begun(pending.kind, request, ended))
-        });
+        let mut exchange = match pending.kept {
+            Some(kept) => kept,
+            None => self.plain_exchange(&pending, ended),
+        };
         exchange.pairing = if certain { Pairing::Certain } else { Pairing::Inferred };
-        exchange.answer = answer;
         exchange.ended = ended;
         exchange
+    }
+
+    /// The exchange of a request that got no head for an answer.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, pending: Pending, answer: Answer, ended: Ended) -> Box<Exchange> {
+        let mut exchange = self.exchange(pending, ended);
+        exchange.answer = answer;
+        exchange
+    }
+
+    /// The same of an ordinary request.
+    #[cold]
+    #[inline(never)]
+    fn plain_exchange(&self, pending: &Pending, ended: Ended) -> Box<Exchange> {
+        let request = pending.has_plain_head.then(|| {
+            let raw = &self.plain_head;
+            let whole = raw.len() < MAX_PLAIN_HEAD;
+            let completeness = if whole { Completeness::Complete } else { cut(raw) };
+            RequestHead::new(Head::store(raw, completeness, &self.plain_place, false, Known::Nothing))
+        });
+        Box::new(begun(pending.kind, request, ended))
     }
 
     fn finish_answer(&mut self, ended: Ended, events: &mut Vec<HttpEvent>) {
@@ -971,7 +1031,7 @@ impl Http {
         exchange.client_end = self.client.ended;
         if exchange.handshake.is_none() && (exchange.kind == ExchangeKind::WebSocket || exchange.status() == Some(101))
         {
-            exchange.handshake = Some(Box::new(examine(&exchange)));
+            exchange.handshake = Some(examine(&exchange));
         }
         events.push(HttpEvent::Exchange(exchange));
     }
@@ -982,7 +1042,7 @@ impl Http {
         let mut to = SwitchTo::Unknown;
         if let Some(mut exchange) = self.answer.take() {
             if exchange.status() == Some(101) {
-                exchange.handshake = Some(Box::new(examine(&exchange)));
+                exchange.handshake = Some(examine(&exchange));
             }
             to = destination(&exchange);
             self.report(exchange, events);
@@ -991,7 +1051,7 @@ impl Http {
     }
 
     fn hand_over<'a>(&mut self, to: SwitchTo, next: Option<StreamEvent<'a>>, server: Start) -> Switch<'a> {
-        let early = self.held.take().map_or_else(EarlyData::default, |held| held.into_data());
+        let early = EarlyData { held: self.held.take() };
         let proven = match self.client.phase {
             Phase::Hold { proven } => proven,
             Phase::Head => self.client.buffer.is_empty(),
@@ -1021,6 +1081,21 @@ fn begun(kind: ExchangeKind, request: Option<RequestHead>, ended: Ended) -> Exch
     }
 }
 
+/// The exchange that a request head begins.
+fn begin(seen: &Seen<'_>, kind: ExchangeKind) -> Box<Exchange> {
+    let ended = Ended::Lost { at: CutAt::BeforeAnswer, stamp: seen.place.last };
+    match seen.regular_request() {
+        Some(request) => Box::new(begun(kind, Some(request), ended)),
+        None => begin_irregular(seen, kind, ended),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn begin_irregular(seen: &Seen<'_>, kind: ExchangeKind, ended: Ended) -> Box<Exchange> {
+    Box::new(begun(kind, Some(seen.request()), ended))
+}
+
 fn examine(exchange: &Exchange) -> Handshake {
     let certain = exchange.pairing == Pairing::Certain;
     Handshake::examine(exchange.request.as_ref(), exchange.response(), certain)
@@ -1028,23 +1103,34 @@ fn examine(exchange: &Exchange) -> Handshake {
 
 /// What an answer made of the connection.
 fn destination(exchange: &Exchange) -> SwitchTo {
-    let Some(response) = exchange.response() else { return SwitchTo::Unknown };
-    if response.status != 101 {
-        return SwitchTo::Tunnel;
+    match (exchange.response(), &exchange.handshake) {
+        (Some(response), Some(handshake)) if response.status == 101 => match &handshake.response {
+            Some(checks) if checks.upgrade.present() == Some(true) => to_websocket(Some(checks)),
+            checks => other_destination(exchange, &response.head, checks.as_ref()),
+        },
+        (Some(response), None) if response.status == 101 => other_destination(exchange, &response.head, None),
+        (Some(_), _) => SwitchTo::Tunnel,
+        (None, _) => SwitchTo::Unknown,
     }
-    let head = &response.head;
-    let checks = exchange.handshake.as_ref().and_then(|handshake| handshake.response.as_ref());
+}
+
+fn to_websocket(checks: Option<&ResponseChecks>) -> SwitchTo {
+    SwitchTo::WebSocket {
+        compression: checks.map_or(Compression::Unknown, |checks| checks.compression),
+        subprotocol: checks.and_then(|checks| checks.subprotocol.value()).map(Into::into),
+    }
+}
+
+/// What a 101 that does not name WebSocket, or may not, made of the connection.
+#[cold]
+#[inline(never)]
+fn other_destination(exchange: &Exchange, head: &Head, checks: Option<&ResponseChecks>) -> SwitchTo {
     let named = || head.elements(Name::UPGRADE).next();
-    let names_websocket = match checks {
-        Some(checks) => checks.upgrade.present() == Some(true),
-        None => head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket")),
-    };
+    let names_websocket =
+        checks.is_none() && head.elements(Name::UPGRADE).any(|token| is_word(token.as_bytes(), "websocket"));
     let implied = || exchange.kind == ExchangeKind::WebSocket || head.has(Name::SEC_WEBSOCKET_ACCEPT);
     if names_websocket || (named().is_none() && implied()) {
-        return SwitchTo::WebSocket {
-            compression: checks.map_or(Compression::Unknown, |checks| checks.compression),
-            subprotocol: checks.and_then(|checks| checks.subprotocol.value()).map(Into::into),
-        };
+        return to_websocket(checks);
     }
     // RFC 9110 §15.2.2: a 101 must name the protocol; where it does not, the request's only wish is it.
     let wished = || {
@@ -1054,6 +1140,23 @@ fn destination(exchange: &Exchange) -> SwitchTo {
     match named().or_else(wished) {
         Some(protocol) => SwitchTo::Other(protocol.into()),
         None => SwitchTo::Unknown,
+    }
+}
+
+/// An answer to nothing that was seen.
+#[cold]
+#[inline(never)]
+fn unasked(ended: Ended) -> Box<Exchange> {
+    Box::new(begun(ExchangeKind::Plain, None, ended))
+}
+
+/// An answer that is to be read leniently.
+#[cold]
+#[inline(never)]
+fn irregular_answer(seen: &Seen<'_>) -> Answer {
+    match seen.response() {
+        Some(head) => Answer::Response(head),
+        None => Answer::Fragment(Box::new(foreign(seen.raw, *seen.place))),
     }
 }
 

@@ -37,7 +37,17 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const PREFIX: &[u8; 6] = b"PROXY ";
 
 /// Whether `bytes` begin a PROXY protocol header; `None` when there are too few to tell.
+#[inline]
 pub(super) fn begins(bytes: &[u8]) -> Option<bool> {
+    match bytes.first() {
+        Some(b'\r' | b'P') | None => may_begin(bytes),
+        Some(_) => Some(false),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn may_begin(bytes: &[u8]) -> Option<bool> {
     if bytes.starts_with(SIGNATURE) || bytes.starts_with(PREFIX) {
         Some(true)
     } else if SIGNATURE.starts_with(bytes) || PREFIX.starts_with(bytes) {

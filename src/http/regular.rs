@@ -52,6 +52,7 @@ pub(super) enum Wanted {
 
 /// Reads the head that `bytes` begin with into `regular`, which is a default one; its length. `None` when it is not
 /// whole or not regular: what was read then is worth nothing.
+#[inline(never)]
 pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Option<usize> {
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
     let feed = memchr::memchr(b'\n', window)?;
@@ -75,12 +76,8 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Optio
         let (value_at, value_len) = trimmed(behind, 1, len);
         let value_at = at + colon + value_at;
         let field = Field::at(name, at as u32, value_at as u32, value_len as u32);
-        if field.is_other() {
-            if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-                return None;
-            }
-            regular.other_websocket_field |=
-                name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case(b"sec-websocket-"));
+        if field.is_other() && !regular.takes_other(name) {
+            return None;
         }
         if regular.fields.len() == MAX_PARSED_FIELDS {
             return None;
@@ -92,13 +89,26 @@ pub(super) fn read(bytes: &[u8], wanted: Wanted, regular: &mut Regular) -> Optio
     is_plain(&window[..at]).then_some(at)
 }
 
+impl Regular {
+    /// Looks at the name of a field without a number; whether it is a token.
+    #[inline(never)]
+    fn takes_other(&mut self, name: &[u8]) -> bool {
+        self.other_websocket_field |= name.get(..14).is_some_and(|start| start.eq_ignore_ascii_case(b"sec-websocket-"));
+        !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+    }
+}
+
 /// `method target HTTP/1.x`.
+#[inline(never)]
 fn request_line(line: &[u8]) -> Option<StartLine> {
-    let (rest, version) = line.split_last_chunk::<{ VERSION_LEN as usize }>()?;
-    let version = match version {
-        b" HTTP/1.1" => Version::HTTP_11,
-        b" HTTP/1.0" => Version::HTTP_10,
-        _ => return None,
+    let (rest, last) = line.split_last_chunk::<{ VERSION_LEN as usize }>()?;
+    // Compared whole: a pattern is compared byte by byte.
+    let version = if last == b" HTTP/1.1" {
+        Version::HTTP_11
+    } else if last == b" HTTP/1.0" {
+        Version::HTTP_10
+    } else {
+        return None;
     };
     let method_len = if rest.starts_with(b"GET ") {
         3
@@ -116,12 +126,16 @@ fn request_line(line: &[u8]) -> Option<StartLine> {
 }
 
 /// `HTTP/1.x NNN reason`.
+#[inline(never)]
 fn status_line(line: &[u8]) -> Option<StartLine> {
     let (start, rest) = line.split_first_chunk::<12>()?;
-    let version = match start.first_chunk::<9>()? {
-        b"HTTP/1.1 " => Version::HTTP_11,
-        b"HTTP/1.0 " => Version::HTTP_10,
-        _ => return None,
+    let first = start.first_chunk::<9>()?;
+    let version = if first == b"HTTP/1.1 " {
+        Version::HTTP_11
+    } else if first == b"HTTP/1.0 " {
+        Version::HTTP_10
+    } else {
+        return None;
     };
     let code = start.last_chunk::<3>()?;
     if !code.iter().all(u8::is_ascii_digit) || rest.first().is_some_and(|&byte| byte != b' ') {
@@ -151,7 +165,7 @@ fn trimmed(text: &[u8], mut from: usize, mut to: usize) -> (usize, usize) {
 }
 
 /// The first `wanted`, which is expected within a few words of eight bytes.
-#[inline(always)]
+#[inline(never)]
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
@@ -199,7 +213,7 @@ fn is_plain(text: &[u8]) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::head::{Completeness, Head, Known, Place, RequestHead, ResponseHead};
+    use super::super::head::{Completeness, Known, Place, Seen};
     use super::super::names::Name;
     use super::super::survey::{self, Found};
     use super::*;
@@ -209,7 +223,7 @@ mod tests {
     fn agrees(bytes: &[u8]) -> bool {
         let stamp = Stamp::default();
         let place = Place { offset: 7, first: stamp, last: stamp, leading_blank_lines: false };
-        let store = |raw: &[u8], known: Known<'_>| Head::store(raw, Completeness::Complete, place, false, known);
+        let completeness = Completeness::Complete;
         let mut found = Found::default();
         let request = found.read(bytes, Wanted::Request).map(|len| {
             let raw = &bytes[..len];
@@ -220,7 +234,8 @@ mod tests {
             assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
             assert_eq!(survey, strict);
             let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
-                .map(|known| RequestHead::new(store(raw, known), known));
+                .map(|known| Seen { raw, completeness, place: &place, refused: false, known })
+                .map(|seen| seen.regular_request().unwrap_or_else(|| seen.request()));
             assert_eq!((&one, &one), (&two, &three));
         });
         let mut found = Found::default();
@@ -232,7 +247,8 @@ mod tests {
             assert!(matches!((found.known(), by_parser.known()), (Known::Regular(_), Known::Fields(_))));
             assert_eq!(survey, strict);
             let [one, two, three] = [found.known(), by_parser.known(), Known::Nothing]
-                .map(|known| ResponseHead::new(store(raw, known), known).expect("a status line"));
+                .map(|known| Seen { raw, completeness, place: &place, refused: false, known })
+                .map(|seen| seen.regular_response().or_else(|| seen.response()).expect("a status line"));
             assert_eq!((&one, &one), (&two, &three));
         });
         assert!(request.is_none() || response.is_none());

@@ -29,6 +29,9 @@ const KNOWN: [&[u8]; 9] =
 
 /// Looks at the first bytes of one direction. HTTP/2's connection preface is not HTTP/1.x: [`Sniff::No`].
 pub(super) fn sniff(bytes: &[u8]) -> Sniff {
+    if is_plain_get(bytes) {
+        return Sniff::Request;
+    }
     match proxy::begins(bytes) {
         Some(true) => return Sniff::ProxyHeader,
         None => return Sniff::Maybe,
@@ -39,6 +42,16 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniff {
         return Sniff::No;
     }
     start(&bytes[blank..])
+}
+
+/// Whether the bytes are, as far as they go, what a WebSocket client begins with: `GET`, a target, HTTP/1.1. Spares the
+/// closer look.
+fn is_plain_get(bytes: &[u8]) -> bool {
+    const BEHIND_TARGET: &[u8] = b" HTTP/1.1\r\n";
+    let Some(rest) = bytes.strip_prefix(b"GET ") else { return false };
+    let target = rest.iter().position(|&byte| byte <= b' ' || byte == 0x7f).unwrap_or(rest.len());
+    let behind = &rest[target..];
+    target > 0 && behind.iter().zip(BEHIND_TARGET).all(|(byte, wanted)| byte == wanted)
 }
 
 /// Looks at bytes where a start line should be.
@@ -154,5 +167,29 @@ mod tests {
         assert!(!is_status_line(b"HTTP/1.1 1012 x"));
         assert!(!is_status_line(b"HTTP/1.1 10"));
         assert!(!is_status_line(b"HTTP/1.1"));
+    }
+    #[test]
+    fn a_plain_get_is_a_request_at_a_closer_look_too() {
+        for line in [
+            "GET /chat HTTP/1.1\r\nHost: a",
+            "GET  / HTTP/1.1\r\n",
+            "GET /\x7f HTTP/1.1\r\n",
+            "GET /a\tb HTTP/1.1\r\n",
+            "GET / HTTP/1.0\r\n",
+            "GET / HTTP/1.1\n",
+            "GET /a b HTTP/1.1\r\n",
+            "GET /\r\n",
+            "POST / HTTP/1.1\r\n",
+        ] {
+            let plain = |bytes: &[u8]| {
+                let plain = is_plain_get(bytes);
+                assert!(!plain || start(bytes) == Sniff::Request, "{}", String::from_utf8_lossy(bytes));
+                plain
+            };
+            for end in 0..=line.len() {
+                plain(&line.as_bytes()[..end]);
+            }
+            assert_eq!(plain(line.as_bytes()), line.starts_with("GET /chat"), "{line}");
+        }
     }
 }

@@ -111,23 +111,27 @@ impl Fields {
             hixie76: marks.any(Name::SEC_WEBSOCKET_KEY1.bit()),
             ..Fields::default()
         };
-        if marks.any(FRAMING | Name::UPGRADE.bit()) {
-            for field in &regular.fields {
-                let value = field.value_in(raw);
-                if field.is(Name::UPGRADE) {
-                    fields.add_upgrade(value);
-                } else if marks.any(FRAMING)
-                    && let Ok(value) = std::str::from_utf8(value)
-                {
-                    if field.is(Name::CONTENT_LENGTH) {
-                        fields.add_length(value);
-                    } else if field.is(Name::TRANSFER_ENCODING) {
-                        fields.add_coding(value);
-                    }
+        // What asks for a WebSocket need not be asked what else it upgrades to.
+        if marks.any(FRAMING) || (marks.any(Name::UPGRADE.bit()) && !fields.websocket) {
+            fields.add_values(raw, regular);
+        }
+        fields
+    }
+
+    #[inline(never)]
+    fn add_values(&mut self, raw: &[u8], regular: &Regular) {
+        for field in &regular.fields {
+            let value = field.value_in(raw);
+            if field.is(Name::UPGRADE) {
+                self.add_upgrade(value);
+            } else if let Ok(value) = std::str::from_utf8(value) {
+                if field.is(Name::CONTENT_LENGTH) {
+                    self.add_length(value);
+                } else if field.is(Name::TRANSFER_ENCODING) {
+                    self.add_coding(value);
                 }
             }
         }
-        fields
     }
 
     /// RFC 9112 §6.3: `Transfer-Encoding` overrides `Content-Length`.
@@ -206,6 +210,7 @@ pub(super) struct ResponseSurvey {
 
 /// `None` when there is no request line. `whole` when the head ends with its blank line. `found` is what reading this
 /// very head found out, and gets what else is found.
+#[inline]
 pub(super) fn request(raw: &[u8], whole: bool, found: &mut Found) -> Option<RequestSurvey> {
     if let Known::Regular(regular) = found.known()
         && let StartLine::Request { method_len, .. } = regular.start_line
@@ -213,6 +218,12 @@ pub(super) fn request(raw: &[u8], whole: bool, found: &mut Found) -> Option<Requ
         let method = &raw[..method_len as usize];
         return Some(sum_up_request(method, Fields::of_regular(raw, regular), true, false));
     }
+    irregular_request(raw, whole, found)
+}
+
+#[cold]
+#[inline(never)]
+fn irregular_request(raw: &[u8], whole: bool, found: &mut Found) -> Option<RequestSurvey> {
     // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection and is no request either.
     if sniff::start(raw) != Sniff::Request {
         return None;
@@ -259,12 +270,19 @@ fn sum_up_request(method: &[u8], fields: Fields, whole: bool, refused: bool) -> 
 }
 
 /// `None` when there is no status line with a status code. The rest is as in [`request`].
+#[inline]
 pub(super) fn response(raw: &[u8], whole: bool, found: &mut Found) -> Option<ResponseSurvey> {
     if let Known::Regular(regular) = found.known()
         && let StartLine::Response { status, .. } = regular.start_line
     {
         return Some(ResponseSurvey { status, framing: Fields::of_regular(raw, regular).framing(), refused: false });
     }
+    irregular_response(raw, whole, found)
+}
+
+#[cold]
+#[inline(never)]
+fn irregular_response(raw: &[u8], whole: bool, found: &mut Found) -> Option<ResponseSurvey> {
     let mut fields = Fields::default();
     let mut refused = false;
     if whole {

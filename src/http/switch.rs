@@ -1,6 +1,7 @@
 //! The moment a connection stops being HTTP, with every byte that belongs to what follows.
 
 use super::deflate::Compression;
+use super::held::Held;
 use crate::stream::{Direction, GapCause, Stamp, StreamEvent};
 
 /// What one event led to.
@@ -63,8 +64,8 @@ pub enum SwitchTo {
 /// The client's direction between its request and the switch, owned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EarlyData {
-    pub(super) bytes: Vec<u8>,
-    pub(super) pieces: Vec<Piece>,
+    /// Hardly ever anything.
+    pub(super) held: Option<Box<Held>>,
 }
 
 /// One event of [`EarlyData`].
@@ -90,25 +91,16 @@ impl EarlyData {
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.held.as_ref().is_none_or(|held| held.is_empty())
     }
 
     /// Where it begins.
     pub(super) fn first_offset(&self) -> Option<u64> {
-        self.pieces.first().map(|piece| piece.offset)
+        self.held.as_ref()?.first_offset()
     }
 
     /// The events in order, all of [`Direction::ToServer`], an end included.
     pub fn events(&self) -> impl Iterator<Item = (Stamp, Direction, StreamEvent<'_>)> {
-        self.pieces.iter().map(|piece| {
-            let event = match piece.what {
-                PieceKind::Data { start, end } => {
-                    StreamEvent::Data { offset: piece.offset, bytes: &self.bytes[start as usize..end as usize] }
-                }
-                PieceKind::Gap { len, cause } => StreamEvent::Gap { offset: piece.offset, len, cause },
-                PieceKind::End(end) => StreamEvent::End(end),
-            };
-            (piece.stamp, Direction::ToServer, event)
-        })
+        self.held.iter().flat_map(|held| held.events())
     }
 }

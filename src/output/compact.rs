@@ -161,9 +161,15 @@ fn clean_run(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().position(|byte| is_suspect(*byte)).unwrap_or(bytes.len() - at)
 }
 
+/// Whether a text is written as it is inside a JSON string.
+#[inline]
+pub(super) fn is_clean(text: &str) -> bool {
+    clean_run(text.as_bytes()) == text.len()
+}
+
 /// Appends the inside of a JSON string.
 #[inline]
-fn append_inside(out: &mut Vec<u8>, text: &str) {
+pub(super) fn append_inside(out: &mut Vec<u8>, text: &str) {
     let clean = clean_run(text.as_bytes());
     if clean == text.len() {
         out.extend_from_slice(text.as_bytes());

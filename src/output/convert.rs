@@ -16,7 +16,7 @@ use crate::packet::Endpoint;
 use crate::stream::{Direction, Side};
 use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
 use crate::tls::TlsFacts;
-use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
+use crate::websocket::{CloseFacts, DirectionFacts, RoundTrips, WebSocketFacts};
 
 /// Most bytes of a refusing answer's body that are shown.
 const BODY_SHOWN: usize = 400;
@@ -181,7 +181,7 @@ pub(super) fn tls(tls: &TlsFacts) -> model::Tls<'_> {
     }
 }
 
-fn version(version: Option<Version>) -> Option<Text<'static>> {
+pub(super) fn version(version: Option<Version>) -> Option<Text<'static>> {
     version.map(|version| match (version.major, version.minor) {
         (1, 1) => "1.1".into(),
         (1, 0) => "1.0".into(),
@@ -196,15 +196,6 @@ fn headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<model::H
 /// The opening handshake.
 #[must_use]
 pub fn http(exchange: &Exchange) -> model::Http<'_> {
-    model::Http {
-        request_headers: exchange.request.as_ref().map_or_else(Vec::new, |request| headers(request.head.fields())),
-        response_headers: exchange.response().map_or_else(Vec::new, |response| headers(response.head.fields())),
-        ..http_without_headers(exchange)
-    }
-}
-
-/// The opening handshake but for its header fields.
-pub(super) fn http_without_headers(exchange: &Exchange) -> model::Http<'_> {
     let request = exchange.request.as_ref();
     let response = exchange.response();
     model::Http {
@@ -216,8 +207,8 @@ pub(super) fn http_without_headers(exchange: &Exchange) -> model::Http<'_> {
         host: request.and_then(|request| request.host()).map(Text::from),
         status: exchange.status(),
         reason: response.map(|response| response.reason().into()),
-        request_headers: Vec::new(),
-        response_headers: Vec::new(),
+        request_headers: request.map_or_else(Vec::new, |request| headers(request.head.fields())),
+        response_headers: response.map_or_else(Vec::new, |response| headers(response.head.fields())),
         body_excerpt: body_excerpt(exchange),
     }
 }
@@ -241,7 +232,7 @@ pub(super) fn http2(stream: &WebSocketStream) -> model::Http<'_> {
     }
 }
 
-fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
+pub(super) fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
     let bytes = match &exchange.answer {
         Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
         _ => &exchange.body.excerpt[..],
@@ -250,9 +241,16 @@ fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
     (!shown.is_empty()).then(|| String::from_utf8_lossy(shown))
 }
 
-pub(super) fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocket<'a> {
+/// What was agreed on when a WebSocket was asked for.
+pub(super) struct Agreement<'a> {
+    pub(super) upgrade: model::Upgrade,
+    pub(super) subprotocol: Option<Text<'a>>,
+    pub(super) extensions: Option<Text<'a>>,
+    pub(super) accept_valid: Option<bool>,
+}
+
+pub(super) fn agreement<'a>(entry: &'a Entry, record: &ConnectionRecord) -> Agreement<'a> {
     let exchange = entry.handshake.as_deref();
-    let facts = entry.websocket.as_deref();
     let checks = exchange.and_then(|exchange| exchange.handshake.as_ref()).and_then(|checks| checks.response.as_ref());
     let response = exchange.and_then(Exchange::response);
     let header = |name: &str| -> Option<Text<'a>> {
@@ -267,7 +265,7 @@ pub(super) fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> mode
             _ => Some(values.join(", ").into()),
         }
     };
-    model::WebSocket {
+    Agreement {
         upgrade: upgrade(exchange, entry, record),
         subprotocol: header("Sec-WebSocket-Protocol"),
         extensions: header("Sec-WebSocket-Extensions"),
@@ -276,16 +274,21 @@ pub(super) fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> mode
             Accept::Valid => Some(true),
             Accept::Absent | Accept::Mismatch { .. } | Accept::Multiple => Some(false),
         }),
+    }
+}
+
+fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocket<'a> {
+    let facts = entry.websocket.as_deref();
+    let Agreement { upgrade, subprotocol, extensions, accept_valid } = agreement(entry, record);
+    model::WebSocket {
+        upgrade,
+        subprotocol,
+        extensions,
+        accept_valid,
         client: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToServer])),
         server: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToClient])),
         ping_rtt_ms: facts.map_or_else(model::PingRtt::default, ping_rtt),
-        unanswered_pings: facts.map_or(0, |facts| {
-            Direction::BOTH
-                .iter()
-                .filter_map(|direction| facts[*direction].keepalive.as_ref())
-                .map(|keepalive| keepalive.unanswered_count())
-                .sum()
-        }),
+        unanswered_pings: facts.map_or(0, unanswered_pings),
         close: facts.map_or_else(model::Close::default, close),
     }
 }
@@ -313,7 +316,7 @@ fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord
     }
 }
 
-fn traffic(sent: &DirectionFacts) -> model::Traffic {
+pub(super) fn traffic(sent: &DirectionFacts) -> model::Traffic {
     model::Traffic {
         frames: sent.frames,
         messages: sent.messages,
@@ -327,31 +330,45 @@ fn traffic(sent: &DirectionFacts) -> model::Traffic {
     }
 }
 
+/// Pings that nobody answered, of both sides.
+pub(super) fn unanswered_pings(facts: &WebSocketFacts) -> u64 {
+    let keepalives = Direction::BOTH.iter().filter_map(|direction| facts[*direction].keepalive.as_ref());
+    keepalives.map(|keepalive| keepalive.unanswered_count()).sum()
+}
+
 /// Round trips of whichever side pinged more.
-fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
-    let trips = Direction::BOTH
+pub(super) fn round_trips(facts: &WebSocketFacts) -> Option<&RoundTrips> {
+    Direction::BOTH
         .iter()
         .filter_map(|direction| facts[*direction].keepalive.as_ref())
         .map(|keepalive| &keepalive.round_trips)
         .filter(|trips| trips.count > 0)
-        .max_by_key(|trips| trips.count);
-    trips.map_or_else(model::PingRtt::default, |trips| model::PingRtt {
+        .max_by_key(|trips| trips.count)
+}
+
+fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
+    round_trips(facts).map_or_else(model::PingRtt::default, |trips| model::PingRtt {
         min: Some(Millis::from_nanos(trips.min)),
         median: trips.median().map(Millis::from_nanos),
         max: Some(Millis::from_nanos(trips.max)),
     })
 }
 
+/// Who sent the first of the Close frames of client and server.
+pub(super) fn first_to_close(frames: [Option<&CloseFacts>; 2]) -> Option<Side> {
+    match frames {
+        [Some(client), Some(server)] if client.stamp <= server.stamp => Some(Side::Client),
+        [Some(_), None] => Some(Side::Client),
+        [_, Some(_)] => Some(Side::Server),
+        [None, None] => None,
+    }
+}
+
 fn close(facts: &WebSocketFacts) -> model::Close<'_> {
     let client = facts[Direction::ToServer].close.as_deref();
     let server = facts[Direction::ToClient].close.as_deref();
     model::Close {
-        first: match (client, server) {
-            (Some(client), Some(server)) if client.stamp <= server.stamp => Some(model::Side::Client),
-            (Some(_), None) => Some(model::Side::Client),
-            (_, Some(_)) => Some(model::Side::Server),
-            (None, None) => None,
-        },
+        first: first_to_close([client, server]).map(model::Side::from),
         client: client.map(close_frame),
         server: server.map(close_frame),
         complete: client.is_some() && server.is_some(),

@@ -4,7 +4,7 @@
 //! [`model`] is the document as plain data; every form is a pure function of it. [`redact`] takes secrets
 //! out of the model before any form is written, and [`terminal`] keeps captured bytes from reaching a
 //! terminal raw. Only [`convert`] knows the records and verdicts that the model is made from;
-//! `words` writes the same of them without a model. Nothing in this room
+//! `words` writes the same of them without a model, in `shorthand` where it has to be kept. Nothing in this room
 //! reads packets or decides anything.
 
 pub mod community_id;
@@ -22,6 +22,7 @@ pub mod redact;
 pub mod report;
 pub mod schema;
 pub mod sealed;
+mod shorthand;
 pub mod stream;
 pub mod terminal;
 mod time;

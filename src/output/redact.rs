@@ -318,11 +318,6 @@ impl Redactor {
         }
     }
 
-    /// Whether anything is hidden.
-    pub(super) const fn hides(&self) -> bool {
-        self.key.is_some()
-    }
-
     /// Request and response.
     pub fn http(&self, http: &mut Http<'_>) {
         self.apply(&mut http.target, Self::target_of);
@@ -434,7 +429,7 @@ impl Redactor {
         self.subprotocols_of(value).into_owned()
     }
 
-    fn subprotocols_of<'t>(&self, value: &'t str) -> Cow<'t, str> {
+    pub(super) fn subprotocols_of<'t>(&self, value: &'t str) -> Cow<'t, str> {
         if self.key.is_none() {
             return Cow::Borrowed(value);
         }

@@ -1,9 +1,10 @@
 //! Connections put into the document's words as they close, while their records are in the processor's cache, so
-//! that only those words and a brief are kept of them.
+//! that only those words, in shorthand, and a brief are kept of them.
 //!
 //! What a connection and its findings say is known when it is over; their ids, and what others may yet explain
-//! better, only when the capture is. The document's order of members allows for that: what comes late stands at the
-//! beginning and at the end of an object, so sealed text is the middle, and [`Sealed`] knows where it lies. The bytes
+//! better, only when the capture is. The document's order of members allows for that: what comes late, and what the
+//! brief tells, stands at the beginning and at the end of an object, so what is sealed is the middle, and [`Sealed`]
+//! knows where it lies. It becomes text when the document is written, in memory that stays in the cache. The bytes
 //! written are those of [`super::publish`].
 
 use std::borrow::Cow;
@@ -20,15 +21,14 @@ use super::json::{JsonWriter, Layout};
 use super::listing::Listing;
 use super::model;
 use super::redact::Redactor;
+use super::shorthand::{Context, Pieces, Shorthand, expand, put_with_length, take_with_length};
 use super::words;
 use crate::connection::Interest;
-use crate::diagnosis::{Brief, Finding, Packed, diagnose_all};
+use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
 use crate::engine::{Connections, Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
 
-/// Bytes of one piece of memory for sealed text.
-const BLOCK: usize = 1 << 20;
-/// Bytes that must be left of a block for the text of one subject to begin there. A longer one makes the block grow.
-const ROOM: usize = 1 << 12;
+/// Bytes of one piece of memory for what is sealed. What is longer has one for itself.
+const BLOCK: usize = 1 << 18;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
 
@@ -39,11 +39,20 @@ pub struct Sealer {
     shelves: Vec<Mutex<Shelf>>,
 }
 
-/// Where the text of one shard's connections lies.
+/// What is sealed of one shard's connections, in shorthand. Connections and findings are written at different times,
+/// so they lie apart.
 #[derive(Debug, Default)]
 struct Shelf {
-    blocks: Vec<Vec<u8>>,
+    pieces: Pieces,
+    connections: Blocks,
+    findings: Blocks,
+    /// For what is being written.
+    scratch: [Vec<u8>; 2],
 }
+
+/// Memory that grows without being moved.
+#[derive(Debug, Default)]
+struct Blocks(Vec<Vec<u8>>);
 
 /// A connection that is over.
 #[derive(Debug)]
@@ -53,24 +62,20 @@ pub struct Sealed {
     shelf: u16,
 }
 
-/// Where the text of one subject lies.
-#[derive(Debug)]
+/// Where the shorthand of one subject lies.
+#[derive(Clone, Copy, Debug)]
 struct Text {
-    block: u32,
-    at: u32,
-    /// Length of the connection object's middle; the words of the findings follow.
-    connection: u32,
-    findings: SmallVec<[Words; 2]>,
+    /// The middle of its connection object, with its length in front.
+    connection: Place,
+    /// Its findings, each with its length in front.
+    findings: Place,
 }
 
-/// Lengths of what is said in a finding.
-#[derive(Clone, Copy, Debug)]
-struct Words {
-    /// The summary; if the rule's texts were replaced, everything from the summary to the evidence.
-    summary: u32,
-    evidence: u32,
-    /// Explanation, advice and counter-evidence are the rule's.
-    fixed: bool,
+/// A place in [`Blocks`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    block: u32,
+    at: u32,
 }
 
 impl Kept for Box<Sealed> {
@@ -91,50 +96,51 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Blocks {
+    /// Keeps these texts, one behind the other, each with its length in front.
+    fn keep<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]> + Clone) -> Place {
+        const MAX_LENGTH: usize = 10;
+        let needed = texts.clone().map(|text| text.len() + MAX_LENGTH).sum::<usize>();
+        if self.0.last().is_none_or(|block| block.capacity() - block.len() < needed) {
+            self.0.push(Vec::with_capacity(needed.max(BLOCK)));
+        }
+        let number = self.0.len() - 1;
+        let block = &mut self.0[number];
+        let place = Place { block: number as u32, at: block.len() as u32 };
+        texts.for_each(|text| put_with_length(block, text));
+        place
+    }
+
+    /// What begins at a place, and all that follows it.
+    fn from(&self, place: Place) -> &[u8] {
+        &self.0[place.block as usize][place.at as usize..]
+    }
+}
+
 impl Shelf {
-    fn seal(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Text {
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < ROOM) {
-            self.blocks.push(Vec::with_capacity(BLOCK));
-        }
-        let block = self.blocks.len() - 1;
-        let out = &mut self.blocks[block];
-        let at = out.len();
-        words::connection(out, redactor, subject);
-        let connection = out.len() - at;
-        let findings = subject.verdict.findings.iter().map(|finding| words(out, redactor, finding)).collect();
-        Text { block: block as u32, at: at as u32, connection: connection as u32, findings }
+    fn seal_connection(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Place {
+        let [scratch, _] = &mut self.scratch;
+        scratch.clear();
+        words::connection(&mut Shorthand::new(scratch, &mut self.pieces, subject.record.tcp.first), redactor, subject);
+        self.connections.keep([&scratch[..]].into_iter())
     }
 
-    fn text(&self, text: &Text) -> (&[u8], &[u8]) {
-        self.blocks[text.block as usize][text.at as usize..].split_at(text.connection as usize)
-    }
-}
-
-/// Writes what is said in a finding.
-fn words(out: &mut Vec<u8>, redactor: &Redactor, finding: &Finding) -> Words {
-    let fixed = finding.has_the_words_of_its_rule();
-    let start = out.len();
-    let middle = words::finding(out, redactor, finding, |out| {
-        if !fixed {
-            let mut object = convert::finding(finding, Vec::new());
-            redactor.finding(&mut object);
-            put_fixed(out, &object);
+    fn seal_findings(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Place {
+        let findings = &subject.verdict.findings;
+        if findings.is_empty() {
+            return Place::default();
         }
-    });
-    Words { summary: (middle - start) as u32, evidence: (out.len() - middle) as u32, fixed }
-}
-
-/// What stands between the summary and the evidence.
-fn put_fixed(out: &mut Vec<u8>, finding: &model::Finding) {
-    let model::Finding { explanation, advice, unless, references, .. } = finding;
-    out.extend_from_slice(br#","explanation":"#);
-    put(out, explanation);
-    out.extend_from_slice(br#","advice":"#);
-    put(out, advice);
-    out.extend_from_slice(br#","unless":"#);
-    put(out, unless);
-    out.extend_from_slice(br#","references":"#);
-    put(out, references);
+        let [scratch, _] = &mut self.scratch;
+        scratch.clear();
+        let mut ends: SmallVec<[usize; 4]> = SmallVec::new();
+        for finding in findings {
+            let mut shorthand = Shorthand::new(scratch, &mut self.pieces, subject.record.tcp.first);
+            words::finding(&mut shorthand, redactor, finding);
+            ends.push(scratch.len());
+        }
+        let begins = [0].into_iter().chain(ends.iter().copied());
+        self.findings.keep(begins.zip(&ends).map(|(begin, end)| &scratch[begin..*end]))
+    }
 }
 
 impl Sealer {
@@ -202,17 +208,14 @@ impl Observer for Sealer {
             .map(|((_, record), verdicts)| Packed::of(record, verdicts, &mut scratch))
             .collect();
         let mut shelf_texts = hold(&self.shelves[usize::from(shelf)]);
-        let texts: Vec<SmallVec<[Text; 1]>> = over
-            .iter()
-            .zip(&verdicts)
-            .map(|((_, record), verdicts)| {
-                let texts = verdicts.iter().enumerate().map(|(index, verdict)| {
-                    let entry = (!record.entries.is_empty()).then_some(index);
-                    shelf_texts.seal(&self.redactor, &Subject { tcp_stream: 0, record, entry, verdict })
-                });
-                texts.collect()
-            })
-            .collect();
+        let shelf_texts = &mut *shelf_texts;
+        let connections = each_subject(over, &verdicts, |subject| shelf_texts.seal_connection(&self.redactor, subject));
+        let findings = each_subject(over, &verdicts, |subject| shelf_texts.seal_findings(&self.redactor, subject));
+        let mut places = connections.into_iter().zip(findings);
+        let texts = verdicts.iter().map(|verdicts| {
+            let places = places.by_ref().take(verdicts.len());
+            places.map(|(connection, findings)| Text { connection, findings }).collect::<SmallVec<[Text; 1]>>()
+        });
         let told = over.drain(..).zip(briefs).zip(texts);
         finished.extend(told.map(|(((connection, _), briefs), texts)| Finished {
             number: connection.number,
@@ -221,6 +224,18 @@ impl Observer for Sealer {
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}
+}
+
+/// Does something for all subjects of these connections.
+fn each_subject<T>(over: &[Over], verdicts: &[Vec<Verdict>], mut take: impl FnMut(&Subject<'_>) -> T) -> Vec<T> {
+    let mut taken = Vec::with_capacity(over.len());
+    for ((_, record), verdicts) in over.iter().zip(verdicts) {
+        for (index, verdict) in verdicts.iter().enumerate() {
+            let entry = (!record.entries.is_empty()).then_some(index);
+            taken.push(take(&Subject { tcp_stream: 0, record, entry, verdict }));
+        }
+    }
+    taken
 }
 
 /// What is the same in every finding of a rule.
@@ -234,6 +249,12 @@ struct Fixed {
 /// By the ids of the rules.
 type AllFixed = HashMap<&'static str, Fixed, foldhash::fast::FixedState>;
 
+/// Writes what the shorthand at the beginning of `rest` says.
+fn expand_next(rest: &mut &[u8], context: Context<'_>, out: &mut Vec<u8>) {
+    let expanded = take_with_length(rest).and_then(|steps| expand(steps, context, out));
+    debug_assert!(expanded.is_some(), "what was sealed can be read");
+}
+
 struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
@@ -242,12 +263,12 @@ struct Written<'w, 'j> {
 }
 
 impl<'w> Written<'w, '_> {
-    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, &'w Text, &[u8], &[u8]) {
+    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, Text, Brief, &Shelf) {
         let subject = self.listing.judgement().subject(subject);
         let known = &self.connections[subject.connection as usize];
-        let text = &known.kept.texts[subject.index as usize];
-        let (connection, findings) = self.shelves[usize::from(known.kept.shelf)].text(text);
-        (known, text, connection, findings)
+        let nth = subject.index as usize;
+        let Some(brief) = known.kept.briefs.brief(nth) else { unreachable!("there is a brief of each subject") };
+        (known, known.kept.texts[nth], brief, &self.shelves[usize::from(known.kept.shelf)])
     }
 
     fn connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
@@ -255,12 +276,14 @@ impl<'w> Written<'w, '_> {
             if !out.is_empty() {
                 out.push(b',');
             }
-            let (known, _, connection, _) = self.text(subject);
+            let (known, text, brief, shelf) = self.text(subject);
             out.extend_from_slice(br#"{"id":"#);
             put(out, &self.listing.id(subject));
             out.extend_from_slice(br#","tcp_stream":"#);
             put(out, &known.tcp_stream);
-            out.extend_from_slice(connection);
+            words::identity(out, &brief);
+            let context = Context { pieces: &shelf.pieces, first: brief.first, rule: &[] };
+            expand_next(&mut shelf.connections.from(text.connection), context, out);
             out.extend_from_slice(br#","root_cause":"#);
             put(out, &self.listing.judgement().root_cause_heading(subject).map(convert::root_cause));
             out.extend_from_slice(br#","findings":["#);
@@ -276,18 +299,19 @@ impl<'w> Written<'w, '_> {
 
     fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         for subject in subjects {
-            let (_, text, _, mut rest) = self.text(subject);
-            let mut passed = 0;
+            let (_, text, brief, shelf) = self.text(subject);
+            let first = brief.first;
+            let (mut rest, mut next) = (None, 0);
             for (index, heading) in self.listing.headings(subject) {
-                for words in &text.findings[passed..index] {
-                    rest = &rest[(words.summary + words.evidence) as usize..];
+                let rest = rest.get_or_insert_with(|| shelf.findings.from(text.findings));
+                for _ in next..index {
+                    take_with_length(rest);
                 }
-                let words = text.findings[index];
-                let (summary, after) = rest.split_at(words.summary as usize);
-                let (evidence, after) = after.split_at(words.evidence as usize);
-                rest = after;
-                passed = index + 1;
-                let Some(fixed) = fixed.get(heading.rule.id) else { continue };
+                next = index + 1;
+                let Some(fixed) = fixed.get(heading.rule.id) else {
+                    take_with_length(rest);
+                    continue;
+                };
                 if !out.is_empty() {
                     out.push(b',');
                 }
@@ -298,13 +322,7 @@ impl<'w> Written<'w, '_> {
                 out.extend_from_slice(br#","connections":["#);
                 put(out, &self.listing.id(subject));
                 out.extend_from_slice(br#"],"summary":"#);
-                out.extend_from_slice(summary);
-                if words.fixed {
-                    out.extend_from_slice(&fixed.texts);
-                }
-                out.extend_from_slice(br#","evidence":"#);
-                out.extend_from_slice(evidence);
-                out.push(b'}');
+                expand_next(rest, Context { pieces: &shelf.pieces, first, rule: &fixed.texts }, out);
             }
         }
     }
@@ -323,7 +341,7 @@ impl<'w> Written<'w, '_> {
                 put(&mut head, &object.slug);
                 head.extend_from_slice(br#","severity":"#);
                 let mut texts = Vec::new();
-                put_fixed(&mut texts, &object);
+                words::put_fixed(&mut texts, &object);
                 (rule.id, Fixed { head, texts })
             })
             .collect()

@@ -124,8 +124,18 @@ impl Millis {
     /// From nanoseconds, rounded half away from zero to the microsecond.
     #[must_use]
     pub const fn from_nanos(nanos: i64) -> Self {
+        Self::from_micros(Self::whole_micros(nanos))
+    }
+
+    /// Nanoseconds as microseconds, rounded half away from zero.
+    pub(crate) const fn whole_micros(nanos: i64) -> i64 {
         let half = if nanos < 0 { -500 } else { 500 };
-        Self((nanos.saturating_add(half) / 1000) as f64 / 1000.0)
+        nanos.saturating_add(half) / 1000
+    }
+
+    /// From microseconds.
+    pub(crate) const fn from_micros(micros: i64) -> Self {
+        Self(micros as f64 / 1000.0)
     }
 
     /// In milliseconds.
@@ -219,6 +229,17 @@ const fn eight_digits(value: u32) -> u64 {
 
 /// Digits as characters.
 const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+
+/// The digits of a number below 100 000 000 and how many they are; what is behind them has no meaning.
+#[inline(always)]
+pub(crate) const fn short_decimal(value: u64) -> Option<([u8; 8], usize)> {
+    if value >= 100_000_000 {
+        return None;
+    }
+    let digits = eight_digits(value as u32);
+    let missing = if digits == 0 { 7 } else { digits.trailing_zeros() / 8 };
+    Some(((digits >> (8 * missing) | ZEROS).to_le_bytes(), 8 - missing as usize))
+}
 
 /// Appends `value` in decimal.
 #[inline]

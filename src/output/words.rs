@@ -1,105 +1,29 @@
-//! Puts a connection and its findings into the words of the compact document without making the model of them: what
-//! is written for every connection of a capture is written piece by piece, where most pieces are the same each time.
+//! Puts a connection and its findings into the words of the compact document without making the model of them: in
+//! shorthand where they have to be kept until the document is written (see [`super::shorthand`]), as text where what is
+//! kept anyway says it all.
 //!
 //! Values come from [`super::convert`] and secrets are taken out by [`super::redact`], as for the model. The bytes are
 //! those of the model, which stays the measure of what is written here.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::community_id;
-use super::compact::{append_text, is_suspect, put};
+use super::compact::{append_inside, is_clean, put};
 use super::convert::{self, Subject};
-use super::glance::{self, Glance, announcing};
+use super::glance;
 use super::model;
 use super::redact::{Redactor, Treatment, has_long_run, is_text_of, treatment};
-use super::time::{TIME_LEN, Time, decimal};
-use crate::diagnosis::Finding;
+use super::shorthand::{Kind, Shorthand, maybe, millis, phrase, put_time, say, side, truth, word};
+use super::time::{Time, decimal};
+use crate::connection::{ConnectionRecord, Entry};
 use crate::diagnosis::finding::Evidence;
-use crate::diagnosis::secret::MIN_LENGTH;
-use crate::http::{Exchange, Head};
+use crate::diagnosis::{ApplicationView, Brief, Finding};
+use crate::http::{Exchange, Head, Version};
 use crate::packet::Endpoint;
-
-/// What stands in a form where a number belongs. No form has another use for it.
-const PLACE: u8 = b'#';
-
-/// A piece of the document with places for numbers, nearly all of which have one digit.
-struct Form<const LEN: usize, const COUNT: usize> {
-    text: [u8; LEN],
-    places: [usize; COUNT],
-}
-
-const fn count_places(text: &[u8]) -> usize {
-    let (mut at, mut count) = (0, 0);
-    while at < text.len() {
-        count += (text[at] == PLACE) as usize;
-        at += 1;
-    }
-    count
-}
-
-impl<const LEN: usize, const COUNT: usize> Form<LEN, COUNT> {
-    const fn new(text: &[u8; LEN]) -> Self {
-        let mut places = [0; COUNT];
-        let (mut at, mut found) = (0, 0);
-        while at < LEN {
-            if text[at] == PLACE {
-                places[found] = at;
-                found += 1;
-            }
-            at += 1;
-        }
-        Self { text: *text, places }
-    }
-
-    #[inline(always)]
-    fn fill(&self, out: &mut Vec<u8>, numbers: [u64; COUNT]) {
-        let start = out.len();
-        if numbers.iter().fold(true, |all, number| all & (*number < 10)) {
-            out.extend_from_slice(&self.text);
-            if let Some(piece) = out[start..].first_chunk_mut::<LEN>() {
-                for (place, number) in self.places.into_iter().zip(numbers) {
-                    piece[place] = b'0' + number as u8;
-                }
-            }
-        } else {
-            fill_slowly(out, &self.text, &numbers);
-        }
-    }
-}
-
-#[inline(never)]
-fn fill_slowly(out: &mut Vec<u8>, text: &[u8], numbers: &[u64]) {
-    let mut pieces = text.split(|byte| *byte == PLACE);
-    out.extend_from_slice(pieces.next().unwrap_or_default());
-    for (piece, number) in pieces.zip(numbers) {
-        decimal(out, *number);
-        out.extend_from_slice(piece);
-    }
-}
-
-/// Writes a piece of the document with these numbers in it.
-macro_rules! fill {
-    ($out:expr, $text:literal, $numbers:expr) => {{
-        const FORM: Form<{ $text.len() }, { count_places($text) }> = Form::new($text);
-        FORM.fill($out, $numbers)
-    }};
-}
-
-fn number(out: &mut Vec<u8>, number: Option<u64>) {
-    match number {
-        Some(number) => decimal(out, number),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-fn text(out: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        Some(text) => append_text(out, text),
-        None => out.extend_from_slice(b"null"),
-    }
-}
+use crate::stream::{Direction, Side};
+use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
+use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
 
 /// How an octet of an IPv4 address is written, with a dot, and how long that is.
 static OCTETS: [([u8; 4], u8); 256] = {
@@ -198,358 +122,360 @@ fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     decimal(out, endpoint.port.into());
 }
 
-/// Writes the middle of a connection object: what is between the number of its stream and its root cause.
-pub(super) fn connection(out: &mut Vec<u8>, redactor: &Redactor, subject: &Subject<'_>) {
-    let Subject { tcp_stream: _, record, entry, verdict } = *subject;
-    let tcp = &record.tcp;
-    let entry = entry.and_then(|index| record.entries.get(index));
+/// Writes what is told of a connection before its protocols: from the number of its HTTP/2 stream to its outcome.
+pub(super) fn identity(out: &mut Vec<u8>, brief: &Brief) {
     out.extend_from_slice(br#","http2_stream":"#);
-    number(out, entry.and_then(|entry| entry.http2_stream).map(u64::from));
+    match brief.http2_stream {
+        Some(stream) => decimal(out, stream.into()),
+        None => out.extend_from_slice(b"null"),
+    }
     out.extend_from_slice(br#","community_id":""#);
-    let ends = [tcp.client, tcp.server].map(|end| (end.ip, end.port));
+    let ends = [brief.client, brief.server].map(|end| (end.ip, end.port));
     out.extend_from_slice(&community_id::written(ends[0], ends[1]));
     out.extend_from_slice(br#"","client":"#);
-    endpoint(out, tcp.client);
+    endpoint(out, brief.client);
     out.extend_from_slice(br#"},"server":"#);
-    endpoint(out, tcp.server);
+    endpoint(out, brief.server);
     out.extend_from_slice(br#"},"start":"#);
-    time(out, Time(tcp.first.at));
+    put_time(out, brief.first.at);
     out.extend_from_slice(br#","end":"#);
-    time(out, Time(tcp.last.at));
+    put_time(out, brief.last.at);
     out.extend_from_slice(br#","duration_ms":"#);
-    put(out, &Time(tcp.last.at).since(Time(tcp.first.at)));
+    put(out, &Time(brief.last.at).since(Time(brief.first.at)));
     out.extend_from_slice(br#","first_packet":"#);
-    decimal(out, tcp.first.packet);
+    decimal(out, brief.first.packet);
     out.extend_from_slice(br#","last_packet":"#);
-    decimal(out, tcp.last.packet);
+    decimal(out, brief.last.packet);
     out.extend_from_slice(br#","outcome":"#);
-    put(out, &convert::outcome(verdict.outcome));
+    put(out, &convert::outcome(brief.outcome));
     out.extend_from_slice(br#","tcp":"#);
-    write_tcp(out, &convert::tcp(tcp));
-    match record.tls.as_deref() {
-        None => out.extend_from_slice(br#","tls":null,"http":"#),
-        Some(tls) => {
-            out.extend_from_slice(br#","tls":"#);
-            put(out, &convert::tls(tls));
-            out.extend_from_slice(br#","http":"#);
-        }
-    }
+}
+
+/// Writes the middle of a connection object: what is between its [`identity`] and its root cause.
+pub(super) fn connection(out: &mut Shorthand<'_>, redactor: &Redactor, subject: &Subject<'_>) {
+    let Subject { tcp_stream: _, record, entry, verdict } = *subject;
+    let entry = entry.and_then(|index| record.entries.get(index));
+    write_tcp(out, record);
     match entry.map(|entry| (&entry.http2, entry.handshake.as_deref())) {
         Some((Some(stream), _)) => {
             let mut http = convert::http2(stream);
             redactor.http(&mut http);
-            put(out, &http);
+            out.value(&http);
+            say!(out, phrase::WEBSOCKET);
         }
         Some((None, Some(exchange))) => write_http(out, redactor, exchange),
-        Some((None, None)) | None => out.extend_from_slice(b"null"),
+        Some((None, None)) | None => {
+            say!(out, phrase::NULL);
+            say!(out, phrase::WEBSOCKET);
+        }
     }
-    out.extend_from_slice(br#","websocket":"#);
     match entry {
-        Some(entry) => {
-            let mut websocket = convert::websocket(entry, record);
-            redactor.websocket(&mut websocket);
-            write_websocket(out, &websocket);
+        Some(entry) => write_websocket(out, redactor, entry, record, &verdict.view),
+        None => {
+            let [one, two, three, four] = views(&verdict.view);
+            say!(out, phrase::VIEWS_WITHOUT_WEBSOCKET, one, two, three, four);
         }
-        None => out.extend_from_slice(b"null"),
     }
-    out.extend_from_slice(br#","application_view":{"client":"#);
-    view(out, convert::view(verdict.view.client));
-    out.extend_from_slice(br#","server":"#);
-    view(out, convert::view(verdict.view.server));
-    out.push(b'}');
 }
 
-fn time(out: &mut Vec<u8>, time: Time) {
-    let mut quoted = [b'"'; TIME_LEN + 2];
-    if let Some(inside) = quoted[1..].first_chunk_mut() {
-        time.write(inside);
-    }
-    out.extend_from_slice(&quoted);
-}
-
-fn view(out: &mut Vec<u8>, view: model::View) {
-    let model::View { code, was_clean } = view;
-    out.extend_from_slice(br#"{"code":"#);
-    number(out, code.map(u64::from));
-    out.extend_from_slice(match was_clean {
-        Some(true) => br#","was_clean":true}"#,
-        Some(false) => br#","was_clean":false}"#,
-        None => br#","was_clean":null}"#,
+fn views(view: &ApplicationView) -> [u64; 4] {
+    let [client, server] = [view.client, view.server].map(|view| {
+        let code = maybe(view.map(|view| view.code));
+        [code, truth(view.map(|view| view.was_clean))]
     });
+    [client[0], client[1], server[0], server[1]]
 }
 
-fn write_tcp(out: &mut Vec<u8>, tcp: &model::Tcp) {
-    let model::Tcp { opening, closing, first_closer, rtt_ms, retransmissions, out_of_order, lost_bytes } = tcp;
-    out.extend_from_slice(br#"{"opening":"#);
-    put(out, opening);
-    out.extend_from_slice(br#","closing":"#);
-    put(out, closing);
-    out.extend_from_slice(br#","first_closer":"#);
-    put(out, first_closer);
-    out.extend_from_slice(br#","rtt_ms":"#);
-    put(out, rtt_ms);
-    fill!(
-        out,
-        br##","retransmissions":{"client":#,"server":#},"out_of_order":{"client":#,"server":#},"lost_bytes":{"client":#,"server":#}}"##,
-        [
-            retransmissions.client,
-            retransmissions.server,
-            out_of_order.client,
-            out_of_order.server,
-            lost_bytes.client,
-            lost_bytes.server
-        ]
-    );
-}
-
-fn write_http(out: &mut Vec<u8>, redactor: &Redactor, exchange: &Exchange) {
-    let request = exchange.request.as_ref().map(|request| &request.head);
-    let response = exchange.response().map(|response| &response.head);
-    let glance = |head: Option<&Head>| match head {
-        Some(head) if redactor.hides() => Glance::at(head.text()),
-        _ => Glance::NONE,
-    };
-    let (asked, answered) = (glance(request), glance(response));
-    let model::Http {
-        version,
-        method,
-        target,
-        host,
-        status,
-        reason,
-        request_headers: _,
-        response_headers: _,
-        body_excerpt,
-    } = convert::http_without_headers(exchange);
-    out.extend_from_slice(br#"{"version":"#);
-    text(out, version.as_deref());
-    out.extend_from_slice(br#","method":"#);
-    text(out, method.as_deref());
-    out.extend_from_slice(br#","target":"#);
-    match target.as_deref() {
-        Some(target) if asked.is_plain() => quoted(out, target),
-        target => text(out, target.map(|target| redactor.target_of(target)).as_deref()),
+const fn opening(opening: Opening) -> u64 {
+    match opening {
+        Opening::Handshake => word::HANDSHAKE,
+        Opening::Refused => word::TCP_REFUSED,
+        Opening::Unanswered => word::TCP_UNANSWERED,
+        Opening::MidStream => word::TCP_MID_STREAM,
     }
-    out.extend_from_slice(br#","host":"#);
-    text(out, host.as_deref());
-    out.extend_from_slice(br#","status":"#);
-    number(out, status.map(u64::from));
-    out.extend_from_slice(br#","reason":"#);
-    match reason.as_deref() {
-        Some(reason) if answered.is_plain() && reason.len() < MIN_LENGTH => quoted(out, reason),
-        reason => text(out, reason.map(|reason| redactor.text_of(reason)).as_deref()),
+}
+
+const fn closing(closing: Closing) -> u64 {
+    match closing {
+        Closing::Fin => word::FIN,
+        Closing::Rst => word::RST,
+        Closing::None => word::NONE,
     }
-    out.extend_from_slice(br#","request_headers":["#);
-    write_fields(out, redactor, request, asked);
-    out.extend_from_slice(br#"],"response_headers":["#);
-    write_fields(out, redactor, response, answered);
-    out.extend_from_slice(br#"],"body_excerpt":"#);
-    text(out, body_excerpt.as_deref().map(|body| redactor.payload_of(body)).as_deref());
-    out.push(b'}');
 }
 
-/// Writes what is known to need no escape.
-#[inline]
-fn quoted(out: &mut Vec<u8>, text: &str) {
-    debug_assert!(!text.bytes().any(is_suspect), "{text:?}");
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
-fn write_fields(out: &mut Vec<u8>, redactor: &Redactor, head: Option<&Head>, glance: Glance) {
-    let Some(head) = head else { return };
-    let start = out.len();
-    if !(glance.quiet && write_quiet_fields(out, redactor, head, glance)) {
-        out.truncate(start);
-        for (name, value) in head.fields() {
-            out.push(b'[');
-            append_text(out, name);
-            out.push(b',');
-            append_text(out, &redactor.header_value_of(name, value));
-            out.extend_from_slice(b"],");
+/// TCP and TLS.
+fn write_tcp(out: &mut Shorthand<'_>, record: &ConnectionRecord) {
+    let tcp: &TcpFacts = &record.tcp;
+    let (opening, closing, closer) = (opening(tcp.opening), closing(tcp.closing), side(tcp.first_closer));
+    let rtt = millis(tcp.initial_rtt_ns());
+    let troubles = |side: &SideFacts| [side.retransmissions.into(), side.out_of_order.into(), side.lost_bytes];
+    let (client, server) = (troubles(tcp.side(Side::Client)), troubles(tcp.side(Side::Server)));
+    if client == [0; 3] && server == [0; 3] && record.tls.is_none() {
+        say!(out, phrase::TCP_USUAL, opening, closing, closer, rtt);
+        return;
+    }
+    let ([again, late, lost], [server_again, server_late, server_lost]) = (client, server);
+    say!(out, phrase::TCP, opening, closing, closer, rtt, again, server_again, late, server_late, lost, server_lost);
+    match record.tls.as_deref() {
+        None => say!(out, phrase::NO_TLS),
+        Some(tls) => {
+            out.value(&convert::tls(tls));
+            say!(out, phrase::HTTP);
         }
     }
-    if out.len() > start {
-        // The comma after the last.
-        out.pop();
-    }
 }
 
-/// Writes the fields of a head in which nothing needs an escape, a comma after each. Returns whether they may stand:
-/// a value that is written as it is must hold nothing that announces a secret, so all that the head has of that is
-/// elsewhere.
-fn write_quiet_fields(out: &mut Vec<u8>, redactor: &Redactor, head: &Head, glance: Glance) -> bool {
-    let mut elsewhere = if glance.announcing == 0 { 0 } else { announcing(head.start_line()) };
-    for (name, value) in head.fields() {
-        let treatment = treatment(name);
-        out.extend_from_slice(b"[\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\",\"");
-        match treatment {
-            Some(Treatment::Plain) => out.extend_from_slice(value.as_bytes()),
-            Some(Treatment::Shown) => {
-                // Of base64 nothing but the padding counts; were there more, it would be missed below.
-                let base64 = matches!(value.len(), 24 | 28);
-                elsewhere += announcing(if base64 { &value[value.len() - 2..] } else { value });
-                out.extend_from_slice(value.as_bytes());
-            }
-            _ => {
-                elsewhere += announcing(value);
-                // Marks hold nothing that needs an escape, and no more does the rest.
-                out.extend_from_slice(redactor.header_value_of(name, value).as_bytes());
-            }
-        }
-        out.extend_from_slice(b"\"],");
-    }
-    elsewhere == glance.announcing
-}
-
-fn write_websocket(out: &mut Vec<u8>, websocket: &model::WebSocket<'_>) {
-    let model::WebSocket {
-        upgrade,
-        subprotocol,
-        extensions,
-        accept_valid,
-        client,
-        server,
-        ping_rtt_ms,
-        unanswered_pings,
-        close,
-    } = websocket;
-    out.extend_from_slice(br#"{"upgrade":"#);
-    put(out, upgrade);
-    out.extend_from_slice(br#","subprotocol":"#);
-    text(out, subprotocol.as_deref());
-    out.extend_from_slice(br#","extensions":"#);
-    text(out, extensions.as_deref());
-    out.extend_from_slice(match accept_valid {
-        Some(true) => br#","accept_valid":true,"client":"#,
-        Some(false) => br#","accept_valid":false,"client":"#,
-        None => br#","accept_valid":null,"client":"#,
-    });
-    traffic(out, client);
-    out.extend_from_slice(br#","server":"#);
-    traffic(out, server);
-    if *ping_rtt_ms == model::PingRtt::default() && *unanswered_pings == 0 {
-        out.extend_from_slice(br#","ping_rtt_ms":{"min":null,"median":null,"max":null},"unanswered_pings":0,"close":"#);
+/// The handshake, and the name of the member behind it.
+fn write_http(out: &mut Shorthand<'_>, redactor: &Redactor, exchange: &Exchange) {
+    let request = exchange.request.as_ref();
+    let response = exchange.response();
+    let version = response.map_or_else(|| request.and_then(|request| request.version), |response| response.version);
+    let method = request.map(|request| request.method());
+    if version == Some(Version::HTTP_11) && method == Some("GET") {
+        say!(out, phrase::HTTP_USUAL);
     } else {
-        out.extend_from_slice(br#","ping_rtt_ms":"#);
-        put(out, ping_rtt_ms);
-        out.extend_from_slice(br#","unanswered_pings":"#);
-        decimal(out, *unanswered_pings);
-        out.extend_from_slice(br#","close":"#);
+        say!(out, phrase::VERSION);
+        shown(out, convert::version(version).as_deref());
+        say!(out, phrase::METHOD);
+        shown(out, method);
+        say!(out, phrase::TARGET);
     }
-    let model::Close { first, client, server, complete } = close;
-    out.extend_from_slice(br#"{"first":"#);
-    put(out, first);
-    out.extend_from_slice(br#","client":"#);
-    close_frame(out, client.as_ref());
-    out.extend_from_slice(br#","server":"#);
-    close_frame(out, server.as_ref());
-    out.extend_from_slice(if *complete { br#","complete":true}}"# } else { br#","complete":false}}"# });
+    text(out, Kind::Target, request.map(|request| request.target()), |target| redactor.target_of(target));
+    say!(out, phrase::HOST);
+    shown(out, request.and_then(|request| request.host()));
+    say!(out, phrase::STATUS, maybe(exchange.status()));
+    said(out, redactor, response.map(|response| response.reason()));
+    say!(out, phrase::REQUEST_HEADERS);
+    if write_fields(out, redactor, request.map(|request| &request.head)) {
+        say!(out, phrase::RESPONSE_HEADERS_AFTER);
+    } else {
+        say!(out, phrase::RESPONSE_HEADERS);
+    }
+    if write_fields(out, redactor, response.map(|response| &response.head)) {
+        say!(out, phrase::BODY_AFTER);
+    } else {
+        say!(out, phrase::BODY);
+    }
+    match convert::body_excerpt(exchange) {
+        None => say!(out, phrase::WEBSOCKET_AFTER_NO_BODY),
+        Some(body) => {
+            text(out, Kind::Body, Some(&body), |body| redactor.payload_of(body));
+            say!(out, phrase::WEBSOCKET_AFTER_BODY);
+        }
+    }
 }
 
-fn close_frame(out: &mut Vec<u8>, frame: Option<&model::CloseFrame<'_>>) {
-    let Some(model::CloseFrame { code, reason, packet }) = frame else {
-        out.extend_from_slice(b"null");
+/// Lengths of Sec-WebSocket-Key and Sec-WebSocket-Accept: 16 and 20 bytes in base64.
+const KEY_LEN: usize = 24;
+const ACCEPT_LEN: usize = 28;
+
+/// Writes fields, a comma after each. Returns whether there are any.
+fn write_fields(out: &mut Shorthand<'_>, redactor: &Redactor, head: Option<&Head>) -> bool {
+    let Some(head) = head else { return false };
+    let mut any = false;
+    for (name, value) in head.fields() {
+        any = true;
+        // These two are different each time.
+        if value.len() == KEY_LEN && name == "Sec-WebSocket-Key" && is_clean(value) {
+            say!(out, phrase::KEY, KEY_LEN as u64);
+            out.text(value);
+        } else if value.len() == ACCEPT_LEN && name == "Sec-WebSocket-Accept" && is_clean(value) {
+            say!(out, phrase::ACCEPT, ACCEPT_LEN as u64);
+            out.text(value);
+        } else {
+            out.field(name, value, || field(redactor, name, value));
+        }
+    }
+    any
+}
+
+/// How the name and the value of a header field are written, unless they are written as they are.
+fn field(redactor: &Redactor, name: &str, value: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    if glance::is_plain(value) && treatment(name) == Some(Treatment::Plain) {
+        // That name needs no escape either.
+        return None;
+    }
+    let name = (name, inside(name, Cow::Borrowed(name)));
+    let value = (value, inside(value, redactor.header_value_of(name.0, value)));
+    if name.1.is_none() && value.1.is_none() {
+        return None;
+    }
+    let [name, value] = [name, value].map(|(text, made)| made.unwrap_or_else(|| text.as_bytes().to_vec()));
+    Some((name, value))
+}
+
+/// How a text is written as which `shown` is shown, unless it is written as it is.
+fn inside(text: &str, shown: Cow<'_, str>) -> Option<Vec<u8>> {
+    let same = matches!(shown, Cow::Borrowed(same) if same.len() == text.len());
+    if same && is_clean(text) {
+        return None;
+    }
+    let mut out = Vec::new();
+    append_inside(&mut out, &shown);
+    Some(out)
+}
+
+/// Writes a text as it is shown; what is plain is shown as it is, whatever its kind.
+#[inline]
+fn text<'t>(
+    out: &mut Shorthand<'_>,
+    kind: Kind,
+    text: Option<&'t str>,
+    redact: impl for<'r> FnOnce(&'r str) -> Cow<'r, str>,
+) {
+    let Some(text) = text else {
+        say!(out, phrase::NULL);
         return;
     };
-    out.extend_from_slice(br#"{"code":"#);
-    number(out, code.map(u64::from));
-    out.extend_from_slice(br#","reason":"#);
-    append_text(out, reason);
-    out.extend_from_slice(br#","packet":"#);
-    decimal(out, *packet);
-    out.push(b'}');
+    out.quoted(kind, text, |text| {
+        let is_plain = glance::is_plain(text) && !has_long_run(text.as_bytes());
+        if is_plain { None } else { inside(text, redact(text)) }
+    });
 }
 
-fn traffic(out: &mut Vec<u8>, traffic: &model::Traffic) {
-    let model::Traffic { frames, messages, bytes, text, binary, continuation, ping, pong, close } = *traffic;
-    fill!(out, br##"{"frames":#,"messages":#,"bytes":"##, [frames, messages]);
-    decimal(out, bytes);
-    fill!(
-        out,
-        br##","text":#,"binary":#,"continuation":#,"ping":#,"pong":#,"close":#}"##,
-        [text, binary, continuation, ping, pong, close]
-    );
-}
-
-/// Whether running text is written as it is, whatever is hidden.
-fn is_plain(text: &str) -> bool {
-    glance::is_plain(text) && !has_long_run(text.as_bytes())
+/// Writes what holds no secret.
+fn shown(out: &mut Shorthand<'_>, shown: Option<&str>) {
+    text(out, Kind::Shown, shown, |text| Cow::Borrowed(text));
 }
 
 /// Writes running text.
-fn said(out: &mut Vec<u8>, redactor: &Redactor, said: &str) {
-    if is_plain(said) {
-        quoted(out, said);
-    } else {
-        append_text(out, &redactor.text_of(said));
+fn said(out: &mut Shorthand<'_>, redactor: &Redactor, said: Option<&str>) {
+    text(out, Kind::Said, said, |text| redactor.text_of(text));
+}
+
+const fn upgrade(upgrade: model::Upgrade) -> u64 {
+    match upgrade {
+        model::Upgrade::Accepted => word::ACCEPTED,
+        model::Upgrade::Refused => word::REFUSED,
+        model::Upgrade::Stripped => word::STRIPPED,
+        model::Upgrade::Unanswered => word::UNANSWERED,
+        model::Upgrade::MidStream => word::MID_STREAM,
     }
 }
 
-/// How many texts are remembered to be plain.
-const REMEMBERED: usize = 64;
-
-thread_local! {
-    /// Texts of the program (their addresses and lengths, which are theirs as long as it runs) that are plain.
-    static PLAIN: [Cell<(usize, usize)>; REMEMBERED] = const { [const { Cell::new((0, 0)) }; REMEMBERED] };
+/// The WebSocket, and what the programs were told.
+fn write_websocket(
+    out: &mut Shorthand<'_>,
+    redactor: &Redactor,
+    entry: &Entry,
+    record: &ConnectionRecord,
+    view: &ApplicationView,
+) {
+    let agreement = convert::agreement(entry, record);
+    let (upgrade, accept_valid) = (upgrade(agreement.upgrade), truth(agreement.accept_valid));
+    if agreement.subprotocol.is_none() && agreement.extensions.is_none() {
+        say!(out, phrase::UPGRADE_USUAL, upgrade, accept_valid);
+    } else {
+        say!(out, phrase::UPGRADE, upgrade);
+        let subprotocol = agreement.subprotocol.as_deref();
+        text(out, Kind::Subprotocols, subprotocol, |names| redactor.subprotocols_of(names));
+        say!(out, phrase::EXTENSIONS);
+        shown(out, agreement.extensions.as_deref());
+        say!(out, phrase::ACCEPT_VALID, accept_valid);
+    }
+    let facts = entry.websocket.as_deref();
+    traffic(out, facts.map(|facts| &facts[Direction::ToServer]));
+    say!(out, phrase::SERVER);
+    traffic(out, facts.map(|facts| &facts[Direction::ToClient]));
+    let frames = facts.map_or([None; 2], |facts| Direction::BOTH.map(|direction| facts[direction].close.as_deref()));
+    let first = side(convert::first_to_close(frames));
+    match facts {
+        Some(facts) if Direction::BOTH.iter().any(|direction| facts[*direction].keepalive.is_some()) => {
+            pings(out, facts, first);
+        }
+        _ => say!(out, phrase::NO_PINGS, first),
+    }
+    close_frame(out, redactor, frames[0]);
+    say!(out, phrase::SERVER);
+    close_frame(out, redactor, frames[1]);
+    let [one, two, three, four] = views(view);
+    let complete = truth(Some(frames[0].is_some() && frames[1].is_some()));
+    say!(out, phrase::VIEWS_AFTER_CLOSE, complete, one, two, three, four);
 }
 
-/// Writes running text that is mostly the program's own.
-fn note(out: &mut Vec<u8>, redactor: &Redactor, evidence: &Evidence) {
-    let Cow::Borrowed(own) = evidence.note else {
-        said(out, redactor, &evidence.note);
+fn pings(out: &mut Shorthand<'_>, facts: &WebSocketFacts, first: u64) {
+    let trips = convert::round_trips(facts);
+    let (min, max) = (trips.map(|trips| trips.min), trips.map(|trips| trips.max));
+    let median = trips.and_then(|trips| trips.median());
+    let unanswered = convert::unanswered_pings(facts);
+    say!(out, phrase::PINGS, millis(min), millis(median), millis(max), unanswered, first);
+}
+
+fn close_frame(out: &mut Shorthand<'_>, redactor: &Redactor, frame: Option<&CloseFacts>) {
+    let Some(CloseFacts { code, reason, stamp, .. }) = frame else {
+        say!(out, phrase::NULL);
         return;
     };
-    let place = (own.as_ptr() as usize, own.len());
-    let known = PLAIN.with(|plain| {
-        let slot = &plain[(place.0 ^ place.0 >> 6 ^ place.1) % REMEMBERED];
-        slot.get() == place
-            || is_plain(own) && {
-                slot.set(place);
-                true
-            }
-    });
-    if known {
-        quoted(out, own);
+    let packet = out.packet(stamp.packet);
+    if reason.as_str().is_empty() {
+        say!(out, phrase::CLOSE_FRAME_USUAL, maybe(*code), packet);
     } else {
-        append_text(out, &redactor.text_of(own));
+        say!(out, phrase::CLOSE_FRAME, maybe(*code));
+        said(out, redactor, Some(reason.as_str()));
+        say!(out, phrase::CLOSE_PACKET, packet);
     }
 }
 
-/// Writes the summary of a finding, and what `between` writes, and its evidence. Returns where the evidence begins.
-pub(super) fn finding(
-    out: &mut Vec<u8>,
-    redactor: &Redactor,
-    finding: &Finding,
-    between: impl FnOnce(&mut Vec<u8>),
-) -> usize {
-    if is_text_of(finding.rule, &finding.summary) {
-        append_text(out, &finding.summary);
+fn traffic(out: &mut Shorthand<'_>, sent: Option<&DirectionFacts>) {
+    let Some(sent) = sent else {
+        say!(out, phrase::NO_TRAFFIC);
+        return;
+    };
+    let model::Traffic { frames, messages, bytes, text, binary, continuation, ping, pong, close } =
+        convert::traffic(sent);
+    if binary | continuation | ping | pong == 0 {
+        say!(out, phrase::TRAFFIC_USUAL, frames, messages, bytes, text, close);
     } else {
-        said(out, redactor, &finding.summary);
+        say!(out, phrase::TRAFFIC, frames, messages, bytes, text, binary, continuation, ping, pong, close);
     }
-    between(out);
-    let evidence = out.len();
-    out.push(b'[');
-    for evidence in &finding.evidence {
-        out.extend_from_slice(br#"{"packet":"#);
-        decimal(out, evidence.stamp.packet);
-        out.extend_from_slice(br#","time":"#);
-        time(out, Time(evidence.stamp.at));
-        out.extend_from_slice(br#","from":"#);
-        put(out, &evidence.from.map(model::Side::from));
-        out.extend_from_slice(br#","note":"#);
-        note(out, redactor, evidence);
-        out.extend_from_slice(b"},");
+}
+
+/// Writes a finding from its summary on, without the member's name. Its rule's texts are left out, unless the finding
+/// has others.
+pub(super) fn finding(out: &mut Shorthand<'_>, redactor: &Redactor, finding: &Finding) {
+    if is_text_of(finding.rule, &finding.summary) {
+        shown(out, Some(&finding.summary));
+    } else {
+        said(out, redactor, Some(&finding.summary));
+    }
+    let of_rule = finding.has_the_words_of_its_rule();
+    if !of_rule {
+        let mut object = convert::finding(finding, Vec::new());
+        redactor.finding(&mut object);
+        let mut text = Vec::new();
+        put_fixed(&mut text, &object);
+        out.raw(&text);
+    }
+    for (nth, Evidence { stamp, from, note }) in finding.evidence.iter().enumerate() {
+        let (packet, time, from) = (out.packet(stamp.packet), out.time(stamp.at), side(*from));
+        match (nth, of_rule) {
+            (0, true) => say!(out, phrase::RULE_AND_EVIDENCE, packet, time, from),
+            (0, false) => say!(out, phrase::FIRST_EVIDENCE, packet, time, from),
+            _ => say!(out, phrase::NEXT_EVIDENCE, packet, time, from),
+        }
+        said(out, redactor, Some(note));
     }
     if !finding.evidence.is_empty() {
-        out.pop();
+        say!(out, phrase::LAST_EVIDENCE);
+        return;
     }
-    out.push(b']');
-    evidence
+    if of_rule {
+        say!(out, phrase::RULE);
+    }
+    say!(out, phrase::NO_EVIDENCE);
+}
+
+/// Writes what stands between the summary and the evidence of a finding.
+pub(super) fn put_fixed(out: &mut Vec<u8>, finding: &model::Finding<'_>) {
+    let model::Finding { explanation, advice, unless, references, .. } = finding;
+    out.extend_from_slice(br#","explanation":"#);
+    put(out, explanation);
+    out.extend_from_slice(br#","advice":"#);
+    put(out, advice);
+    out.extend_from_slice(br#","unless":"#);
+    put(out, unless);
+    out.extend_from_slice(br#","references":"#);
+    put(out, references);
 }
 
 #[cfg(test)]
@@ -557,9 +483,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::json::by_serde_json;
+    use super::super::shorthand::{Context, Pieces, expand};
     use super::*;
     use crate::http::{Http, HttpEvent};
-    use crate::stream::{Direction, End, Stamp, StreamEvent};
+    use crate::stream::{End, Stamp, StreamEvent};
 
     /// What HTTP says of a request and its answer.
     fn exchange(request: &[u8], answer: &[u8]) -> Option<Box<Exchange>> {
@@ -650,15 +577,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn numbers_in_forms() {
-        for number in [0, 1, 9, 10, 12_345, u64::MAX] {
-            let mut out = Vec::new();
-            fill!(&mut out, b"a#,#b#", [number, 3, number]);
-            assert_eq!(String::from_utf8(out).unwrap(), format!("a{number},3b{number}"));
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
@@ -677,9 +595,16 @@ mod tests {
             let exchange = exchange(&request, &[&answer[..], b"hello"].concat()).expect("there is a request");
             let mut model = convert::http(&exchange);
             redactor.http(&mut model);
-            let mut out = Vec::new();
-            write_http(&mut out, &redactor, &exchange);
-            prop_assert_eq!(String::from_utf8(out).unwrap(), by_serde_json(&model));
+            // The third time, what is said again is known.
+            let mut pieces = Pieces::default();
+            for _ in 0..3 {
+                let mut steps = Vec::new();
+                write_http(&mut Shorthand::new(&mut steps, &mut pieces, Stamp::default()), &redactor, &exchange);
+                let context = Context { pieces: &pieces, first: Stamp::default(), rule: &[] };
+                let mut out = Vec::new();
+                prop_assert!(expand(&steps, context, &mut out).is_some());
+                prop_assert_eq!(String::from_utf8(out).unwrap(), by_serde_json(&model) + r#","websocket":"#);
+            }
         }
     }
 }
