@@ -74,14 +74,30 @@ impl Packed {
     /// Unpacks the nth, counted from 0.
     #[must_use]
     pub fn brief(&self, nth: usize) -> Option<Brief> {
+        let mut brief = unpack(&mut self.from(nth)?)?;
+        self.complete(nth, &mut brief);
+        Some(brief)
+    }
+
+    /// First packet of the TCP connection, as the nth brief has it.
+    #[must_use]
+    pub fn first(&self, nth: usize) -> Option<Stamp> {
+        let mut from = Reader { rest: self.from(nth)? };
+        let [_, _, _] = from.array()?;
+        let at = i64::from_le_bytes(from.array()?);
+        // The other fifteen are not asked for.
+        let [packet, ..] = from.numbers::<16>()?;
+        Some(Stamp { packet, at })
+    }
+
+    /// The nth brief and all behind it.
+    fn from(&self, nth: usize) -> Option<&[u8]> {
         let start = match (nth, &self.rare) {
             (0, _) => 0,
             (nth, Some(rare)) => *rare.others.get(nth - 1)? as usize,
             (_, None) => return None,
         };
-        let mut brief = unpack(&mut self.bytes.get(start..)?)?;
-        self.complete(nth, &mut brief);
-        Some(brief)
+        self.bytes.get(start..)
     }
 
     /// Findings about no WebSocket in particular.
@@ -158,7 +174,7 @@ const NO_DEED: u32 = DEEDS.len() as u32;
 
 /// Most bytes of a brief without its headings: truth values, numbers with their lengths, and the rest in the order in
 /// which it is written.
-const MOST: usize = 3 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8 + 8;
+const MOST: usize = 3 + 8 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8;
 
 /// Appends everything but `stripped`.
 fn pack(brief: &Brief, out: &mut Vec<u8>) {
@@ -189,6 +205,7 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     let mut to = Writer { bytes: [0; MOST], end: 0 };
     let [a, b, c, _] = bits.all.to_le_bytes();
     to.array([a, b, c]);
+    to.array(first.at.to_le_bytes());
     let asked = brief.asked.unwrap_or(first);
     let trouble = brief.trouble.unwrap_or((first.at, last.at));
     let acted = brief.first_actor.map_or(last, |(_, at, _)| at);
@@ -223,7 +240,6 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     if let Some(key) = brief.key {
         to.array(key.to_le_bytes());
     }
-    to.array(first.at.to_le_bytes());
     to.array(brief.path.to_le_bytes());
     out.extend_from_slice(&to.bytes[..to.end]);
     for heading in &brief.headings {
@@ -235,6 +251,7 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
 fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let mut from = Reader { rest: bytes };
     let [a, b, c] = from.array()?;
+    let at = i64::from_le_bytes(from.array()?);
     let mut bits = Bits { all: u32::from_le_bytes([a, b, c, 0]), at: 0 };
     let outcome = OUTCOMES[bits.take(3) as usize];
     let (client_is_v6, server_is_v6) = (bits.is(), bits.is());
@@ -252,7 +269,7 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let (client, server) = (from.endpoint(client_is_v6)?, from.endpoint(server_is_v6)?);
     let names = [from.if_is(has_names[0], Reader::name)?, from.if_is(has_names[1], Reader::name)?];
     let key = from.if_is(has_key, |from| from.array().map(u128::from_le_bytes))?;
-    let first = Stamp { packet, at: i64::from_le_bytes(from.array()?) };
+    let first = Stamp { packet, at };
     let last = stamp(packets, time, first);
     let path = u64::from_le_bytes(from.array()?);
     let mut known = SmallVec::new();
@@ -591,6 +608,7 @@ mod tests {
             prop_assert_eq!(&unpacked, &briefs);
             for (nth, brief) in briefs.iter().enumerate() {
                 prop_assert_eq!(packed.brief(nth), Some(brief.clone()));
+                prop_assert_eq!(packed.first(nth), Some(brief.first));
             }
             prop_assert_eq!(packed.brief(briefs.len()), None);
             prop_assert_eq!(packed.aside(), aside);

@@ -543,27 +543,24 @@ mod tests {
     fn briefs() -> impl Strategy<Value = Vec<Brief>> {
         let one = (0..2_u8, 0..3_u8, any::<bool>(), 0..4_u128, 0..4_i64, prop::option::of(0..2_u16));
         prop::collection::vec(one, 0..60).prop_map(|all| {
-            let mut now = 0;
-            let brief = |(nth, (client, server, fruitless, key, pause, silence)): (
-                usize,
-                (u8, u8, bool, u128, i64, Option<u16>),
-            )| {
+            let (mut now, mut briefs) = (0, Vec::new());
+            for (client, server, fruitless, key, pause, silence) in all {
                 now += pause * 8 * SECOND;
                 let mut brief = Brief::sample(true);
                 brief.client.ip = [10, 0, 0, client].into();
                 brief.server.ip = [10, 0, 0, server].into();
-                brief.first = Stamp { packet: nth as u64, at: now };
-                brief.last = Stamp { packet: nth as u64, at: now + SECOND };
+                brief.first = Stamp { packet: briefs.len() as u64, at: now };
+                brief.last = Stamp { at: now + SECOND, ..brief.first };
                 brief.came_to_nothing = fruitless;
-                // Most keys come once; zero is a key as any other.
-                brief.key = if key < 3 { Some(key << 64) } else { Some(nth as u128 + 100) };
+                // Some come several times, and their halves are alike.
+                brief.key = Some(if key < 3 { key << 64 } else { briefs.len() as u128 + 100 });
                 brief.silence = silence.map(|server| {
                     brief.server.port = server;
                     (LONG_SILENCE + pause, Side::Client, brief.last)
                 });
-                brief
-            };
-            all.into_iter().enumerate().map(brief).collect()
+                briefs.push(brief);
+            }
+            briefs
         })
     }
 
