@@ -253,3 +253,44 @@ fn came_to_nothing(case: &Case<'_>, verdict: &Verdict) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+impl Brief {
+    /// A WebSocket that was closed at once, or a connection that was refused.
+    pub(crate) fn sample(is_websocket: bool) -> Self {
+        let end = |port| Endpoint { ip: [192, 0, 2, 1].into(), port };
+        let claim = Claim {
+            tcp_failed: true,
+            tls_failed: false,
+            may_be_websocket: false,
+            merely_left: false,
+            refused_connect: None,
+        };
+        Self {
+            entry: is_websocket.then_some(0),
+            http2_stream: None,
+            outcome: if is_websocket { Outcome::ClosedClean } else { Outcome::TcpFailed },
+            headings: SmallVec::new(),
+            root_cause: None,
+            client: end(50_000),
+            server: end(80),
+            first: Stamp { packet: 1, at: 0 },
+            last: Stamp { packet: 9, at: 1000 },
+            tls: false,
+            looks_like_websocket: false,
+            is_open: is_websocket,
+            came_to_nothing: !is_websocket,
+            names: [None; 2],
+            path: 0,
+            key: None,
+            asked: None,
+            trouble: None,
+            first_actor: None,
+            last_payload: None,
+            rtt_ns: 0,
+            silence: None,
+            stripped: None,
+            claim: (!is_websocket).then(|| Box::new(claim)),
+        }
+    }
+}

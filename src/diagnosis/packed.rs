@@ -7,6 +7,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::brief::{Brief, Claim, HeadingCode, NameHash};
 use super::case::Deed;
 use super::finding::Finding;
@@ -37,47 +39,65 @@ impl Packed {
     /// Packs what is kept of a connection in brief. `scratch` is room to work in.
     #[must_use]
     pub fn of(record: &ConnectionRecord, verdicts: &[Verdict], scratch: &mut Vec<u8>) -> Self {
+        scratch.reserve(MOST);
         Self::new(Brief::of(record, verdicts), diagnose_plain(record), scratch)
     }
 
     fn new(briefs: impl Iterator<Item = Brief>, aside: impl Iterator<Item = Finding>, scratch: &mut Vec<u8>) -> Self {
         let mut rare = Rare { aside: aside.collect(), ..Rare::default() };
         scratch.clear();
-        for (index, brief) in briefs.enumerate() {
-            if index > 0 {
+        briefs.enumerate().for_each(|(nth, brief)| {
+            if nth > 0 {
                 rare.others.push(scratch.len() as u32);
             }
             pack(&brief, scratch);
             if let Some(stripped) = brief.stripped {
-                rare.stripped.push((index as u32, *stripped));
+                rare.stripped.push((nth as u32, *stripped));
             }
-        }
+        });
         let rare = (rare != Rare::default()).then(|| Box::new(rare));
         Self { bytes: Box::from(scratch.as_slice()), rare }
     }
 
-    /// Unpacks one after the other.
-    pub fn briefs(&self) -> impl Iterator<Item = Brief> + '_ {
+    /// Unpacks one after the other, and shows each with its index.
+    pub fn for_each(&self, mut see: impl FnMut(usize, &Brief)) {
         let (mut rest, mut nth) = (&*self.bytes, 0);
-        std::iter::from_fn(move || {
-            let mut brief = unpack(&mut rest)?;
-            self.complete(nth, &mut brief);
+        loop {
+            let mut next = unpack(&mut rest);
+            let Some(brief) = &mut next else { return };
+            self.complete(nth, brief);
+            see(nth, brief);
             nth += 1;
-            Some(brief)
-        })
+        }
     }
 
     /// Unpacks the nth, counted from 0.
     #[must_use]
     pub fn brief(&self, nth: usize) -> Option<Brief> {
+        let mut brief = unpack(&mut self.from(nth)?)?;
+        self.complete(nth, &mut brief);
+        Some(brief)
+    }
+
+    /// First packet of the TCP connection, as the nth brief has it.
+    #[must_use]
+    pub fn first(&self, nth: usize) -> Option<Stamp> {
+        let mut from = Reader { rest: self.from(nth)? };
+        let [_, _, _] = from.array()?;
+        let at = i64::from_le_bytes(from.array()?);
+        // The other fifteen are not asked for.
+        let [packet, ..] = from.numbers::<16>()?;
+        Some(Stamp { packet, at })
+    }
+
+    /// The nth brief and all behind it.
+    fn from(&self, nth: usize) -> Option<&[u8]> {
         let start = match (nth, &self.rare) {
             (0, _) => 0,
             (nth, Some(rare)) => *rare.others.get(nth - 1)? as usize,
             (_, None) => return None,
         };
-        let mut brief = unpack(&mut self.bytes.get(start..)?)?;
-        self.complete(nth, &mut brief);
-        Some(brief)
+        self.bytes.get(start..)
     }
 
     /// Findings about no WebSocket in particular.
@@ -154,7 +174,7 @@ const NO_DEED: u32 = DEEDS.len() as u32;
 
 /// Most bytes of a brief without its headings: truth values, numbers with their lengths, and the rest in the order in
 /// which it is written.
-const MOST: usize = 4 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8 + 8;
+const MOST: usize = 3 + 8 + (8 + 16 * 8) + (2 + 3 * 8) + (1 + 8) + 2 * (16 + 2) + 2 * 8 + 16 + 8;
 
 /// Appends everything but `stripped`.
 fn pack(brief: &Brief, out: &mut Vec<u8>) {
@@ -180,9 +200,12 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     bits.put_is(brief.silence.is_some());
     bits.put_side(brief.silence.map_or(Side::Client, |(_, side, _)| side));
     bits.put_is(brief.claim.is_some());
+    debug_assert!(bits.at <= 24, "they take three bytes");
 
     let mut to = Writer { bytes: [0; MOST], end: 0 };
-    to.array(bits.all.to_le_bytes());
+    let [a, b, c, _] = bits.all.to_le_bytes();
+    to.array([a, b, c]);
+    to.array(first.at.to_le_bytes());
     let asked = brief.asked.unwrap_or(first);
     let trouble = brief.trouble.unwrap_or((first.at, last.at));
     let acted = brief.first_actor.map_or(last, |(_, at, _)| at);
@@ -194,7 +217,7 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
         index(brief.entry),
         brief.http2_stream.unwrap_or(0).into(),
         index(brief.root_cause),
-        brief.headings.len() as u64,
+        brief.headings.len() as u64 ^ 1,
         packets(asked, first),
         time(asked.at, first.at),
         time(trouble.0, first.at),
@@ -217,7 +240,6 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
     if let Some(key) = brief.key {
         to.array(key.to_le_bytes());
     }
-    to.array(first.at.to_le_bytes());
     to.array(brief.path.to_le_bytes());
     out.extend_from_slice(&to.bytes[..to.end]);
     for heading in &brief.headings {
@@ -228,7 +250,9 @@ fn pack(brief: &Brief, out: &mut Vec<u8>) {
 /// Takes one brief from the beginning of `bytes`; `None` at their end.
 fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let mut from = Reader { rest: bytes };
-    let mut bits = Bits { all: u32::from_le_bytes(from.array()?), at: 0 };
+    let [a, b, c] = from.array()?;
+    let at = i64::from_le_bytes(from.array()?);
+    let mut bits = Bits { all: u32::from_le_bytes([a, b, c, 0]), at: 0 };
     let outcome = OUTCOMES[bits.take(3) as usize];
     let (client_is_v6, server_is_v6) = (bits.is(), bits.is());
     let (tls, looks_like_websocket, is_open, came_to_nothing) = (bits.is(), bits.is(), bits.is(), bits.is());
@@ -245,17 +269,19 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let (client, server) = (from.endpoint(client_is_v6)?, from.endpoint(server_is_v6)?);
     let names = [from.if_is(has_names[0], Reader::name)?, from.if_is(has_names[1], Reader::name)?];
     let key = from.if_is(has_key, |from| from.array().map(u128::from_le_bytes))?;
-    let first = Stamp { packet, at: i64::from_le_bytes(from.array()?) };
+    let first = Stamp { packet, at };
     let last = stamp(packets, time, first);
     let path = u64::from_le_bytes(from.array()?);
-    let headings = (0..headings).map(|_| HeadingCode(u16::from_le_bytes(from.array()?)).heading());
-    let headings = headings.collect::<Option<_>>()?;
+    let mut known = SmallVec::new();
+    for _ in 0..headings ^ 1 {
+        known.push(HeadingCode(u16::from_le_bytes(from.array()?)).heading()?);
+    }
     *bytes = from.rest;
     Some(Brief {
         entry: unindex(entry),
         http2_stream: has_stream.then_some(stream as u32),
         outcome,
-        headings,
+        headings: known,
         root_cause: unindex(root_cause),
         client,
         server,
@@ -279,13 +305,21 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     })
 }
 
-/// An index, or none, as a number.
+/// An index, or none, as a number: nothing is as short as the first.
 fn index(index: Option<u32>) -> u64 {
-    index.map_or(0, |index| u64::from(index) + 1)
+    match index {
+        Some(0) => 0,
+        None => 1,
+        Some(index) => u64::from(index) + 1,
+    }
 }
 
 fn unindex(number: u64) -> Option<u32> {
-    number.checked_sub(1).map(|index| index as u32)
+    match number {
+        0 => Some(0),
+        1 => None,
+        _ => Some((number - 1) as u32),
+    }
 }
 
 /// The difference of two times, so that it is small for those that are near each other, whichever comes first.
@@ -566,9 +600,15 @@ mod tests {
             aside in prop::collection::vec(stripped().prop_map(|finding| *finding), 0..2),
         ) {
             let packed = Packed::new(briefs.iter().cloned(), aside.iter().cloned(), &mut vec![7; 3]);
-            prop_assert_eq!(packed.briefs().collect::<Vec<_>>(), &briefs[..]);
+            let mut unpacked = Vec::new();
+            packed.for_each(|nth, brief| {
+                assert_eq!(nth, unpacked.len());
+                unpacked.push(brief.clone());
+            });
+            prop_assert_eq!(&unpacked, &briefs);
             for (nth, brief) in briefs.iter().enumerate() {
                 prop_assert_eq!(packed.brief(nth), Some(brief.clone()));
+                prop_assert_eq!(packed.first(nth), Some(brief.first));
             }
             prop_assert_eq!(packed.brief(briefs.len()), None);
             prop_assert_eq!(packed.aside(), aside);

@@ -212,7 +212,7 @@ impl Gathered {
     /// Takes note of the next subject.
     pub fn add(&mut self, brief: &Brief) {
         let subject = self.marks.len() as u32;
-        let place = FixedState::default().hash_one((brief.client.ip, brief.server, brief.path));
+        let place = place(brief);
         // A valid key is random: a part of it tells most of them apart.
         let key = brief.key.map(|key| NonZeroU32::new(key as u32).unwrap_or(NonZeroU32::MIN));
         self.marks.push(Mark { place, key });
@@ -250,6 +250,16 @@ impl Gathered {
         }
         (relations, shared)
     }
+}
+
+/// Hash of client, server and path.
+fn place(brief: &Brief) -> u64 {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(u32::from(ip)), 4_u32),
+        IpAddr::V6(ip) => (u128::from(ip), 6),
+    };
+    let ((client, version), (server, _)) = (bits(brief.client.ip), bits(brief.server.ip));
+    FixedState::default().hash_one((client, server, u32::from(brief.server.port) << 8 | version, brief.path))
 }
 
 /// Removes the elements with these indices, which are in order.
@@ -519,4 +529,97 @@ fn reconnect_loop(attempts: &[Tried<'_>], look_up: &LookUp<'_, '_>) -> (Relation
     let attempts: Vec<usize> = attempts.iter().map(|(index, _)| *index).collect();
     let relation = Relation::ReconnectLoop { attempts: attempts.clone(), median_gap_ns };
     (relation, Shared { subjects: attempts, finding, explains: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// Subjects in order of time, few of a kind, so that they have much to do with each other.
+    fn briefs() -> impl Strategy<Value = Vec<Brief>> {
+        let one = (0..2_u8, 0..3_u8, any::<bool>(), 0..4_u128, 0..4_i64, prop::option::of(0..2_u16));
+        prop::collection::vec(one, 0..60).prop_map(|all| {
+            let (mut now, mut briefs) = (0, Vec::new());
+            for (client, server, fruitless, key, pause, silence) in all {
+                now += pause * 8 * SECOND;
+                let mut brief = Brief::sample(true);
+                brief.client.ip = [10, 0, 0, client].into();
+                brief.server.ip = [10, 0, 0, server].into();
+                brief.first = Stamp { packet: briefs.len() as u64, at: now };
+                brief.last = Stamp { at: now + SECOND, ..brief.first };
+                brief.came_to_nothing = fruitless;
+                // Some come several times, and their halves are alike.
+                brief.key = Some(if key < 3 { key << 64 } else { briefs.len() as u128 + 100 });
+                brief.silence = silence.map(|server| {
+                    brief.server.port = server;
+                    (LONG_SILENCE + pause, Side::Client, brief.last)
+                });
+                briefs.push(brief);
+            }
+            briefs
+        })
+    }
+
+    fn gathered(briefs: &[Brief]) -> Gathered {
+        let mut gathered = Gathered::default();
+        briefs.iter().for_each(|brief| gathered.add(brief));
+        gathered
+    }
+
+    fn related(parts: &[Gathered], briefs: &[Brief]) -> String {
+        format!("{:?}", Gathered::relate(parts, &|subject| Cow::Borrowed(&briefs[subject])))
+    }
+
+    /// The same as [`reconnect_loops`], slowly.
+    fn loops(briefs: &[Brief]) -> Vec<Vec<usize>> {
+        let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, brief) in briefs.iter().enumerate() {
+            places.entry((brief.client.ip, brief.server)).or_default().push(index);
+        }
+        let mut loops = Vec::new();
+        for place in places.values() {
+            let runs = place.chunk_by(|a, b| {
+                let (a, b) = (&briefs[*a], &briefs[*b]);
+                a.came_to_nothing && b.came_to_nothing && b.first.at - a.last.at < LOOP_SPAN / 3
+            });
+            let long = runs.filter(|run| run.len() >= LOOP_WARNING && briefs[run[0]].came_to_nothing);
+            loops.extend(long.map(<[usize]>::to_vec));
+        }
+        loops.sort();
+        loops
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_subjects_are_parted(briefs in briefs(), cuts in any::<[prop::sample::Index; 2]>()) {
+            let [a, b] = cuts.map(|cut| cut.index(briefs.len() + 1));
+            let (a, b) = (a.min(b), a.max(b));
+            let parts = [gathered(&briefs[..a]), gathered(&briefs[a..b]), gathered(&briefs[b..])];
+            prop_assert_eq!(related(&parts, &briefs), related(&[gathered(&briefs)], &briefs));
+        }
+
+        #[test]
+        fn who_is_forgotten_was_never_there(briefs in briefs(), keep in prop::collection::vec(any::<bool>(), 60)) {
+            let gone: Vec<u32> = (0..briefs.len() as u32).filter(|index| !keep[*index as usize]).collect();
+            let mut all = gathered(&briefs);
+            all.forget(&gone);
+            let mut rest = briefs;
+            remove(&mut rest, &gone);
+            prop_assert_eq!(related(&[all], &rest), related(&[gathered(&rest)], &rest));
+        }
+
+        #[test]
+        fn loops_are_runs_of_attempts_at_one_place(briefs in briefs()) {
+            let (relations, _) = Gathered::relate(&[gathered(&briefs)], &|subject| Cow::Borrowed(&briefs[subject]));
+            let found = relations.into_iter().filter_map(|relation| match relation {
+                Relation::ReconnectLoop { attempts, .. } => Some(attempts),
+                Relation::ProxyLeg { .. } => None,
+            });
+            prop_assert_eq!(found.collect::<Vec<_>>(), loops(&briefs));
+        }
+    }
 }

@@ -93,8 +93,8 @@ pub struct Finished<K> {
 
 /// What is kept of a connection that is over, as far as a [`Judgement`](super::Judgement) looks at it.
 pub trait Kept: Sync {
-    /// Its WebSockets and attempts, or itself, in brief.
-    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>>;
+    /// Shows its WebSockets and attempts, or itself, in brief, and the index of each.
+    fn each_brief(&self, see: impl FnMut(usize, &Brief));
     /// The nth of them, counted from 0.
     fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>>;
     /// Findings about no WebSocket in particular.
@@ -128,8 +128,8 @@ impl From<Box<ConnectionRecord>> for Recorded {
 }
 
 impl Kept for Recorded {
-    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
-        self.briefs.iter().map(Cow::Borrowed)
+    fn each_brief(&self, mut see: impl FnMut(usize, &Brief)) {
+        self.briefs.iter().enumerate().for_each(|(nth, brief)| see(nth, brief));
     }
 
     fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {

@@ -99,15 +99,17 @@ impl<'a> Seen<'a> {
         for connection in range {
             let kept = &connections[connection].kept;
             seen.aside.extend(kept.aside());
-            for (index, brief) in kept.briefs().enumerate() {
+            kept.each_brief(|index, brief| {
                 if brief.is_doubtful() {
                     seen.doubtful.push(seen.part.digests.len() as u32);
                 }
-                seen.surroundings.add(&brief);
-                seen.gathered.add(&brief);
-                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, &brief);
-            }
+                seen.surroundings.add(brief);
+                seen.gathered.add(brief);
+                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, brief);
+            });
         }
+        // So that little is left to do for all parts together.
+        seen.surroundings.settle();
         seen
     }
 
@@ -307,4 +309,67 @@ fn at<'p>(parts: &'p [Part], starts: &[usize], subject: usize) -> (&'p Part, &'p
         _ => starts.partition_point(|start| *start <= subject) - 1,
     };
     (&parts[part], &parts[part].digests[subject - starts[part]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{Finished, Numbering};
+    use super::*;
+
+    struct One(Vec<Brief>);
+
+    impl Kept for One {
+        fn each_brief(&self, mut see: impl FnMut(usize, &Brief)) {
+            self.0.iter().enumerate().for_each(|(nth, brief)| see(nth, brief));
+        }
+
+        fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+            self.0.get(nth).map(Cow::Borrowed)
+        }
+
+        fn aside(&self) -> &[Finding] {
+            &[]
+        }
+    }
+
+    /// Connections that all begin in one shard, and are over in the opposite order.
+    fn connections(briefs: Vec<Vec<Brief>>) -> Connections<One> {
+        let mut numbering = Numbering::new(1);
+        numbering.extend(&(0..briefs.len() as u64).map(|packet| (packet, 0)).collect::<Vec<_>>());
+        let finished = briefs.into_iter().enumerate();
+        let mut finished: Vec<_> =
+            finished.map(|(number, briefs)| Finished { number: number as u32, kept: One(briefs) }).collect();
+        finished.reverse();
+        Connections::new([finished].into_iter(), &numbering)
+    }
+
+    #[test]
+    fn subjects_are_in_order_however_many_they_are() {
+        // Far from all WebSockets, so that none of those that were refused belongs in the report.
+        let refused = || {
+            let mut brief = Brief::sample(false);
+            brief.server.port = 9;
+            vec![brief]
+        };
+        let made = |n: usize| match n {
+            n if n % 5 == 0 || n / BLOCK == 2 => refused(),
+            n if n % 7 == 0 => vec![Brief::sample(true), Brief::sample(true)],
+            _ => vec![Brief::sample(true)],
+        };
+        for count in [0, 10, BLOCK, 4 * BLOCK + 17] {
+            let connections = connections((0..count).map(made).collect());
+            assert!(connections.iter().enumerate().all(|(index, known)| known.tcp_stream as usize == index));
+            let expected: Vec<Subject> = (0..count)
+                .filter(|n| made(*n)[0].is_websocket())
+                .flat_map(|n| (0..made(n).len()).map(move |index| (n as u32, index as u32)))
+                .map(|(connection, index)| Subject { connection, index })
+                .collect();
+            for threads in [1, 3] {
+                let judgement = Judgement::of(&connections, false, threads);
+                let subjects: Vec<Subject> = (0..judgement.len()).map(|index| judgement.subject(index)).collect();
+                assert_eq!(subjects, expected);
+                assert!((0..subjects.len()).all(|index| judgement.outcome(index) == Outcome::ClosedClean));
+            }
+        }
+    }
 }

@@ -96,7 +96,7 @@ fn place(shard: usize, index: usize) -> Option<NonZeroU32> {
 
 impl<K> Connections<K> {
     /// `shards`: what became of the connections of each shard, by their numbers there.
-    fn new(shards: impl Iterator<Item = Vec<Finished<K>>>, numbering: &Numbering) -> Self {
+    pub(super) fn new(shards: impl Iterator<Item = Vec<Finished<K>>>, numbering: &Numbering) -> Self {
         // Streams are numbered without a gap, so their order is found by counting.
         let mut order = vec![None; numbering.tcp_connections() as usize];
         let shards = shards.enumerate().map(|(shard, finished)| {

@@ -79,8 +79,8 @@ struct Place {
 }
 
 impl Kept for Box<Sealed> {
-    fn briefs(&self) -> impl Iterator<Item = Cow<'_, Brief>> {
-        self.briefs.briefs().map(Cow::Owned)
+    fn each_brief(&self, see: impl FnMut(usize, &Brief)) {
+        self.briefs.for_each(see);
     }
 
     fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
@@ -264,12 +264,11 @@ struct Written<'w, 'j> {
 }
 
 impl<'w> Written<'w, '_> {
-    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, Text, Brief, &Shelf) {
+    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, usize, Text, &Shelf) {
         let subject = self.listing.judgement().subject(subject);
         let known = &self.connections[subject.connection as usize];
         let nth = subject.index as usize;
-        let Some(brief) = known.kept.briefs.brief(nth) else { unreachable!("there is a brief of each subject") };
-        (known, known.kept.texts[nth], brief, &self.shelves[usize::from(known.kept.shelf)])
+        (known, nth, known.kept.texts[nth], &self.shelves[usize::from(known.kept.shelf)])
     }
 
     fn connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
@@ -278,7 +277,8 @@ impl<'w> Written<'w, '_> {
             if !out.is_empty() {
                 out.push(b',');
             }
-            let (known, text, brief, shelf) = self.text(subject);
+            let (known, nth, text, shelf) = self.text(subject);
+            let Some(brief) = known.kept.briefs.brief(nth) else { unreachable!("there is a brief of each subject") };
             out.extend_from_slice(br#"{"id":"#);
             put(out, &self.listing.id(subject));
             out.extend_from_slice(br#","tcp_stream":"#);
@@ -302,8 +302,8 @@ impl<'w> Written<'w, '_> {
     fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         let mut page = Page::default();
         for subject in subjects {
-            let (_, text, brief, shelf) = self.text(subject);
-            let first = brief.first;
+            let (known, nth, text, shelf) = self.text(subject);
+            let Some(first) = known.kept.briefs.first(nth) else { unreachable!("there is a brief of each subject") };
             let (mut rest, mut next) = (None, 0);
             for (index, heading) in self.listing.headings(subject) {
                 let rest = rest.get_or_insert_with(|| shelf.findings.from(text.findings));
