@@ -18,12 +18,17 @@ use crate::connection::ConnectionRecord;
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 
-/// The briefs of one connection, and its findings about no WebSocket in particular.
+/// The briefs of one connection, and its findings about no WebSocket in particular; and behind them, in the same piece
+/// of memory, what somebody else keeps of it.
 #[derive(Debug)]
 pub struct Packed {
+    /// Length of the briefs, the briefs, and what is behind them.
     bytes: Box<[u8]>,
     rare: Option<Box<Rare>>,
 }
+
+/// Bytes of the length that stands in front.
+const LENGTH: usize = size_of::<u32>();
 
 /// What hardly any connection has.
 #[derive(Debug, Default, PartialEq)]
@@ -36,32 +41,54 @@ struct Rare {
 }
 
 impl Packed {
-    /// Packs what is kept of a connection in brief. `scratch` is room to work in.
+    /// Packs what is kept of a connection in brief, and puts `behind` it what else is to be kept. `scratch` is room to
+    /// work in.
     #[must_use]
-    pub fn of(record: &ConnectionRecord, verdicts: &[Verdict], scratch: &mut Vec<u8>) -> Self {
-        scratch.reserve(MOST);
-        Self::new(Brief::of(record, verdicts), diagnose_plain(record), scratch)
+    pub fn of(record: &ConnectionRecord, verdicts: &[Verdict], behind: &[u8], scratch: &mut Vec<u8>) -> Self {
+        scratch.reserve(LENGTH + MOST + behind.len());
+        Self::new(Brief::of(record, verdicts), diagnose_plain(record), behind, scratch)
     }
 
-    fn new(briefs: impl Iterator<Item = Brief>, aside: impl Iterator<Item = Finding>, scratch: &mut Vec<u8>) -> Self {
+    fn new(
+        briefs: impl Iterator<Item = Brief>,
+        aside: impl Iterator<Item = Finding>,
+        behind: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Self {
         let mut rare = Rare { aside: aside.collect(), ..Rare::default() };
         scratch.clear();
+        scratch.extend_from_slice(&[0; LENGTH]);
         briefs.enumerate().for_each(|(nth, brief)| {
             if nth > 0 {
-                rare.others.push(scratch.len() as u32);
+                rare.others.push((scratch.len() - LENGTH) as u32);
             }
             pack(&brief, scratch);
             if let Some(stripped) = brief.stripped {
                 rare.stripped.push((nth as u32, *stripped));
             }
         });
+        let length = (scratch.len() - LENGTH) as u32;
+        scratch[..LENGTH].copy_from_slice(&length.to_le_bytes());
+        scratch.extend_from_slice(behind);
         let rare = (rare != Rare::default()).then(|| Box::new(rare));
         Self { bytes: Box::from(scratch.as_slice()), rare }
     }
 
+    /// The briefs, and what is behind them.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let Some((length, rest)) = self.bytes.split_first_chunk() else { return (&[], &[]) };
+        rest.split_at(u32::from_le_bytes(*length) as usize)
+    }
+
+    /// What was put behind the briefs.
+    #[must_use]
+    pub fn behind(&self) -> &[u8] {
+        self.parts().1
+    }
+
     /// Unpacks one after the other, and shows each with its index.
     pub fn for_each(&self, mut see: impl FnMut(usize, &Brief)) {
-        let (mut rest, mut nth) = (&*self.bytes, 0);
+        let (mut rest, mut nth) = (self.parts().0, 0);
         loop {
             let mut next = unpack(&mut rest);
             let Some(brief) = &mut next else { return };
@@ -97,7 +124,7 @@ impl Packed {
             (nth, Some(rare)) => *rare.others.get(nth - 1)? as usize,
             (_, None) => return None,
         };
-        self.bytes.get(start..)
+        self.parts().0.get(start..)
     }
 
     /// Findings about no WebSocket in particular.
@@ -599,7 +626,7 @@ mod tests {
             briefs in prop::collection::vec(brief(), 1..4),
             aside in prop::collection::vec(stripped().prop_map(|finding| *finding), 0..2),
         ) {
-            let packed = Packed::new(briefs.iter().cloned(), aside.iter().cloned(), &mut vec![7; 3]);
+            let packed = Packed::new(briefs.iter().cloned(), aside.iter().cloned(), b"behind", &mut vec![7; 3]);
             let mut unpacked = Vec::new();
             packed.for_each(|nth, brief| {
                 assert_eq!(nth, unpacked.len());
@@ -612,6 +639,7 @@ mod tests {
             }
             prop_assert_eq!(packed.brief(briefs.len()), None);
             prop_assert_eq!(packed.aside(), aside);
+            prop_assert_eq!(packed.behind(), b"behind");
         }
 
         #[test]

@@ -128,6 +128,12 @@ impl<K> Connections<K> {
         self.order.is_empty()
     }
 
+    /// Which shard followed it: see [`Local::shard`].
+    #[must_use]
+    pub fn shard(&self, index: usize) -> usize {
+        (self.order[index].get() as usize - 1) % SHARDS
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Known<K>> {
         (0..self.len()).map(|index| &self[index])

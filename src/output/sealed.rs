@@ -3,9 +3,9 @@
 //!
 //! What a connection and its findings say is known when it is over; their ids, and what others may yet explain
 //! better, only when the capture is. The document's order of members allows for that: what comes late, and what the
-//! brief tells, stands at the beginning and at the end of an object, so what is sealed is the middle, and [`Sealed`]
-//! knows where it lies. It becomes text when the document is written, in memory that stays in the cache. The bytes
-//! written are those of [`super::publish`].
+//! brief tells, stands at the beginning and at the end of an object, so what is sealed is the middle. It
+//! becomes text when the document is written, in memory that stays in the cache. The bytes written are those of
+//! [`super::publish`].
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -13,7 +13,6 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use super::compact::put;
 use super::convert::{self, Subject};
@@ -25,10 +24,8 @@ use super::shorthand::{Context, Page, Pieces, Shorthand, expand, put_with_length
 use super::words;
 use crate::connection::Interest;
 use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
-use crate::engine::{Connections, Event, Finished, Kept, Known, Local, Numbering, Observer, Over, SHARDS, parallel};
+use crate::engine::{Connections, Event, Finished, Kept, Known, Numbering, Observer, Over, SHARDS, parallel};
 
-/// Bytes of one piece of memory for what is sealed. What is longer has one for itself.
-const BLOCK: usize = 1 << 18;
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
 
@@ -39,56 +36,45 @@ pub struct Sealer {
     shelves: Vec<Mutex<Shelf>>,
 }
 
-/// What is sealed of one shard's connections, in shorthand. Connections and findings are written at different times,
-/// so they lie apart.
+/// What the connections of one shard say again and again, and room to work in.
 #[derive(Debug, Default)]
 struct Shelf {
     pieces: Pieces,
-    connections: Blocks,
-    findings: Blocks,
-    /// For what is being written.
-    scratch: [Vec<u8>; 2],
+    /// Shorthand of the connections that are being sealed, one behind the other.
+    connections: Vec<u8>,
+    /// That of their findings, each with its length in front.
+    findings: Vec<u8>,
+    one: Vec<u8>,
+    briefs: Vec<u8>,
 }
 
-/// Memory that grows without being moved.
-#[derive(Debug, Default)]
-struct Blocks(Vec<Vec<u8>>);
-
-/// A connection that is over.
+/// A connection that is over, in one piece of memory: its briefs, and behind them the shorthand of each subject, which
+/// is the middle of its connection object and then its findings, both with their lengths in front.
 #[derive(Debug)]
-pub struct Sealed {
-    briefs: Packed,
-    texts: SmallVec<[Text; 1]>,
-    shelf: u16,
-}
+pub struct Sealed(Packed);
 
-/// Where the shorthand of one subject lies.
-#[derive(Clone, Copy, Debug)]
-struct Text {
-    /// The middle of its connection object, with its length in front.
-    connection: Place,
-    /// Its findings, each with its length in front.
-    findings: Place,
-}
-
-/// A place in [`Blocks`].
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    block: u32,
-    at: u32,
-}
-
-impl Kept for Box<Sealed> {
+impl Kept for Sealed {
     fn each_brief(&self, see: impl FnMut(usize, &Brief)) {
-        self.briefs.for_each(see);
+        self.0.for_each(see);
     }
 
     fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
-        self.briefs.brief(nth).map(Cow::Owned)
+        self.0.brief(nth).map(Cow::Owned)
     }
 
     fn aside(&self) -> &[Finding] {
-        self.briefs.aside()
+        self.0.aside()
+    }
+}
+
+impl Sealed {
+    /// Shorthand of the middle of the nth connection object, and of all its findings, each with its length in front.
+    fn shorthand(&self, nth: usize) -> Option<[&[u8]; 2]> {
+        let mut rest = self.0.behind();
+        for _ in 0..2 * nth {
+            take_with_length(&mut rest)?;
+        }
+        Some([take_with_length(&mut rest)?, take_with_length(&mut rest)?])
     }
 }
 
@@ -96,50 +82,44 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Blocks {
-    /// Keeps these texts, one behind the other, each with its length in front.
-    fn keep<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]> + Clone) -> Place {
-        const MAX_LENGTH: usize = 10;
-        let needed = texts.clone().map(|text| text.len() + MAX_LENGTH).sum::<usize>();
-        if self.0.last().is_none_or(|block| block.capacity() - block.len() < needed) {
-            self.0.push(Vec::with_capacity(needed.max(BLOCK)));
-        }
-        let number = self.0.len() - 1;
-        let block = &mut self.0[number];
-        let place = Place { block: number as u32, at: block.len() as u32 };
-        texts.for_each(|text| put_with_length(block, text));
-        place
-    }
-
-    /// What begins at a place, and all that follows it.
-    fn from(&self, place: Place) -> &[u8] {
-        &self.0[place.block as usize][place.at as usize..]
-    }
-}
-
 impl Shelf {
-    fn seal_connection(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Place {
-        let [scratch, _] = &mut self.scratch;
-        scratch.clear();
-        words::connection(&mut Shorthand::new(scratch, &mut self.pieces, subject.record.tcp.first), redactor, subject);
-        self.connections.keep([&scratch[..]].into_iter())
+    /// Writes the middle of a connection object. Returns where it ends.
+    fn write_connection(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> usize {
+        let first = subject.record.tcp.first;
+        words::connection(&mut Shorthand::new(&mut self.connections, &mut self.pieces, first), redactor, subject);
+        self.connections.len()
     }
 
-    fn seal_findings(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> Place {
-        let findings = &subject.verdict.findings;
-        if findings.is_empty() {
-            return Place::default();
-        }
-        let [scratch, _] = &mut self.scratch;
-        scratch.clear();
-        let mut ends: SmallVec<[usize; 4]> = SmallVec::new();
-        for finding in findings {
-            let mut shorthand = Shorthand::new(scratch, &mut self.pieces, subject.record.tcp.first);
+    /// Writes the findings about a subject. Returns where they end.
+    fn write_findings(&mut self, redactor: &Redactor, subject: &Subject<'_>) -> usize {
+        for finding in &subject.verdict.findings {
+            self.one.clear();
+            let mut shorthand = Shorthand::new(&mut self.one, &mut self.pieces, subject.record.tcp.first);
             words::finding(&mut shorthand, redactor, finding);
-            ends.push(scratch.len());
+            put_with_length(&mut self.findings, &self.one);
         }
-        let begins = [0].into_iter().chain(ends.iter().copied());
-        self.findings.keep(begins.zip(&ends).map(|(begin, end)| &scratch[begin..*end]))
+        self.findings.len()
+    }
+
+    /// Seals connections, step by step.
+    fn seal(&mut self, redactor: &Redactor, over: &mut Vec<Over>, finished: &mut Vec<Finished<Sealed>>) {
+        let verdicts: Vec<_> = over.iter().map(|(_, record)| diagnose_all(record)).collect();
+        self.connections.clear();
+        self.findings.clear();
+        let connections = each_subject(over, &verdicts, |subject| self.write_connection(redactor, subject));
+        let findings = each_subject(over, &verdicts, |subject| self.write_findings(redactor, subject));
+        let mut ends = connections.into_iter().zip(findings);
+        let (mut connection, mut finding) = (0, 0);
+        for ((local, record), verdicts) in over.drain(..).zip(&verdicts) {
+            self.one.clear();
+            for (connection_end, finding_end) in ends.by_ref().take(verdicts.len()) {
+                put_with_length(&mut self.one, &self.connections[connection..connection_end]);
+                put_with_length(&mut self.one, &self.findings[finding..finding_end]);
+                (connection, finding) = (connection_end, finding_end);
+            }
+            let kept = Sealed(Packed::of(&record, verdicts, &self.one, &mut self.briefs));
+            finished.push(Finished { number: local.number, kept });
+        }
     }
 }
 
@@ -158,7 +138,7 @@ impl Sealer {
         self,
         capture: &model::Capture,
         listing: &Listing<'_>,
-        connections: &Connections<Box<Sealed>>,
+        connections: &Connections<Sealed>,
         threads: usize,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -189,7 +169,7 @@ impl Sealer {
 
 impl Observer for Sealer {
     type Journal = ();
-    type Kept = Box<Sealed>;
+    type Kept = Sealed;
 
     fn interest(&self) -> Interest {
         Interest::default()
@@ -197,30 +177,9 @@ impl Observer for Sealer {
 
     fn note(&self, _: &mut (), _: &Event<'_>) {}
 
-    fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Box<Sealed>>>) {
-        let Some((Local { shard, .. }, _)) = over.first() else { return };
-        let shelf = *shard;
-        let verdicts: Vec<_> = over.iter().map(|(_, record)| diagnose_all(record)).collect();
-        let mut scratch = Vec::new();
-        let briefs: Vec<Packed> = over
-            .iter()
-            .zip(&verdicts)
-            .map(|((_, record), verdicts)| Packed::of(record, verdicts, &mut scratch))
-            .collect();
-        let mut shelf_texts = hold(&self.shelves[usize::from(shelf)]);
-        let shelf_texts = &mut *shelf_texts;
-        let connections = each_subject(over, &verdicts, |subject| shelf_texts.seal_connection(&self.redactor, subject));
-        let findings = each_subject(over, &verdicts, |subject| shelf_texts.seal_findings(&self.redactor, subject));
-        let mut places = connections.into_iter().zip(findings);
-        let texts = verdicts.iter().map(|verdicts| {
-            let places = places.by_ref().take(verdicts.len());
-            places.map(|(connection, findings)| Text { connection, findings }).collect::<SmallVec<[Text; 1]>>()
-        });
-        let told = over.drain(..).zip(briefs).zip(texts);
-        finished.extend(told.map(|(((connection, _), briefs), texts)| Finished {
-            number: connection.number,
-            kept: Box::new(Sealed { briefs, texts, shelf }),
-        }));
+    fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Sealed>>) {
+        let Some((local, _)) = over.first() else { return };
+        hold(&self.shelves[usize::from(local.shard)]).seal(&self.redactor, over, finished);
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}
@@ -249,9 +208,9 @@ struct Fixed {
 /// By the ids of the rules.
 type AllFixed = HashMap<&'static str, Fixed, foldhash::fast::FixedState>;
 
-/// Writes what the shorthand at the beginning of `rest` says.
-fn expand_next(rest: &mut &[u8], context: Context<'_>, page: &mut Page, out: &mut Vec<u8>) {
-    let expanded = take_with_length(rest).and_then(|steps| expand(steps, context, page));
+/// Writes what shorthand says.
+fn put_expanded(steps: &[u8], context: Context<'_>, page: &mut Page, out: &mut Vec<u8>) {
+    let expanded = expand(steps, context, page);
     debug_assert!(expanded.is_some(), "what was sealed can be read");
     out.extend_from_slice(page.text());
 }
@@ -260,15 +219,17 @@ struct Written<'w, 'j> {
     redactor: Redactor,
     shelves: Vec<Shelf>,
     listing: &'w Listing<'j>,
-    connections: &'w Connections<Box<Sealed>>,
+    connections: &'w Connections<Sealed>,
 }
 
 impl<'w> Written<'w, '_> {
-    fn text(&self, subject: usize) -> (&'w Known<Box<Sealed>>, usize, Text, &Shelf) {
+    /// Of a subject: its connection, its index there, its shorthand, and what is said again and again around it.
+    fn subject(&self, subject: usize) -> (&'w Known<Sealed>, usize, [&'w [u8]; 2], &Pieces) {
         let subject = self.listing.judgement().subject(subject);
-        let known = &self.connections[subject.connection as usize];
-        let nth = subject.index as usize;
-        (known, nth, known.kept.texts[nth], &self.shelves[usize::from(known.kept.shelf)])
+        let (connection, nth) = (subject.connection as usize, subject.index as usize);
+        let known = &self.connections[connection];
+        let Some(shorthand) = known.kept.shorthand(nth) else { unreachable!("it was sealed") };
+        (known, nth, shorthand, &self.shelves[self.connections.shard(connection)].pieces)
     }
 
     fn connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
@@ -277,15 +238,15 @@ impl<'w> Written<'w, '_> {
             if !out.is_empty() {
                 out.push(b',');
             }
-            let (known, nth, text, shelf) = self.text(subject);
-            let Some(brief) = known.kept.briefs.brief(nth) else { unreachable!("there is a brief of each subject") };
+            let (known, nth, [middle, _], pieces) = self.subject(subject);
+            let Some(brief) = known.kept.0.brief(nth) else { unreachable!("there is a brief of each subject") };
             out.extend_from_slice(br#"{"id":"#);
             put(out, &self.listing.id(subject));
             out.extend_from_slice(br#","tcp_stream":"#);
             put(out, &known.tcp_stream);
             words::identity(out, &brief);
-            let context = Context { pieces: &shelf.pieces, first: brief.first, rule: &[] };
-            expand_next(&mut shelf.connections.from(text.connection), context, &mut page, out);
+            let context = Context { pieces, first: brief.first, rule: &[] };
+            put_expanded(middle, context, &mut page, out);
             out.extend_from_slice(br#","root_cause":"#);
             put(out, &self.listing.judgement().root_cause_heading(subject).map(convert::root_cause));
             out.extend_from_slice(br#","findings":["#);
@@ -302,19 +263,16 @@ impl<'w> Written<'w, '_> {
     fn findings(&self, subjects: Range<usize>, fixed: &AllFixed, out: &mut Vec<u8>) {
         let mut page = Page::default();
         for subject in subjects {
-            let (known, nth, text, shelf) = self.text(subject);
-            let Some(first) = known.kept.briefs.first(nth) else { unreachable!("there is a brief of each subject") };
-            let (mut rest, mut next) = (None, 0);
+            let (known, nth, [_, mut findings], pieces) = self.subject(subject);
+            let Some(first) = known.kept.0.first(nth) else { unreachable!("there is a brief of each subject") };
+            let mut next = 0;
             for (index, heading) in self.listing.headings(subject) {
-                let rest = rest.get_or_insert_with(|| shelf.findings.from(text.findings));
                 for _ in next..index {
-                    take_with_length(rest);
+                    take_with_length(&mut findings);
                 }
                 next = index + 1;
-                let Some(fixed) = fixed.get(heading.rule.id) else {
-                    take_with_length(rest);
-                    continue;
-                };
+                let finding = take_with_length(&mut findings).unwrap_or_default();
+                let Some(fixed) = fixed.get(heading.rule.id) else { continue };
                 if !out.is_empty() {
                     out.push(b',');
                 }
@@ -325,7 +283,7 @@ impl<'w> Written<'w, '_> {
                 out.extend_from_slice(br#","connections":["#);
                 put(out, &self.listing.id(subject));
                 out.extend_from_slice(br#"],"summary":"#);
-                expand_next(rest, Context { pieces: &shelf.pieces, first, rule: &fixed.texts }, &mut page, out);
+                put_expanded(finding, Context { pieces, first, rule: &fixed.texts }, &mut page, out);
             }
         }
     }
