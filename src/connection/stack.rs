@@ -313,7 +313,7 @@ impl Stack {
     /// Closes the books, and is ready for another connection. `None` when there is nothing that anybody would want to
     /// know.
     #[must_use]
-    pub fn take_record(&mut self, tcp: &Connection) -> Option<Box<ConnectionRecord>> {
+    pub fn take_record(&mut self, tcp: &mut Connection) -> Option<Box<ConnectionRecord>> {
         self.collect();
         let tls = self.tls.take().map(|tls| Box::new(tls.facts().clone()));
         let mut parts = std::mem::take(&mut self.parts);
@@ -337,8 +337,8 @@ impl Stack {
             Layers::Http | Layers::Foreign => parts.connect.is_some() || !parts.plain.is_empty(),
         };
         wanted.then(|| {
-            Box::new(ConnectionRecord {
-                tcp: tcp.final_facts(),
+            let record = ConnectionRecord {
+                tcp: tcp.take_facts(),
                 tls,
                 tls_in_tunnel: below.tls_in_tunnel,
                 connect: parts.connect,
@@ -350,7 +350,9 @@ impl Stack {
                 http_facts: parts.http_facts,
                 layers,
                 ends: parts.ends,
-            })
+            };
+            // Written in its place, once.
+            Box::write(Box::new_uninit(), record)
         })
     }
 

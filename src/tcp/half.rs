@@ -96,6 +96,13 @@ pub(super) struct Tally {
     pub(super) conflict: bool,
 }
 
+impl Tally {
+    /// Whether there is more than new bytes.
+    pub(super) fn is_unusual(&self) -> bool {
+        self.cut_bytes > 0 || self.gaps > 0 || self.undelivered_bytes > 0 || self.conflict
+    }
+}
+
 /// Takes what the streams of a connection do, in order.
 pub(super) trait Emit: FnMut(Stamp, Direction, StreamEvent<'_>) {}
 impl<F: FnMut(Stamp, Direction, StreamEvent<'_>)> Emit for F {}

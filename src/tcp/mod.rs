@@ -10,7 +10,7 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
+pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, Unusual, ZeroWindow};
 pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
@@ -64,15 +64,15 @@ impl Connection {
 
     /// Takes note of an ICMP error about this connection; the first one counts.
     pub fn note_icmp(&mut self, error: IcmpError) {
-        self.facts.icmp.get_or_insert(error);
+        self.facts.icmp.get_or_insert_with(|| Box::new(error));
     }
 
-    /// What is known, at the end.
+    /// What is known, at the end. Leaves nothing of use behind.
     #[must_use]
-    pub fn final_facts(&self) -> TcpFacts {
-        let mut facts = self.facts.clone();
-        facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
-        facts
+    #[inline]
+    pub fn take_facts(&mut self) -> TcpFacts {
+        self.facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
+        self.facts.take()
     }
 
     /// Reads what the next segment will need, so that it is at hand then.
@@ -119,7 +119,7 @@ impl Connection {
         let ended = Side::Client;
         let over = [ended, ended.other()]
             .iter()
-            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset.is_some());
+            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset().is_some());
         let half = &self.halves[self.direction(segment.source).index()];
         half.base().is_some_and(|base| over || base != segment.sequence)
     }
@@ -137,9 +137,11 @@ impl Connection {
         let direction = self.direction(segment.source);
         self.facts.last = stamp;
         let side = self.facts.sender(direction);
+        if side.packets == 0 {
+            side.first = stamp.into();
+        }
         side.packets += 1;
-        side.first.get_or_insert(stamp);
-        side.last = Some(stamp);
+        side.last = stamp.into();
         if flags.has(TcpFlags::RST) {
             self.rst(direction, segment, emit);
             return;
@@ -165,7 +167,7 @@ impl Connection {
             && flags.0 & (TcpFlags::SYN | TcpFlags::FIN) == 0
             && !half.ended()
         {
-            self.facts.sender(direction).keep_alives += 1;
+            self.facts.sender(direction).unusual_mut().keep_alives += 1;
         }
         if flags.has(TcpFlags::FIN) {
             self.fin(direction, segment, first);
@@ -211,12 +213,12 @@ impl Connection {
         match accepted {
             Accepted::InOrder => {}
             Accepted::Early => {}
-            Accepted::OutOfOrder => side.out_of_order += 1,
-            Accepted::FillsHole => side.retransmissions += 1,
-            Accepted::KeepAlive => side.keep_alives += 1,
+            Accepted::OutOfOrder => side.unusual_mut().out_of_order += 1,
+            Accepted::FillsHole => side.unusual_mut().retransmissions += 1,
+            Accepted::KeepAlive => side.unusual_mut().keep_alives += 1,
             Accepted::Implausible => return,
             Accepted::Duplicate => {
-                side.retransmissions += 1;
+                side.unusual_mut().retransmissions += 1;
                 self.note_retransmission(direction, stamp);
                 self.book(direction, stamp, &tally);
                 return;
@@ -227,7 +229,7 @@ impl Connection {
             side.largest_segment = side.largest_segment.max(segment.payload_len);
             self.last_sent[direction.index()] = stamp;
             if idle && half.in_flight() {
-                side.unacknowledged_since = Some(stamp);
+                side.unacknowledged_since = stamp.into();
             }
         }
         self.book(direction, stamp, &tally);
@@ -239,8 +241,8 @@ impl Connection {
             return;
         }
         let side = self.facts.sender(direction);
-        let sent = side.unacknowledged_since.unwrap_or(stamp);
-        let run = side.unacknowledged.get_or_insert(Unacknowledged {
+        let sent = side.unacknowledged_since().unwrap_or(stamp);
+        let run = side.unusual_mut().unacknowledged.get_or_insert(Unacknowledged {
             sent,
             first_retransmission: stamp,
             last_retransmission: stamp,
@@ -256,22 +258,10 @@ impl Connection {
         if tally.new_bytes > 0 {
             side.bytes += tally.new_bytes;
             side.first_payload.get_or_insert(stamp);
-            side.last_payload = Some(stamp);
+            side.last_payload = stamp.into();
         }
-        if tally.cut_bytes > 0 {
-            side.cut_bytes += tally.cut_bytes;
-            side.first_cut.get_or_insert(stamp);
-        }
-        if tally.gaps > 0 {
-            side.gaps += tally.gaps;
-            side.lost_bytes += tally.lost_bytes;
-            side.dropped_bytes += tally.dropped_bytes;
-            side.first_gap.get_or_insert(stamp);
-        }
-        side.undelivered_bytes += tally.undelivered_bytes;
-        if tally.conflict {
-            side.conflicting_overlaps += 1;
-            side.first_conflict.get_or_insert(stamp);
+        if tally.is_unusual() {
+            side.unusual_mut().book(stamp, tally);
         }
     }
 
@@ -288,28 +278,26 @@ impl Connection {
             let in_flight = half.in_flight();
             let sent = self.last_sent[other.index()];
             let peer = self.facts.sender(other);
-            peer.unacknowledged = None;
-            peer.unacknowledged_since = in_flight.then_some(sent);
-            self.facts.sender(direction).last_ack = Some(stamp);
+            if let Some(unusual) = peer.known_unusual() {
+                unusual.unacknowledged = None;
+            }
+            peer.unacknowledged_since = in_flight.then_some(sent).into();
+            self.facts.sender(direction).last_ack = stamp.into();
         }
         if self.facts.established.is_none()
             && direction == Direction::ToServer
             && self.facts.syn_ack.is_some()
             && !segment.flags.has(TcpFlags::SYN)
         {
-            self.facts.established = Some(stamp);
+            self.facts.established = stamp.into();
         }
-        let stall = &mut self.facts.sender(direction).zero_window;
+        let side = self.facts.sender(direction);
         if segment.window == 0 {
-            if stall.closed_since.is_none() && !segment.flags.has(TcpFlags::FIN | TcpFlags::SYN) {
-                stall.closed_since = Some(stamp);
-                stall.times += 1;
+            if !segment.flags.has(TcpFlags::FIN | TcpFlags::SYN) {
+                side.unusual_mut().zero_window.close(stamp);
             }
-        } else if let Some(from) = stall.closed_since.take()
-            && stamp.at - from.at > stall.longest_ns
-        {
-            stall.longest_ns = stamp.at - from.at;
-            stall.longest_from = from;
+        } else if let Some(unusual) = side.known_unusual() {
+            unusual.zero_window.open(stamp);
         }
     }
 
@@ -317,10 +305,11 @@ impl Connection {
         let stamp = segment.stamp;
         let side = self.facts.sender(direction);
         if side.syn.is_some() {
-            side.syn_retransmissions += 1;
+            let unusual = side.unusual_mut();
+            unusual.syn_retransmissions += 1;
+            unusual.last_syn_again = Some(stamp);
         }
         side.syn.get_or_insert(stamp);
-        side.last_syn = Some(stamp);
         side.mss = segment.options.mss;
         if segment.flags.has(TcpFlags::ACK) && direction == Direction::ToClient {
             self.facts.syn_ack.get_or_insert(stamp);
@@ -351,9 +340,10 @@ impl Connection {
         };
         let reset =
             Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
-        match &side.reset {
+        let known = &mut side.unusual_mut().reset;
+        match known {
             Some(known) if known.in_window || !in_window => {}
-            _ => side.reset = Some(reset),
+            _ => *known = Some(reset),
         }
         if refused {
             self.facts.opening = Opening::Refused;
@@ -361,7 +351,7 @@ impl Connection {
         if self.facts.first_closer.is_none() && in_window {
             self.facts.first_closer = Some(direction.sender());
             self.facts.closing = Closing::Rst;
-            self.facts.closed_at = Some(stamp);
+            self.facts.closed_at = stamp.into();
         }
         if !in_window || self.reset {
             return;
@@ -386,15 +376,13 @@ impl Connection {
             }
             return;
         }
-        side.fin = Some(stamp);
-        if side.unacknowledged_since.is_none() {
-            side.unacknowledged_since = Some(stamp);
-        }
+        side.fin = stamp.into();
+        side.unacknowledged_since.get_or_insert(stamp);
         self.last_sent[direction.index()] = stamp;
         if self.facts.first_closer.is_none() {
             self.facts.first_closer = Some(direction.sender());
             self.facts.closing = Closing::Fin;
-            self.facts.closed_at = Some(stamp);
+            self.facts.closed_at = stamp.into();
         }
     }
 
@@ -427,7 +415,9 @@ impl Connection {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(End::Fin));
             }
-            self.facts.sender(direction).fin_unseen |= fin_unseen;
+            if fin_unseen {
+                self.facts.sender(direction).unusual_mut().fin_unseen = true;
+            }
             self.book(direction, stamp, &tally);
         }
     }
@@ -446,12 +436,8 @@ impl Connection {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(if self.reset { End::Rst } else { end }));
             }
-            let stall = &mut self.facts.sender(direction).zero_window;
-            if let Some(from) = stall.closed_since
-                && stamp.at - from.at > stall.longest_ns
-            {
-                stall.longest_ns = stamp.at - from.at;
-                stall.longest_from = from;
+            if let Some(unusual) = self.facts.sender(direction).known_unusual() {
+                unusual.zero_window.end(stamp);
             }
         }
     }
