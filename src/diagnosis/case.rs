@@ -161,7 +161,7 @@ impl<'a> Case<'a> {
         facts.unusual().gaps == 0
             && facts.unusual().cut_bytes == 0
             && facts.packets > 0
-            && self.sent(side).is_none_or(|sent| sent.gaps.count == 0 && !sent.gaps.lost)
+            && self.sent(side).is_none_or(|sent| sent.unusual().gaps.count == 0 && !sent.unusual().gaps.lost)
     }
 
     /// Whether a Close frame of `side` may exist although none was seen.
@@ -175,11 +175,11 @@ impl<'a> Case<'a> {
             return true;
         }
         let Some(sent) = self.sent(side) else { return true };
-        if sent.gaps.lost {
+        if sent.unusual().gaps.lost {
             return true;
         }
         // A gap that was skipped inside a known payload hides nothing; one that cost the step may.
-        sent.gaps.times_lost > u64::from(self.websocket().is_some_and(|websocket| websocket.mid_stream))
+        sent.unusual().gaps.times_lost > u64::from(self.websocket().is_some_and(|websocket| websocket.mid_stream))
     }
 
     /// When the answer to the opening handshake was whole, or the WebSocket was first seen.

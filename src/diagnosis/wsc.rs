@@ -221,7 +221,8 @@ fn wrong_type(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judg
 fn too_big(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judged) {
     let peer = side.other();
     let sent = case.sent(peer);
-    let open = sent.and_then(|sent| sent.cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
+    let open =
+        sent.and_then(|sent| sent.unusual().cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
     let whole = sent.and_then(|sent| sent.last_message).map(|last| (last.wire_length, last.stamp));
     let culprit = [open, whole]
         .into_iter()

@@ -327,7 +327,9 @@ fn then_dead(case: &Case<'_>, answered: Stamp, judged: &mut Judged) {
         || stamp.at - answered.at >= NEVER_LIVED
         || sent(Side::Server) > 0
         || sent(Side::Client) > 0
-        || case.sent(Side::Server).is_some_and(|sent| sent.cut_frame.is_some() || sent.foreign_text.is_some())
+        || case
+            .sent(Side::Server)
+            .is_some_and(|sent| sent.unusual().cut_frame.is_some() || sent.unusual().foreign_text.is_some())
     {
         return;
     }
@@ -583,7 +585,7 @@ fn after_the_upgrade(case: &Case<'_>, judged: &mut Judged) {
         ));
     }
     let Some(facts) = case.websocket() else { return };
-    let Some(text) = &facts[Direction::ToClient].foreign_text else { return };
+    let Some(text) = &facts[Direction::ToClient].unusual().foreign_text else { return };
     if text.kind != websocket::ForeignKind::HttpResponse {
         return;
     }
