@@ -395,6 +395,7 @@ impl TcpFacts {
     pub(super) fn swap_sides(&mut self) {
         std::mem::swap(&mut self.client, &mut self.server);
         self.sides.swap(0, 1);
+        self.initial_sequence.swap(0, 1);
         self.first_closer = self.first_closer.map(Side::other);
     }
 

@@ -71,7 +71,6 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn take_facts(&mut self) -> TcpFacts {
-        self.facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
         self.facts.take()
     }
 
@@ -102,10 +101,25 @@ impl Connection {
         self.last_sent.swap(0, 1);
     }
 
+    /// First sequence number of a direction, as Wireshark counts: the SYN's, or one before the first seen.
+    fn base(&self, direction: Direction) -> Option<u32> {
+        self.facts.initial_sequence[direction.index()]
+    }
+
+    /// Fixes where a direction starts, once.
+    #[inline]
+    fn start(&mut self, direction: Direction, base: u32, first: u32) {
+        let known = &mut self.facts.initial_sequence[direction.index()];
+        if known.is_none() {
+            *known = Some(base);
+            self.halves[direction.index()].start(first);
+        }
+    }
+
     /// First sequence number of each end where known, the lower endpoint's first.
     #[must_use]
     pub fn bases(&self) -> [Option<u32>; 2] {
-        let [client, server] = [self.halves[0].base(), self.halves[1].base()];
+        let [client, server] = self.facts.initial_sequence;
         if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
     }
 
@@ -120,8 +134,7 @@ impl Connection {
         let over = [ended, ended.other()]
             .iter()
             .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset().is_some());
-        let half = &self.halves[self.direction(segment.source).index()];
-        half.base().is_some_and(|base| over || base != segment.sequence)
+        self.base(self.direction(segment.source)).is_some_and(|base| over || base != segment.sequence)
     }
 
     /// Whether both directions have ended.
@@ -157,10 +170,8 @@ impl Connection {
             self.acknowledge(direction, segment);
         }
         let first = segment.sequence.wrapping_add(u32::from(flags.has(TcpFlags::SYN)));
-        let half = &mut self.halves[direction.index()];
-        if half.base().is_none() {
-            half.start(segment.sequence.wrapping_sub(1), first);
-        }
+        self.start(direction, segment.sequence.wrapping_sub(1), first);
+        let half = &self.halves[direction.index()];
         if segment.payload_len > 0 {
             self.payload(direction, segment, first, emit);
         } else if first == half.next_sequence().wrapping_sub(1)
@@ -270,10 +281,8 @@ impl Connection {
     fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
         let stamp = segment.stamp;
         let other = direction.reverse();
+        self.start(other, segment.acknowledgment.wrapping_sub(1), segment.acknowledgment);
         let half = &mut self.halves[other.index()];
-        if half.base().is_none() {
-            half.start(segment.acknowledgment.wrapping_sub(1), segment.acknowledgment);
-        }
         if half.acknowledge(segment.acknowledgment, stamp) {
             let in_flight = half.in_flight();
             let sent = self.last_sent[other.index()];
@@ -315,7 +324,7 @@ impl Connection {
             self.facts.syn_ack.get_or_insert(stamp);
             self.facts.opening = Opening::Handshake;
         }
-        self.halves[direction.index()].start(segment.sequence, segment.sequence.wrapping_add(1));
+        self.start(direction, segment.sequence, segment.sequence.wrapping_add(1));
     }
 
     fn rst(
@@ -327,11 +336,9 @@ impl Connection {
         let stamp = segment.stamp;
         let refused = direction == Direction::ToClient
             && self.facts.opening == Opening::Unanswered
-            && self.halves[Direction::ToServer.index()]
-                .base()
-                .is_some_and(|isn| segment.acknowledgment == isn.wrapping_add(1));
+            && self.base(Direction::ToServer).is_some_and(|isn| segment.acknowledgment == isn.wrapping_add(1));
         let half = &self.halves[direction.index()];
-        let in_window = refused || half.base().is_none() || half.plausible(segment.sequence, RESET_SLACK);
+        let in_window = refused || self.base(direction).is_none() || half.plausible(segment.sequence, RESET_SLACK);
         let side = self.facts.sender(direction);
         let ttl_distance = if side.ttl_max == 0 {
             0

@@ -506,7 +506,7 @@ proptest! {
 
 #[test]
 fn a_usual_connection_is_small() {
-    assert!(size_of::<Connection>() <= 800, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 720, "{}", size_of::<Connection>());
     let mut wire = Wire::opened();
     wire.send(CLIENT, A, 101, 501, b"hello");
     wire.send(SERVER, A, 501, 106, b"hello");
