@@ -4,6 +4,7 @@
 //! that carried it, and yields facts and events of its own. A gap is an input like any other: every layer
 //! handles it from its first day. This module holds no behaviour and knows no protocol.
 
+pub(crate) use crate::packet::MaybeStamp;
 pub use crate::packet::Stamp;
 
 /// Which way bytes travel. The client is whoever opened the connection (RFC 9293 §3.5: the sender of the

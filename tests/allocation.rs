@@ -253,9 +253,9 @@ fn an_idle_compressed_connection_falls_to_its_window_and_goes_on_from_there() {
             continue;
         };
         let server = &websocket[wsscan::stream::Direction::ToClient];
-        assert_eq!((server.compression.messages, server.compression.undecoded), (3, 0));
-        assert_eq!(server.compression.inflated_bytes, 3 * text.len() as u64);
-        assert_eq!(server.violations.total(), 0);
+        assert_eq!((server.compression().messages, server.compression().undecoded), (3, 0));
+        assert_eq!(server.compression().inflated_bytes, 3 * text.len() as u64);
+        assert_eq!(server.unusual().violations.total(), 0);
         spoken += 1;
     }
     assert_eq!(spoken, CROWD);

@@ -94,3 +94,18 @@ impl ConnectionRecord {
         self.ends[direction.index()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::stack::Stack;
+    use crate::tcp::Connection;
+
+    /// What every connection costs before it says anything, and what is kept of it.
+    #[test]
+    fn sizes() {
+        assert!(size_of::<(Connection, Stack)>() <= 1272, "{}", size_of::<(Connection, Stack)>());
+        assert!(size_of::<WebSocketFacts>() <= 576, "{}", size_of::<WebSocketFacts>());
+        assert!(size_of::<ConnectionRecord>() <= 640, "{}", size_of::<ConnectionRecord>());
+    }
+}

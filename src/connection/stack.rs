@@ -154,36 +154,36 @@ impl Default for Layer {
 pub struct Stack {
     layer: Layer,
     tls: Option<Box<Tls>>,
-    below: Below,
     parts: Parts,
     /// What HTTP reports of one event; empty in between.
     reports: Vec<HttpEvent>,
-}
-
-/// What lies between TCP and the layer.
-#[derive(Debug, Default)]
-struct Below {
-    in_tunnel: bool,
-    tls_in_tunnel: bool,
 }
 
 /// What the record will hold.
 #[derive(Debug, Default)]
 struct Parts {
     entries: Vec<Entry>,
+    ends: [Option<(Stamp, End)>; 2],
+    unusual: Option<Box<Unusual>>,
+    spoke_http: bool,
+    payload: bool,
+    in_tunnel: bool,
+    tls_in_tunnel: bool,
+    /// Evidence, in bits, that frames follow an answer that was not captured.
+    frame_bits: u16,
+    /// Index of the entry whose frames are being read, below [`MAX_ENTRIES`].
+    current: u16,
+}
+
+/// What hardly any record has.
+#[derive(Debug, Default)]
+struct Unusual {
     entries_not_kept: u64,
     connect: Option<Box<Exchange>>,
     proxy_header: Option<Box<http::ProxyHeader>>,
     http2: Option<Box<http2::Http2Facts>>,
     plain: Vec<Exchange>,
     http_facts: Vec<http::HttpFact>,
-    ends: [Option<(Stamp, End)>; 2],
-    spoke_http: bool,
-    payload: bool,
-    /// Index of the entry whose frames are being read.
-    current: u32,
-    /// Evidence, in bits, that frames follow an answer that was not captured.
-    frame_bits: u16,
 }
 
 impl Stack {
@@ -199,8 +199,7 @@ impl Stack {
         matches!(self.layer, Layer::Foreign)
             && self.tls.is_none()
             && self.parts.entries.is_empty()
-            && self.parts.connect.is_none()
-            && self.parts.plain.is_empty()
+            && self.parts.unusual.as_ref().is_none_or(|unusual| unusual.connect.is_none() && unusual.plain.is_empty())
     }
 
     /// Reads what the next segment will need, so that it is at hand then.
@@ -313,11 +312,11 @@ impl Stack {
     /// Closes the books, and is ready for another connection. `None` when there is nothing that anybody would want to
     /// know.
     #[must_use]
-    pub fn take_record(&mut self, tcp: &Connection) -> Option<Box<ConnectionRecord>> {
+    pub fn take_record(&mut self, tcp: &mut Connection) -> Option<Box<ConnectionRecord>> {
         self.collect();
         let tls = self.tls.take().map(|tls| Box::new(tls.facts().clone()));
         let mut parts = std::mem::take(&mut self.parts);
-        let below = std::mem::take(&mut self.below);
+        let unusual = parts.unusual.map_or_else(Unusual::default, |unusual| *unusual);
         parts.entries.shrink_to_fit();
         let failed = matches!(tcp.facts().opening, Opening::Refused | Opening::Unanswered);
         let layers = if !parts.entries.is_empty() {
@@ -334,23 +333,25 @@ impl Stack {
         let wanted = match layers {
             Layers::WebSocket | Layers::Tls => true,
             Layers::None => failed,
-            Layers::Http | Layers::Foreign => parts.connect.is_some() || !parts.plain.is_empty(),
+            Layers::Http | Layers::Foreign => unusual.connect.is_some() || !unusual.plain.is_empty(),
         };
         wanted.then(|| {
-            Box::new(ConnectionRecord {
-                tcp: tcp.final_facts(),
+            let record = ConnectionRecord {
+                tcp: tcp.take_facts(),
                 tls,
-                tls_in_tunnel: below.tls_in_tunnel,
-                connect: parts.connect,
-                proxy_header: parts.proxy_header,
-                http2: parts.http2,
+                tls_in_tunnel: parts.tls_in_tunnel,
+                connect: unusual.connect,
+                proxy_header: unusual.proxy_header,
+                http2: unusual.http2,
                 entries: parts.entries,
-                entries_not_kept: parts.entries_not_kept,
-                plain: parts.plain,
-                http_facts: parts.http_facts,
+                entries_not_kept: unusual.entries_not_kept,
+                plain: unusual.plain,
+                http_facts: unusual.http_facts,
                 layers,
                 ends: parts.ends,
-            })
+            };
+            // Written in its place, once.
+            Box::write(Box::new_uninit(), record)
         })
     }
 
@@ -371,8 +372,8 @@ impl Stack {
             }
             _ => self.parts.payload = true,
         }
-        let Self { layer, tls, parts, below, reports } = self;
-        let mut desk = Desk { parts, below, reports, ends, context, note };
+        let Self { layer, tls, parts, reports } = self;
+        let mut desk = Desk { parts, reports, ends, context, note };
         match tls {
             None => layer.feed(stamp, direction, event, &mut desk),
             Some(tls) => tls.feed(stamp, direction, event, context.keys, &mut |stamp, direction, event| {
@@ -388,7 +389,7 @@ impl Stack {
             if undecided.held.is_empty() {
                 return;
             }
-            let mid_stream = !self.below.in_tunnel && self.tls.is_none() && tcp.facts().opening == Opening::MidStream;
+            let mid_stream = !self.parts.in_tunnel && self.tls.is_none() && tcp.facts().opening == Opening::MidStream;
             let Some(Verdict { is, swapped }) = undecided.decide(self.tls.is_some(), mid_stream, last) else { return };
             let Layer::Undecided(undecided) = std::mem::take(&mut self.layer) else { return };
             let mut held = undecided.held;
@@ -405,7 +406,7 @@ impl Stack {
                 }
                 Is::Tls => {
                     self.tls = Some(Box::new(Tls::new()));
-                    self.below.tls_in_tunnel = self.below.in_tunnel;
+                    self.parts.tls_in_tunnel = self.parts.in_tunnel;
                 }
                 Is::Http => {
                     self.parts.spoke_http = true;
@@ -417,8 +418,8 @@ impl Stack {
                 }
                 Is::WebSocket => {
                     let first = held.first().map_or(tcp.facts().first, |held| held.stamp);
-                    let Self { parts, below, reports, .. } = self;
-                    let mut desk = Desk { parts, below, reports, ends: &ends, context, note };
+                    let Self { parts, reports, .. } = self;
+                    let mut desk = Desk { parts, reports, ends: &ends, context, note };
                     self.layer = desk.open_websocket(first, false, false, Compression::Unknown);
                 }
             }
@@ -427,13 +428,8 @@ impl Stack {
                 if is == Is::Tls {
                     self.take(stamp, direction, event, &ends, context, note);
                 } else {
-                    let Self { layer, parts, below, reports, .. } = self;
-                    layer.feed(
-                        stamp,
-                        direction,
-                        event,
-                        &mut Desk { parts, below, reports, ends: &ends, context, note },
-                    );
+                    let Self { layer, parts, reports, .. } = self;
+                    layer.feed(stamp, direction, event, &mut Desk { parts, reports, ends: &ends, context, note });
                 }
             }
         }
@@ -459,7 +455,7 @@ impl Streams {
         http2.feed(stamp, direction, event, &mut |stream, stamp, event| match event {
             Http2Event::Request(_) => {
                 if desk.parts.entries.len() >= MAX_ENTRIES {
-                    desk.parts.entries_not_kept += 1;
+                    desk.parts.unusual().entries_not_kept += 1;
                     return;
                 }
                 let entry = desk.parts.entries.len() as u32;
@@ -506,7 +502,7 @@ impl Streams {
                 entry.http2 = Some(Box::new(facts.websockets.swap_remove(at)));
             }
         }
-        parts.http2 = Some(Box::new(facts));
+        parts.unusual().http2 = Some(Box::new(facts));
     }
 }
 
@@ -582,7 +578,7 @@ impl Layer {
     fn feed<N: Note>(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, desk: &mut Desk<'_, N>) {
         match self {
             Layer::WebSocket(websocket) => {
-                let entry = desk.parts.current;
+                let entry = u32::from(desk.parts.current);
                 websocket.feed(stamp, direction, event, &mut Frames { note: desk.note, ends: desk.ends, entry });
                 if let Some(entry) = desk.parts.entries.get_mut(entry as usize) {
                     entry.last = stamp;
@@ -651,7 +647,7 @@ impl Layer {
             SwitchTo::WebSocket { compression, .. } => desk.open_websocket(stamp, true, proven, *compression),
             SwitchTo::Unknown => desk.open_websocket(stamp, true, false, Compression::Unknown),
             SwitchTo::Tunnel => {
-                desk.below.in_tunnel = true;
+                desk.parts.in_tunnel = true;
                 Layer::default()
             }
             SwitchTo::Other(name) if name.eq_ignore_ascii_case("h2c") => Layer::Http2(Box::default()),
@@ -690,7 +686,6 @@ fn last_stamp(exchange: &Exchange) -> Stamp {
 /// What a layer needs beside its bytes.
 struct Desk<'d, N> {
     parts: &'d mut Parts,
-    below: &'d mut Below,
     reports: &'d mut Vec<HttpEvent>,
     ends: &'d Ends,
     context: &'d Context<'d>,
@@ -711,11 +706,12 @@ impl<N: Note> Desk<'_, N> {
                 HttpEvent::Attempt { .. } => {}
                 HttpEvent::Exchange(exchange) => self.file(exchange),
                 HttpEvent::ProxyHeader(header) => {
-                    self.parts.proxy_header.get_or_insert(header);
+                    self.parts.unusual().proxy_header.get_or_insert(header);
                 }
                 HttpEvent::Fact(fact) => {
-                    if self.parts.http_facts.len() < MAX_HTTP_FACTS {
-                        self.parts.http_facts.push(fact);
+                    let facts = &mut self.parts.unusual().http_facts;
+                    if facts.len() < MAX_HTTP_FACTS {
+                        facts.push(fact);
                     }
                 }
             }
@@ -735,10 +731,11 @@ impl<N: Note> Desk<'_, N> {
                     ..Entry::default()
                 });
             }
-            ExchangeKind::Connect => self.parts.connect = Some(exchange),
+            ExchangeKind::Connect => self.parts.unusual().connect = Some(exchange),
             ExchangeKind::Plain | ExchangeKind::Upgrade | ExchangeKind::Unknown => {
-                if self.parts.plain.len() < MAX_PLAIN {
-                    self.parts.plain.push(*exchange);
+                let plain = &mut self.parts.unusual().plain;
+                if plain.len() < MAX_PLAIN {
+                    plain.push(*exchange);
                 }
             }
         }
@@ -755,13 +752,18 @@ impl<N: Note> Desk<'_, N> {
             self.note.note(stamp, *self.ends, entry, EntryEvent::Opened(None));
         }
         let start = if proven && compression != Compression::Unknown { Start::Handshake } else { Start::MidStream };
-        self.parts.current = self.parts.entries.len().saturating_sub(1) as u32;
+        self.parts.current = self.parts.entries.len().saturating_sub(1) as u16;
         let interest = self.context.interest;
         Layer::WebSocket(WebSocket::new(Options { deflate: deflate(compression), start, interest }))
     }
 }
 
 impl Parts {
+    #[cold]
+    fn unusual(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_default()
+    }
+
     /// Whether the bytes since the answer was lost can hardly be anything but WebSocket frames: each segment from
     /// its first byte on, masked from the client and unmasked from the server (RFC 6455 §5.1).
     fn frames_so_far(&mut self, direction: Direction, event: StreamEvent<'_>) -> bool {
@@ -782,7 +784,7 @@ impl Parts {
             }
             self.entries.push(entry);
         } else {
-            self.entries_not_kept += 1;
+            self.unusual().entries_not_kept += 1;
         }
         room
     }

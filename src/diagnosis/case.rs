@@ -97,13 +97,13 @@ impl<'a> Case<'a> {
     /// FIN of a side, counted when it is known to belong to the end of this entry.
     #[must_use]
     pub fn fin(&self, side: Side) -> Option<Stamp> {
-        self.side(side).fin
+        self.side(side).fin()
     }
 
     /// The RST of a side, if it was plausible enough to end the connection.
     #[must_use]
     pub fn rst(&self, side: Side) -> Option<Stamp> {
-        self.side(side).reset.filter(|reset| reset.in_window).map(|reset| reset.stamp)
+        self.side(side).reset().filter(|reset| reset.in_window).map(|reset| reset.stamp)
     }
 
     /// When `side` first left the TCP connection (or the HTTP/2 stream), and how.
@@ -158,10 +158,10 @@ impl<'a> Case<'a> {
     #[must_use]
     pub fn sees_all_from(&self, side: Side) -> bool {
         let facts = self.side(side);
-        facts.gaps == 0
-            && facts.cut_bytes == 0
+        facts.unusual().gaps == 0
+            && facts.unusual().cut_bytes == 0
             && facts.packets > 0
-            && self.sent(side).is_none_or(|sent| sent.gaps.count == 0 && !sent.gaps.lost)
+            && self.sent(side).is_none_or(|sent| sent.unusual().gaps.count == 0 && !sent.unusual().gaps.lost)
     }
 
     /// Whether a Close frame of `side` may exist although none was seen.
@@ -175,11 +175,11 @@ impl<'a> Case<'a> {
             return true;
         }
         let Some(sent) = self.sent(side) else { return true };
-        if sent.gaps.lost {
+        if sent.unusual().gaps.lost {
             return true;
         }
         // A gap that was skipped inside a known payload hides nothing; one that cost the step may.
-        sent.gaps.times_lost > u64::from(self.websocket().is_some_and(|websocket| websocket.mid_stream))
+        sent.unusual().gaps.times_lost > u64::from(self.websocket().is_some_and(|websocket| websocket.mid_stream))
     }
 
     /// When the answer to the opening handshake was whole, or the WebSocket was first seen.

@@ -180,7 +180,7 @@ pub(super) fn application_view(case: &Case<'_>, outcome: Outcome) -> Application
 /// Codes with which an endpoint fails a connection (RFC 6455 §7.1.7): it then ignores what the other side answers.
 fn failed_it(case: &Case<'_>, side: Side) -> bool {
     let (Some(own), Some(peer)) = (case.close(side), case.sent(side.other())) else { return false };
-    let broken = peer.foreign_text.is_some() || !peer.violations.is_empty();
+    let broken = peer.unusual().foreign_text.is_some() || !peer.unusual().violations.is_empty();
     matches!(own.code, Some(1002 | 1007)) && broken
 }
 
@@ -213,7 +213,7 @@ fn view(case: &Case<'_>, side: Side) -> Option<View> {
 /// Whether a side's Close itself breaks the rules.
 fn violates(case: &Case<'_>, side: Side, packet: u64) -> bool {
     case.sent(side).is_some_and(|sent| {
-        sent.violations.first().iter().any(|violation| {
+        sent.unusual().violations.first().iter().any(|violation| {
             violation.stamp.packet == packet
                 && matches!(
                     violation.kind,

@@ -221,7 +221,8 @@ fn wrong_type(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judg
 fn too_big(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judged) {
     let peer = side.other();
     let sent = case.sent(peer);
-    let open = sent.and_then(|sent| sent.cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
+    let open =
+        sent.and_then(|sent| sent.unusual().cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
     let whole = sent.and_then(|sent| sent.last_message).map(|last| (last.wire_length, last.stamp));
     let culprit = [open, whole]
         .into_iter()
@@ -325,7 +326,7 @@ fn one_sided(case: &Case<'_>, side: Side, close: &CloseFacts, outcome: Outcome, 
         hung_up_at_once(case, side, close, end, judged);
         return;
     }
-    let alive = case.side(peer).last_ack.is_some_and(|ack| ack.packet > close.stamp.packet);
+    let alive = case.side(peer).last_ack().is_some_and(|ack| ack.packet > close.stamp.packet);
     let more = if alive { "; its kernel took it, its program did not react" } else { "" };
     let finding = Finding::new(
         &CLOSE_TIMEOUT,
@@ -385,7 +386,7 @@ fn half_close(case: &Case<'_>, judged: &mut Judged) {
     }
     for side in [Side::Client, Side::Server] {
         let Some(fin) = case.fin(side) else { continue };
-        let Some(last) = case.side(side.other()).last_payload else { continue };
+        let Some(last) = case.side(side.other()).last_payload() else { continue };
         if last.at - fin.at < HALF_CLOSED || case.left(side.other()).is_some_and(|(left, _)| left < fin) {
             continue;
         }
@@ -411,6 +412,6 @@ pub(super) fn symptom(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         "The connection ended without a completed closing handshake; the cause is not in the capture.",
     )
     .severity(Severity::Error)
-    .evidence(case.tcp().closed_at.unwrap_or(case.tcp().last), None, "end of the connection");
+    .evidence(case.tcp().closed_at().unwrap_or(case.tcp().last), None, "end of the connection");
     judged.cause(Explains::Symptom, finding);
 }

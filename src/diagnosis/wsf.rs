@@ -71,8 +71,8 @@ fn violations(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judged
     let Some(sent) = case.sent(side) else { return };
     // A failed upgrade is not explained by what the doomed connection carried.
     let failed_later = outcome.is_failure() || !matches!(peer_code(case, side), None | Some(1000 | 1001));
-    for (kind, count) in sent.violations.counts() {
-        let Some(first) = sent.violations.find(kind) else { continue };
+    for (kind, count) in sent.unusual().violations.counts() {
+        let Some(first) = sent.unusual().violations.find(kind) else { continue };
         let (rule, deed) = rule_of(kind);
         let times = if count > 1 { format!(" ({count} times)") } else { String::new() };
         let code = match kind {
@@ -103,7 +103,7 @@ fn peer_code(case: &Case<'_>, side: Side) -> Option<u16> {
 }
 
 fn foreign_text(case: &Case<'_>, side: Side, judged: &mut Judged) {
-    let Some(text) = case.sent(side).and_then(|sent| sent.foreign_text.as_deref()) else { return };
+    let Some(text) = case.sent(side).and_then(|sent| sent.unusual().foreign_text.as_deref()) else { return };
     if side == Side::Server && text.kind == ForeignKind::HttpResponse {
         return; // WSH332 says it better.
     }
@@ -130,7 +130,7 @@ fn cut(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judged) {
     if outcome != Outcome::ClosedAbnormal || case.left(side).is_none() {
         return;
     }
-    let Some(cut) = case.sent(side).and_then(|sent| sent.cut_frame) else { return };
+    let Some(cut) = case.sent(side).and_then(|sent| sent.unusual().cut_frame) else { return };
     // Being cut off by the other side is not the sender's deed.
     let other_first =
         case.left(side.other()).is_some_and(|(other, _)| case.left(side).is_some_and(|(own, _)| other < own));
@@ -153,7 +153,7 @@ fn cut(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judged) {
 
 fn habits(case: &Case<'_>, side: Side, judged: &mut Judged) {
     let Some(sent) = case.sent(side) else { return };
-    let stamp = sent.first_frame.unwrap_or(case.tcp().first);
+    let stamp = sent.first_frame().unwrap_or(case.tcp().first);
     if side == Side::Client && (sent.masks.longest_run >= WEAK_MASK_RUN || sent.masks.zero >= u64::from(WEAK_MASK_RUN))
     {
         let finding = Finding::new(
@@ -205,7 +205,7 @@ fn negotiation(case: &Case<'_>, judged: &mut Judged) {
         && case.messages() >= UNUSED_AFTER_MESSAGES
         && [Side::Client, Side::Server]
             .iter()
-            .all(|side| case.sent(*side).is_some_and(|sent| sent.compression.messages == 0 && sent.whole()))
+            .all(|side| case.sent(*side).is_some_and(|sent| sent.compression().messages == 0 && sent.whole()))
         && let Some(response) = exchange.response()
     {
         let finding = Finding::new(

@@ -217,20 +217,20 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
     if let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) {
         answer_faults(checks, judged, &mut fault);
     }
-    if exchange.interim.iter().any(|interim| interim.status == 100) {
+    if exchange.unusual().interim.iter().any(|interim| interim.status == 100) {
         let finding = Finding::new(
             &INTERIM_RESPONSE_BEFORE_101,
             Confidence::Proven,
             "The server sent a 100 before the 101; several clients refuse that.",
         )
-        .evidence(exchange.interim[0].stamp, Some(Side::Server), "100 before the 101");
+        .evidence(exchange.unusual().interim[0].stamp, Some(Side::Server), "100 before the 101");
         if client_rejected_the_answer(case) {
             judged.cause(Explains::Mechanism, finding.severity(Severity::Error));
         } else {
             judged.note(finding);
         }
     }
-    if let Some(early) = &exchange.early {
+    if let Some(early) = &exchange.unusual().early {
         let finding = Finding::new(
             &EARLY_CLIENT_DATA,
             Confidence::Proven,
@@ -327,7 +327,9 @@ fn then_dead(case: &Case<'_>, answered: Stamp, judged: &mut Judged) {
         || stamp.at - answered.at >= NEVER_LIVED
         || sent(Side::Server) > 0
         || sent(Side::Client) > 0
-        || case.sent(Side::Server).is_some_and(|sent| sent.cut_frame.is_some() || sent.foreign_text.is_some())
+        || case
+            .sent(Side::Server)
+            .is_some_and(|sent| sent.unusual().cut_frame.is_some() || sent.unusual().foreign_text.is_some())
     {
         return;
     }
@@ -583,7 +585,7 @@ fn after_the_upgrade(case: &Case<'_>, judged: &mut Judged) {
         ));
     }
     let Some(facts) = case.websocket() else { return };
-    let Some(text) = &facts[Direction::ToClient].foreign_text else { return };
+    let Some(text) = &facts[Direction::ToClient].unusual().foreign_text else { return };
     if text.kind != websocket::ForeignKind::HttpResponse {
         return;
     }

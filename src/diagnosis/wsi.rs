@@ -23,20 +23,23 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     }
     for side in [Side::Client, Side::Server] {
         let facts = case.side(side);
-        if let Some(stamp) = facts.first_gap
-            && facts.lost_bytes > 0
+        if let Some(stamp) = facts.unusual().first_gap
+            && facts.unusual().lost_bytes > 0
         {
             let summary = format!(
                 "The capture misses {} bytes that the {} sent and the other side received.",
-                facts.lost_bytes,
+                facts.unusual().lost_bytes,
                 side.name()
             );
             let finding = Finding::new(&CAPTURE_GAP, Confidence::Proven, summary);
             judged.note(finding.evidence(stamp, Some(side), "bytes before this packet are missing from the capture"));
         }
-        if let Some(stamp) = facts.first_cut {
-            let summary =
-                format!("The snap length cut {} bytes off the packets of the {}.", facts.cut_bytes, side.name());
+        if let Some(stamp) = facts.unusual().first_cut {
+            let summary = format!(
+                "The snap length cut {} bytes off the packets of the {}.",
+                facts.unusual().cut_bytes,
+                side.name()
+            );
             let finding = Finding::new(&SNAPLEN_TRUNCATED, Confidence::Proven, summary);
             judged.note(finding.evidence(stamp, Some(side), "first packet that was captured only in part"));
         }

@@ -46,7 +46,8 @@ pub(super) fn silent_end(case: &Case<'_>) -> Option<(Side, Stamp, Deed)> {
         && case.close(Side::Server).is_none()
         && [Side::Client, Side::Server].iter().all(|side| {
             let pings = case.sent(*side).and_then(|sent| sent.keepalive.as_ref());
-            case.side(*side).unacknowledged.is_none() && pings.is_none_or(|pings| pings.unanswered_count() == 0)
+            case.side(*side).unusual().unacknowledged.is_none()
+                && pings.is_none_or(|pings| pings.unanswered_count() == 0)
         });
     quiet.then_some((side, at, deed))
 }
@@ -107,9 +108,9 @@ fn ping_timeout(case: &Case<'_>, side: Side, outcome: Outcome, judged: &mut Judg
     let patience = PATIENCE.max(3 * case.rtt_ns());
     let facts = case.side(side);
     // Never acknowledged: the ping did not arrive, or nothing comes back.
-    let unacknowledged = facts.unacknowledged_since.is_some_and(|since| since <= last.stamp);
-    if let Some(run) = facts.unacknowledged.filter(|_| unacknowledged) {
-        let silent = case.side(peer).last.is_none_or(|last| last.at < run.first_retransmission.at);
+    let unacknowledged = facts.unacknowledged_since().is_some_and(|since| since <= last.stamp);
+    if let Some(run) = facts.unusual().unacknowledged.filter(|_| unacknowledged) {
+        let silent = case.side(peer).last().is_none_or(|last| last.at < run.first_retransmission.at);
         if silent && outcome != Outcome::ClosedClean {
             let finding = Finding::new(
                 &PING_TIMEOUT_PATH_DEAD,
@@ -191,8 +192,8 @@ fn late_pong(case: &Case<'_>, side: Side, judged: &mut Judged) {
 fn half_open(case: &Case<'_>, judged: &mut Judged) {
     for side in [Side::Client, Side::Server] {
         let facts = case.side(side);
-        let Some(run) = facts.unacknowledged else { continue };
-        let peer_reset = case.side(side.other()).reset.is_some_and(|reset| reset.stamp > run.first_retransmission);
+        let Some(run) = facts.unusual().unacknowledged else { continue };
+        let peer_reset = case.side(side.other()).reset().is_some_and(|reset| reset.stamp > run.first_retransmission);
         if run.last_retransmission.at - run.sent.at < HALF_OPEN_TIME || !peer_reset {
             continue;
         }
@@ -216,7 +217,7 @@ fn no_keepalive(case: &Case<'_>, judged: &mut Judged) {
     let lived = case.tcp().last.at - opened.at;
     let quiet = [Side::Client, Side::Server].iter().all(|side| {
         case.sent(*side).is_some_and(|sent| sent.ping == 0 && sent.pong == 0 && sent.whole())
-            && case.side(*side).keep_alives == 0
+            && case.side(*side).unusual().keep_alives == 0
     });
     if lived < LONG_LIVED || !quiet {
         return;

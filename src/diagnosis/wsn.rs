@@ -40,10 +40,10 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
 
 fn refused(case: &Case<'_>, judged: &mut Judged) {
     let tcp = case.tcp();
-    let reset = case.side(Side::Server).reset;
+    let reset = case.side(Side::Server).reset();
     let summary = format!("{} refused the connection: nothing listens on port {}.", tcp.server.ip, tcp.server.port);
     let mut finding = Finding::new(&CONNECTION_REFUSED, Confidence::Proven, summary);
-    if let Some(syn) = case.side(Side::Client).last_syn {
+    if let Some(syn) = case.side(Side::Client).last_syn() {
         finding = finding.evidence(syn, Some(Side::Client), "SYN");
     }
     if let Some(reset) = reset {
@@ -57,8 +57,9 @@ fn unanswered(case: &Case<'_>, judged: &mut Judged) {
     let tcp = case.tcp();
     let blocked = tcp
         .icmp
+        .as_deref()
         .filter(|icmp| matches!(icmp.kind, IcmpKind::AdministrativelyProhibited { .. } | IcmpKind::Unreachable { .. }));
-    if client.syn_retransmissions < 2 && blocked.is_none() {
+    if client.unusual().syn_retransmissions < 2 && blocked.is_none() {
         return;
     }
     let confidence = if blocked.is_some() { Confidence::Proven } else { Confidence::Likely };
@@ -66,13 +67,13 @@ fn unanswered(case: &Case<'_>, judged: &mut Judged) {
         "{} never answered on port {}: {} SYNs, no SYN-ACK.",
         tcp.server.ip,
         tcp.server.port,
-        client.syn_retransmissions + 1
+        client.unusual().syn_retransmissions + 1
     );
     let mut finding = Finding::new(&CONNECT_FILTERED, confidence, summary);
-    if let Some(syn) = client.syn {
+    if let Some(syn) = client.syn() {
         finding = finding.evidence(syn, Some(Side::Client), "first SYN");
     }
-    if let Some(syn) = client.last_syn {
+    if let Some(syn) = client.last_syn() {
         finding = finding.evidence(syn, Some(Side::Client), "last SYN");
     }
     if let Some(icmp) = blocked {
@@ -85,12 +86,12 @@ fn mute(case: &Case<'_>, judged: &mut Judged) {
     let Some(exchange) = case.exchange() else { return };
     let Some(request) = &exchange.request else { return };
     let server = case.side(Side::Server);
-    if exchange.answer != Answer::Nothing || server.first_payload.is_some() || case.record.entries.len() > 1 {
+    if exchange.answer != Answer::Nothing || server.first_payload().is_some() || case.record.entries.len() > 1 {
         return;
     }
     let until = case.left(Side::Client).map_or(case.tcp().last, |(stamp, _)| stamp);
     let waited = until.at - request.head.last.at;
-    let acknowledged = server.last_ack.is_some_and(|ack| ack.packet > request.head.first.packet);
+    let acknowledged = server.last_ack().is_some_and(|ack| ack.packet > request.head.first.packet);
     if waited < MUTE || !acknowledged || case.left(Side::Server).is_some_and(|(stamp, _)| stamp < until) {
         return;
     }
@@ -101,7 +102,7 @@ fn mute(case: &Case<'_>, judged: &mut Judged) {
         Some(Side::Client),
         "upgrade request complete",
     );
-    if let Some(ack) = server.last_ack {
+    if let Some(ack) = server.last_ack() {
         finding = finding.evidence(ack, Some(Side::Server), "acknowledged by the server's kernel");
     }
     judged.cause(Explains::Mechanism, finding.evidence(until, None, "still no answer"));
@@ -115,9 +116,9 @@ fn path_lost(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         let facts = case.side(side);
         let peer_silent = case
             .side(side.other())
-            .last
-            .is_none_or(|last| facts.unacknowledged.is_some_and(|run| last.at < run.first_retransmission.at));
-        let Some(run) = facts.unacknowledged else { continue };
+            .last()
+            .is_none_or(|last| facts.unusual().unacknowledged.is_some_and(|run| last.at < run.first_retransmission.at));
+        let Some(run) = facts.unusual().unacknowledged else { continue };
         if run.retransmissions < PATH_LOST_RETRANSMISSIONS || !peer_silent {
             continue;
         }
@@ -142,9 +143,9 @@ fn forged_reset(case: &Case<'_>, judged: &mut Judged) {
     }
     for side in [Side::Client, Side::Server] {
         let facts = case.side(side);
-        let Some(reset) = facts.reset else { continue };
+        let Some(reset) = facts.reset() else { continue };
         // A stack may use another TTL for the RST of a closed port; a peer that keeps talking did not reset.
-        let kept_talking = facts.last_payload.is_some_and(|last| last.packet > reset.stamp.packet);
+        let kept_talking = facts.last_payload().is_some_and(|last| last.packet > reset.stamp.packet);
         if reset.ttl_distance <= 1 || facts.packets < 3 {
             continue;
         }
@@ -170,7 +171,7 @@ fn windows(case: &Case<'_>, judged: &mut Judged) {
         return;
     }
     for side in [Side::Client, Side::Server] {
-        let stall = case.side(side).zero_window;
+        let stall = case.side(side).unusual().zero_window;
         if stall.longest_ns < ZERO_WINDOW_WARNING {
             continue;
         }
@@ -197,7 +198,7 @@ fn losses(case: &Case<'_>, judged: &mut Judged) {
     }
     for side in [Side::Client, Side::Server] {
         let facts = case.side(side);
-        let again = u64::from(facts.retransmissions);
+        let again = u64::from(facts.unusual().retransmissions);
         if again < LOSSY_AT_LEAST || again * 100 < facts.packets * LOSSY_PERCENT {
             continue;
         }
@@ -209,7 +210,7 @@ fn losses(case: &Case<'_>, judged: &mut Judged) {
             again as f64 * 100.0 / facts.packets as f64
         );
         let finding = Finding::new(&LOSSY_PATH, Confidence::Proven, summary).evidence(
-            facts.last.unwrap_or(case.tcp().last),
+            facts.last().unwrap_or(case.tcp().last),
             Some(side),
             "last packet of that side",
         );
@@ -237,7 +238,7 @@ pub(super) fn ending(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     let summary = [the(side), " ", word, " without a Close frame", space, since, after, "."].concat();
     let note = if deed == Deed::Rst { "RST, no Close frame before it" } else { "FIN, no Close frame before it" };
     let mut finding = Finding::new(rule, Confidence::Proven, summary);
-    if let Some(last) = case.side(side).last_payload {
+    if let Some(last) = case.side(side).last_payload() {
         finding = finding.evidence(last, Some(side), "its last bytes");
     }
     judged.cause(Explains::Ending, finding.evidence(stamp, Some(side), note));

@@ -112,24 +112,54 @@ pub struct Exchange {
     pub request: Option<RequestHead>,
     /// How sure it is that the answer belongs to this request.
     pub pairing: Pairing,
-    /// Informational answers (1xx except 101) before the final one, at most [`MAX_INTERIM`](super::MAX_INTERIM).
-    pub interim: Vec<Interim>,
     /// The final answer.
     pub answer: Answer,
     /// The body of the final answer. Always empty when the connection was switched.
     pub body: Body,
     /// How the exchange ended.
     pub ended: Ended,
-    /// Bytes from the client after its request and before the final answer was whole, that were no further request.
-    pub early: Option<Early>,
-    /// How and when the client's direction ended, if it did before the exchange did.
-    pub client_end: Option<(Stamp, End)>,
+    pub(super) unusual: Option<Box<Unusual>>,
     /// What the opening handshake checks of RFC 6455 §4 yield. Only for [`ExchangeKind::WebSocket`], and for other
     /// kinds that were answered 101.
     pub handshake: Option<Handshake>,
 }
 
+/// What hardly any exchange has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusual {
+    /// Informational answers (1xx except 101) before the final one, at most [`MAX_INTERIM`](super::MAX_INTERIM).
+    pub interim: Vec<Interim>,
+    /// Bytes from the client after its request and before the final answer was whole, that were no further request.
+    pub early: Option<Early>,
+    /// How and when the client's direction ended, if it did before the exchange did.
+    pub client_end: Option<(Stamp, End)>,
+}
+
+impl Unusual {
+    const NONE: Unusual = Unusual { interim: Vec::new(), early: None, client_end: None };
+}
+
 impl Exchange {
+    /// What is unusual about it; empty and `None` when nothing is.
+    #[must_use]
+    pub fn unusual(&self) -> &Unusual {
+        static USUAL: Unusual = Unusual::NONE;
+        self.unusual.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// The same to write something unusual to.
+    #[cold]
+    pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
+    }
+
+    /// Notes what the client sent before the answer was whole.
+    pub(super) fn set_early(&mut self, early: Option<Early>) {
+        if self.unusual().early != early {
+            self.unusual_mut().early = early;
+        }
+    }
+
     /// Reads a little of everything, so that it is at hand when it is needed.
     #[must_use]
     pub fn touch(&self) -> u64 {

@@ -33,7 +33,7 @@ pub mod switch;
 pub use deflate::{Compression, Deed, Deflate, Violation};
 pub use event::{
     Answer, Body, Counts, CutAt, Early, Ended, Exchange, ExchangeKind, Foreign, ForeignKind, HttpEvent, HttpFact,
-    Interim, LostCause, Pairing,
+    Interim, LostCause, Pairing, Unusual,
 };
 pub use handshake::Handshake;
 pub use head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version};

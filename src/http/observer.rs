@@ -155,7 +155,7 @@ impl Http {
             _ => SwitchTo::Unknown,
         };
         let mut exchange = self.failed(pending, Answer::NotCaptured, Ended::Lost { at: CutAt::BeforeAnswer, stamp });
-        exchange.early = self.held.as_ref().and_then(|held| held.early());
+        exchange.set_early(self.held.as_ref().and_then(|held| held.early()));
         self.report(exchange, events);
         let server = Start { offset: self.server.next, proven: false };
         Some(self.hand_over(to, None, server))
@@ -740,9 +740,9 @@ impl Http {
                 None => exchange.answer = irregular_answer(seen),
             }
             if !switch && self.pending.is_empty() {
-                exchange.early = self.release(events);
+                exchange.set_early(self.release(events));
             } else if switch && let Some(held) = &self.held {
-                exchange.early = held.early();
+                exchange.set_early(held.early());
             }
             self.answer = Some(exchange);
         } else if self.pending.is_empty() {
@@ -767,9 +767,9 @@ impl Http {
     #[inline(never)]
     fn interim(&mut self, interim: Interim) {
         if let Some(kept) = self.pending.first_mut().and_then(|pending| pending.kept.as_mut())
-            && kept.interim.len() < MAX_INTERIM
+            && kept.unusual().interim.len() < MAX_INTERIM
         {
-            kept.interim.push(interim);
+            kept.unusual_mut().interim.push(interim);
         }
     }
 
@@ -858,7 +858,7 @@ impl Http {
         if !self.pending.is_empty() {
             let pending = self.pending.remove(0);
             let mut exchange = self.failed(pending, Answer::Foreign(Box::new(foreign(&bytes, place))), ended);
-            exchange.early = self.release(events);
+            exchange.set_early(self.release(events));
             self.unsure = true;
             self.report(exchange, events);
         }
@@ -922,7 +922,7 @@ impl Http {
                     let fragment = Box::new(foreign(&self.server.buffer, self.server.place()));
                     let pending = self.pending.remove(0);
                     let mut exchange = self.failed(pending, Answer::Fragment(fragment), ended);
-                    exchange.early = self.release(events);
+                    exchange.set_early(self.release(events));
                     self.report(exchange, events);
                 }
             }
@@ -950,7 +950,7 @@ impl Http {
                 };
                 let ended = Ended::Cut { at: CutAt::BeforeAnswer, by: end, stamp };
                 let mut exchange = self.failed(pending, answer, ended);
-                exchange.early = self.release(events);
+                exchange.set_early(self.release(events));
                 self.report(exchange, events);
             }
         }
@@ -1028,7 +1028,9 @@ impl Http {
     }
 
     fn report(&self, mut exchange: Box<Exchange>, events: &mut Vec<HttpEvent>) {
-        exchange.client_end = self.client.ended;
+        if self.client.ended.is_some() {
+            exchange.unusual_mut().client_end = self.client.ended;
+        }
         if exchange.handshake.is_none() && (exchange.kind == ExchangeKind::WebSocket || exchange.status() == Some(101))
         {
             exchange.handshake = Some(examine(&exchange));
@@ -1071,12 +1073,10 @@ fn begun(kind: ExchangeKind, request: Option<RequestHead>, ended: Ended) -> Exch
         kind,
         request,
         pairing: Pairing::Certain,
-        interim: Vec::new(),
         answer: Answer::Nothing,
         body: Body::default(),
         ended,
-        early: None,
-        client_end: None,
+        unusual: None,
         handshake: None,
     }
 }

@@ -251,7 +251,7 @@ fn pipelined_requests_are_paired_in_order() {
     });
     let exchange = talk.only();
     assert_eq!((exchange.status(), exchange.body.excerpt.as_slice()), (Some(403), &b"origin"[..]));
-    assert_eq!(exchange.early, None);
+    assert_eq!(exchange.unusual().early, None);
     let counts = talk.http.counts();
     assert_eq!((counts.requests, counts.responses, counts.unasked), (4, 4, 0));
 }
@@ -278,7 +278,7 @@ fn early_client_data_is_a_fact_and_is_handed_over() {
             .send(ToClient, switching_with(""))
             .send(ToServer, "late");
     });
-    let early = talk.only().early.as_ref().unwrap();
+    let early = talk.only().unusual().early.as_ref().unwrap();
     assert_eq!((early.len, &*early.first_bytes, early.stamp.packet), (11, &b"\x01\x02earlymore"[..], 1));
     assert_eq!(talk.switched().fed[0], b"\x01\x02earlymorelate");
     assert_eq!(talk.switched().starts[0].offset, early.offset);
@@ -290,7 +290,7 @@ fn early_frames_behind_a_refused_attempt_are_no_requests() {
         talk.send(ToServer, upgrade_with("") + "\x01\x02early")
             .send(ToClient, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
-    assert_eq!(talk.only().early.as_ref().unwrap().len, 7);
+    assert_eq!(talk.only().unusual().early.as_ref().unwrap().len, 7);
     assert!(matches!(talk.facts()[..], [HttpFact::Lost { cause: LostCause::NoStartLine, .. }]));
 }
 
@@ -303,7 +303,7 @@ fn informational_answers_come_before_the_101() {
         );
     });
     let exchange = talk.only();
-    let interim: Vec<_> = exchange.interim.iter().map(|it| (it.status, it.stamp.packet)).collect();
+    let interim: Vec<_> = exchange.unusual().interim.iter().map(|it| (it.status, it.stamp.packet)).collect();
     assert_eq!(interim, [(100, 2), (103, 3)]);
     assert_eq!((exchange.status(), talk.switched().fed[1].as_slice()), (Some(101), &b"\x01\x00"[..]));
 }
@@ -505,7 +505,7 @@ fn refusals_keep_the_beginning_of_their_body() {
             .end(ToClient, End::Rst);
     });
     assert!(matches!(talk.only().ended, Ended::Cut { at: CutAt::InBody, by: End::Rst, .. }));
-    assert_eq!(talk.only().client_end.map(|(stamp, end)| (stamp.packet, end)), Some((3, End::Fin)));
+    assert_eq!(talk.only().unusual().client_end.map(|(stamp, end)| (stamp.packet, end)), Some((3, End::Fin)));
 }
 
 #[test]
@@ -804,7 +804,7 @@ fn bounds_are_kept_and_said() {
     }
     talk.send(ToClient, switching_with(""));
     assert!(matches!(talk.facts()[..], [HttpFact::EarlyDataTooLarge { .. }]));
-    assert_eq!(talk.only().early.as_ref().unwrap().len, 40 * 4096);
+    assert_eq!(talk.only().unusual().early.as_ref().unwrap().len, 40 * 4096);
     assert_eq!((talk.switched().fed[0].len(), talk.switched().gaps), (MAX_EARLY, 40 * 4096 - MAX_EARLY as u64));
 
     // Many tiny pieces with gaps between them do not grow without end either.
@@ -872,6 +872,7 @@ fn waiting_heads_stay_within_bounds() {
 #[test]
 fn it_is_small() {
     assert!(size_of::<Http>() <= 512, "{}", size_of::<Http>());
+    assert!(size_of::<Exchange>() <= 512, "{}", size_of::<Exchange>());
     assert!(size_of::<HttpEvent>() <= 56, "{}", size_of::<HttpEvent>());
 }
 
@@ -955,7 +956,7 @@ mod hostile {
             run(&mut talk, &acts);
             for exchange in talk.exchanges() {
                 prop_assert!(exchange.body.excerpt.len() <= MAX_EXCERPT);
-                prop_assert!(exchange.interim.len() <= MAX_INTERIM);
+                prop_assert!(exchange.unusual().interim.len() <= MAX_INTERIM);
             }
         }
 

@@ -139,9 +139,9 @@ pub(super) fn tcp(tcp: &TcpFacts) -> model::Tcp {
         },
         first_closer: tcp.first_closer.map(model::Side::from),
         rtt_ms: tcp.initial_rtt_ns().map(Millis::from_nanos),
-        retransmissions: per_side(tcp, |side| u64::from(side.retransmissions)),
-        out_of_order: per_side(tcp, |side| u64::from(side.out_of_order)),
-        lost_bytes: per_side(tcp, |side| side.lost_bytes),
+        retransmissions: per_side(tcp, |side| u64::from(side.unusual().retransmissions)),
+        out_of_order: per_side(tcp, |side| u64::from(side.unusual().out_of_order)),
+        lost_bytes: per_side(tcp, |side| side.unusual().lost_bytes),
     }
 }
 

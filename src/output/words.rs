@@ -208,7 +208,10 @@ fn write_tcp(out: &mut Shorthand<'_>, record: &ConnectionRecord) {
     let tcp: &TcpFacts = &record.tcp;
     let (opening, closing, closer) = (opening(tcp.opening), closing(tcp.closing), side(tcp.first_closer));
     let rtt = millis(tcp.initial_rtt_ns());
-    let troubles = |side: &SideFacts| [side.retransmissions.into(), side.out_of_order.into(), side.lost_bytes];
+    let troubles = |side: &SideFacts| {
+        let unusual = side.unusual();
+        [unusual.retransmissions.into(), unusual.out_of_order.into(), unusual.lost_bytes]
+    };
     let (client, server) = (troubles(tcp.side(Side::Client)), troubles(tcp.side(Side::Server)));
     if client == [0; 3] && server == [0; 3] && record.tls.is_none() {
         say!(out, phrase::TCP_USUAL, opening, closing, closer, rtt);

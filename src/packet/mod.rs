@@ -35,6 +35,65 @@ pub struct Stamp {
     pub at: i64,
 }
 
+/// A stamp, or none, in the room of a stamp: facts hold many that may never come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MaybeStamp(Stamp);
+
+impl MaybeStamp {
+    /// No capture counts so far.
+    const NONE: u64 = u64::MAX;
+
+    #[inline]
+    pub(crate) const fn get(self) -> Option<Stamp> {
+        if self.is_some() { Some(self.0) } else { None }
+    }
+
+    #[inline]
+    pub(crate) const fn is_some(self) -> bool {
+        self.0.packet != Self::NONE
+    }
+
+    #[inline]
+    pub(crate) const fn is_none(self) -> bool {
+        !self.is_some()
+    }
+
+    /// Keeps `stamp` unless there is one.
+    #[inline]
+    pub(crate) const fn get_or_insert(&mut self, stamp: Stamp) {
+        if self.is_none() {
+            self.0 = stamp;
+        }
+    }
+}
+
+impl Default for MaybeStamp {
+    #[inline]
+    fn default() -> Self {
+        Self(Stamp { packet: Self::NONE, at: 0 })
+    }
+}
+
+impl From<Stamp> for MaybeStamp {
+    #[inline]
+    fn from(stamp: Stamp) -> Self {
+        Self(stamp)
+    }
+}
+
+impl From<Option<Stamp>> for MaybeStamp {
+    #[inline]
+    fn from(stamp: Option<Stamp>) -> Self {
+        stamp.map_or_else(Self::default, Self)
+    }
+}
+
+impl fmt::Debug for MaybeStamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// A `LINKTYPE_` value as registered with tcpdump.org, without FCS bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u16);

@@ -1,6 +1,7 @@
 //! What the segments of one connection prove, with the packets that prove it. No opinion is formed here.
 
-use crate::packet::{Endpoint, IcmpError, Stamp};
+use super::half::Tally;
+use crate::packet::{Endpoint, IcmpError, MaybeStamp, Stamp};
 use crate::stream::{Direction, Side};
 
 /// How the connection came into view.
@@ -76,13 +77,61 @@ pub struct ZeroWindow {
     pub closed_since: Option<Stamp>,
 }
 
-/// What one side sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+impl ZeroWindow {
+    pub(super) fn close(&mut self, stamp: Stamp) {
+        if self.closed_since.is_none() {
+            self.closed_since = Some(stamp);
+            self.times += 1;
+        }
+    }
+
+    pub(super) fn open(&mut self, stamp: Stamp) {
+        self.end(stamp);
+        self.closed_since = None;
+    }
+
+    /// A stall lasted until now, at least.
+    pub(super) fn end(&mut self, stamp: Stamp) {
+        if let Some(from) = self.closed_since
+            && stamp.at - from.at > self.longest_ns
+        {
+            self.longest_ns = stamp.at - from.at;
+            self.longest_from = from;
+        }
+    }
+}
+
+/// What one side sent, as far as it is usual. Nearly every segment touches the first line of the processor's cache, nearly
+/// none the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct SideFacts {
     /// Segments, of any kind.
     pub packets: u64,
     /// Payload bytes on the wire, each counted once.
     pub bytes: u64,
+    /// Largest payload in one captured segment.
+    pub largest_segment: u32,
+    /// Maximum segment size this side announced; 0 when unknown.
+    pub mss: u16,
+    /// Smallest TTL of this side's packets other than RST.
+    pub ttl_min: u8,
+    /// Largest TTL of this side's packets other than RST.
+    pub ttl_max: u8,
+    unusual: Option<Box<Unusual>>,
+    pub(super) last: MaybeStamp,
+    pub(super) last_payload: MaybeStamp,
+    pub(super) last_ack: MaybeStamp,
+    pub(super) unacknowledged_since: MaybeStamp,
+    pub(super) first: MaybeStamp,
+    pub(super) first_payload: MaybeStamp,
+    pub(super) syn: MaybeStamp,
+    pub(super) fin: MaybeStamp,
+}
+
+/// What hardly any side of a connection has: troubles of the network and of the capture, and what answers them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusual {
     /// Segments that carried bytes sent before.
     pub retransmissions: u32,
     /// Segments that arrived after later ones.
@@ -107,42 +156,159 @@ pub struct SideFacts {
     pub first_conflict: Option<Stamp>,
     /// Keep-alive probes (RFC 9293 §3.8.4).
     pub keep_alives: u32,
-    /// First SYN.
-    pub syn: Option<Stamp>,
     /// SYNs sent again.
     pub syn_retransmissions: u32,
-    /// Last SYN.
-    pub last_syn: Option<Stamp>,
-    /// First FIN.
-    pub fin: Option<Stamp>,
+    /// Last SYN that was sent again.
+    pub last_syn_again: Option<Stamp>,
     /// First RST that ended the connection (a plausible one where there is any).
     pub reset: Option<Reset>,
     /// The other side acknowledged one sequence number more than was captured: a FIN that the capture missed.
     pub fin_unseen: bool,
-    /// First packet of this side.
-    pub first: Option<Stamp>,
-    /// Last packet of this side.
-    pub last: Option<Stamp>,
-    /// First new payload byte.
-    pub first_payload: Option<Stamp>,
-    /// Last new payload byte.
-    pub last_payload: Option<Stamp>,
-    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reached.
-    pub last_ack: Option<Stamp>,
-    /// The packet that carried the oldest byte not acknowledged at the end; `None` when all was.
-    pub unacknowledged_since: Option<Stamp>,
     /// Retransmissions that got no answer until the end.
     pub unacknowledged: Option<Unacknowledged>,
     /// Receive-window stalls that this side caused.
     pub zero_window: ZeroWindow,
-    /// Smallest TTL of this side's packets other than RST.
-    pub ttl_min: u8,
-    /// Largest TTL of this side's packets other than RST.
-    pub ttl_max: u8,
-    /// Maximum segment size this side announced; 0 when unknown.
-    pub mss: u16,
-    /// Largest payload in one captured segment.
-    pub largest_segment: u32,
+}
+
+impl Unusual {
+    const NONE: Unusual = Unusual {
+        retransmissions: 0,
+        out_of_order: 0,
+        lost_bytes: 0,
+        gaps: 0,
+        first_gap: None,
+        cut_bytes: 0,
+        first_cut: None,
+        dropped_bytes: 0,
+        undelivered_bytes: 0,
+        conflicting_overlaps: 0,
+        first_conflict: None,
+        keep_alives: 0,
+        syn_retransmissions: 0,
+        last_syn_again: None,
+        reset: None,
+        fin_unseen: false,
+        unacknowledged: None,
+        zero_window: ZeroWindow {
+            times: 0,
+            longest_from: Stamp { packet: 0, at: 0 },
+            longest_ns: 0,
+            closed_since: None,
+        },
+    };
+}
+
+impl Unusual {
+    pub(super) fn book(&mut self, stamp: Stamp, tally: &Tally) {
+        if tally.cut_bytes > 0 {
+            self.cut_bytes += tally.cut_bytes;
+            self.first_cut.get_or_insert(stamp);
+        }
+        if tally.gaps > 0 {
+            self.gaps += tally.gaps;
+            self.lost_bytes += tally.lost_bytes;
+            self.dropped_bytes += tally.dropped_bytes;
+            self.first_gap.get_or_insert(stamp);
+        }
+        self.undelivered_bytes += tally.undelivered_bytes;
+        if tally.conflict {
+            self.conflicting_overlaps += 1;
+            self.first_conflict.get_or_insert(stamp);
+        }
+    }
+}
+
+impl SideFacts {
+    /// What is unusual about this side; all zero and `None` when nothing is.
+    #[must_use]
+    #[inline]
+    pub fn unusual(&self) -> &Unusual {
+        const USUAL: &Unusual = &Unusual::NONE;
+        self.unusual.as_deref().unwrap_or(USUAL)
+    }
+
+    /// Whether there is nothing unusual.
+    #[cfg(test)]
+    pub(super) fn is_usual(&self) -> bool {
+        self.unusual.is_none()
+    }
+
+    /// The same to write to, if there is anything.
+    #[inline]
+    pub(super) fn known_unusual(&mut self) -> Option<&mut Unusual> {
+        self.unusual.as_deref_mut()
+    }
+
+    /// The same to write something unusual to.
+    #[cold]
+    pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
+    }
+
+    /// First packet of this side.
+    #[must_use]
+    pub fn first(&self) -> Option<Stamp> {
+        self.first.get()
+    }
+
+    /// Last packet of this side.
+    #[must_use]
+    pub fn last(&self) -> Option<Stamp> {
+        self.last.get()
+    }
+
+    /// First new payload byte.
+    #[must_use]
+    pub fn first_payload(&self) -> Option<Stamp> {
+        self.first_payload.get()
+    }
+
+    /// Last new payload byte.
+    #[must_use]
+    pub fn last_payload(&self) -> Option<Stamp> {
+        self.last_payload.get()
+    }
+
+    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reached.
+    #[must_use]
+    pub fn last_ack(&self) -> Option<Stamp> {
+        self.last_ack.get()
+    }
+
+    /// The packet that carried the oldest byte not acknowledged at the end; `None` when all was.
+    #[must_use]
+    pub fn unacknowledged_since(&self) -> Option<Stamp> {
+        self.unacknowledged_since.get()
+    }
+
+    /// First SYN.
+    #[must_use]
+    pub fn syn(&self) -> Option<Stamp> {
+        self.syn.get()
+    }
+
+    /// Last SYN.
+    #[must_use]
+    pub fn last_syn(&self) -> Option<Stamp> {
+        self.unusual().last_syn_again.or(self.syn())
+    }
+
+    /// First FIN.
+    #[must_use]
+    pub fn fin(&self) -> Option<Stamp> {
+        self.fin.get()
+    }
+
+    /// First RST that ended the connection (a plausible one where there is any).
+    #[must_use]
+    pub fn reset(&self) -> Option<Reset> {
+        self.unusual().reset
+    }
+
+    /// Moves it out.
+    fn take(&mut self) -> Self {
+        Self { unusual: self.unusual.take(), ..*self }
+    }
 }
 
 /// What TCP proves about one connection.
@@ -158,20 +324,17 @@ pub struct TcpFacts {
     pub first: Stamp,
     /// Last packet.
     pub last: Stamp,
-    /// SYN-ACK.
-    pub syn_ack: Option<Stamp>,
-    /// First ACK by the client after the SYN-ACK.
-    pub established: Option<Stamp>,
+    pub(super) syn_ack: MaybeStamp,
+    pub(super) established: MaybeStamp,
     /// Who sent the first FIN or accepted RST.
     pub first_closer: Option<Side>,
     /// What it was.
     pub closing: Closing,
-    /// The packet it was.
-    pub closed_at: Option<Stamp>,
+    pub(super) closed_at: MaybeStamp,
     /// First sequence numbers of client and server, where known.
     pub initial_sequence: [Option<u32>; 2],
     /// An ICMP error about this connection.
-    pub icmp: Option<IcmpError>,
+    pub icmp: Option<Box<IcmpError>>,
     sides: [SideFacts; 2],
 }
 
@@ -183,15 +346,40 @@ impl TcpFacts {
             opening,
             first,
             last: first,
-            syn_ack: None,
-            established: None,
+            syn_ack: MaybeStamp::default(),
+            established: MaybeStamp::default(),
             first_closer: None,
             closing: Closing::None,
-            closed_at: None,
+            closed_at: MaybeStamp::default(),
             initial_sequence: [None; 2],
             icmp: None,
-            sides: [SideFacts::default(); 2],
+            sides: Default::default(),
         }
+    }
+
+    /// Moves them out.
+    #[inline]
+    pub(super) fn take(&mut self) -> Self {
+        let [client, server] = &mut self.sides;
+        Self { icmp: self.icmp.take(), sides: [client.take(), server.take()], ..*self }
+    }
+
+    /// SYN-ACK.
+    #[must_use]
+    pub fn syn_ack(&self) -> Option<Stamp> {
+        self.syn_ack.get()
+    }
+
+    /// First ACK by the client after the SYN-ACK.
+    #[must_use]
+    pub fn established(&self) -> Option<Stamp> {
+        self.established.get()
+    }
+
+    /// The packet with the first FIN or accepted RST.
+    #[must_use]
+    pub fn closed_at(&self) -> Option<Stamp> {
+        self.closed_at.get()
     }
 
     /// What `side` sent.
@@ -207,14 +395,15 @@ impl TcpFacts {
     pub(super) fn swap_sides(&mut self) {
         std::mem::swap(&mut self.client, &mut self.server);
         self.sides.swap(0, 1);
+        self.initial_sequence.swap(0, 1);
         self.first_closer = self.first_closer.map(Side::other);
     }
 
     /// Time from SYN to the client's first ACK in nanoseconds (Wireshark's initial RTT).
     #[must_use]
     pub fn initial_rtt_ns(&self) -> Option<i64> {
-        let syn = self.side(Side::Client).last_syn?;
-        Some(self.established?.at - syn.at).filter(|rtt| *rtt >= 0)
+        let syn = self.side(Side::Client).last_syn()?;
+        Some(self.established()?.at - syn.at).filter(|rtt| *rtt >= 0)
     }
 
     /// Whether only one of the two sides was captured.
@@ -226,6 +415,6 @@ impl TcpFacts {
     /// Last new payload byte of either side.
     #[must_use]
     pub fn last_payload(&self) -> Option<Stamp> {
-        self.side(Side::Client).last_payload.max(self.side(Side::Server).last_payload)
+        self.side(Side::Client).last_payload().max(self.side(Side::Server).last_payload())
     }
 }

@@ -29,11 +29,13 @@ pub const OUT_OF_ORDER_TIME: i64 = 3_000_000;
 /// Farthest jump ahead that is taken for data of this connection.
 const LARGEST_JUMP: i32 = 1 << 30;
 
+/// No stream grows so long.
+const UNSEEN: u64 = u64::MAX;
+
 /// First and last bytes of a delivered segment: enough to notice a retransmission with other contents.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
     offset: u64,
-    len: u32,
     head: [u8; 8],
     tail: [u8; 8],
 }
@@ -96,6 +98,13 @@ pub(super) struct Tally {
     pub(super) conflict: bool,
 }
 
+impl Tally {
+    /// Whether there is more than new bytes.
+    pub(super) fn is_unusual(&self) -> bool {
+        self.cut_bytes > 0 || self.gaps > 0 || self.undelivered_bytes > 0 || self.conflict
+    }
+}
+
 /// Takes what the streams of a connection do, in order.
 pub(super) trait Emit: FnMut(Stamp, Direction, StreamEvent<'_>) {}
 impl<F: FnMut(Stamp, Direction, StreamEvent<'_>)> Emit for F {}
@@ -114,35 +123,45 @@ impl<E: Emit> Outlet<'_, E> {
 }
 
 /// Reassembly state of one direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Half {
-    /// First sequence number, as Wireshark counts: the SYN's, or one before the first seen.
-    base: Option<u32>,
     next_sequence: u32,
     next_offset: u64,
     highest_offset: u64,
     /// How far the other side acknowledged.
     acknowledged: u64,
-    /// Where the FIN stands.
-    fin_at: Option<u64>,
+    /// Where the FIN stands; [`UNSEEN`] before it was seen.
+    fin_at: u64,
     ended: bool,
     /// Acknowledged beyond everything captured.
     beyond: bool,
     samples: [Sample; 2],
+    /// How long the segments were that the samples are of.
+    sampled: [u32; 2],
     pending: Option<Box<Pending>>,
 }
 
-impl Half {
-    pub(super) fn base(&self) -> Option<u32> {
-        self.base
-    }
-
-    /// Fixes where the stream starts, once.
-    pub(super) fn start(&mut self, base: u32, first: u32) {
-        if self.base.is_none() {
-            self.base = Some(base);
-            self.next_sequence = first;
+impl Default for Half {
+    fn default() -> Self {
+        Self {
+            next_sequence: 0,
+            next_offset: 0,
+            highest_offset: 0,
+            acknowledged: 0,
+            fin_at: UNSEEN,
+            ended: false,
+            beyond: false,
+            samples: [Sample::default(); 2],
+            sampled: [0; 2],
+            pending: None,
         }
+    }
+}
+
+impl Half {
+    /// Fixes where the stream starts: the sequence number of its first byte.
+    pub(super) fn start(&mut self, first: u32) {
+        self.next_sequence = first;
     }
 
     pub(super) fn touch(&self) -> u64 {
@@ -205,14 +224,17 @@ impl Half {
     #[inline]
     fn sample(&mut self, offset: u64, payload: &[u8]) {
         self.samples[1] = self.samples[0];
-        let mut sample = Sample { offset, len: payload.len() as u32, ..Sample::default() };
+        self.sampled[1] = self.sampled[0];
+        let mut sample = Sample { offset, ..Sample::default() };
+        let mut len = payload.len() as u32;
         if let (Some(head), Some(tail)) = (payload.first_chunk::<8>(), payload.last_chunk::<8>()) {
             sample.head = *head;
             sample.tail = *tail;
         } else {
-            sample.len = 0;
+            len = 0;
         }
         self.samples[0] = sample;
+        self.sampled[0] = len;
     }
 
     /// Whether `payload` at `offset` contradicts what is remembered of delivered bytes.
@@ -222,8 +244,8 @@ impl Half {
                 .and_then(|skip| payload.get(skip as usize..)?.first_chunk::<8>())
                 .is_some_and(|again| again != known)
         };
-        self.samples.iter().filter(|sample| sample.len >= 8).any(|sample| {
-            differs(sample.offset, &sample.head) || differs(sample.offset + u64::from(sample.len) - 8, &sample.tail)
+        self.samples.iter().zip(self.sampled).filter(|(_, len)| *len >= 8).any(|(sample, len)| {
+            differs(sample.offset, &sample.head) || differs(sample.offset + u64::from(len) - 8, &sample.tail)
         })
     }
 
@@ -428,15 +450,15 @@ impl Half {
     /// Notes where the stream ends. `sequence` is the FIN's own sequence number.
     pub(super) fn finish_at(&mut self, sequence: u32) {
         let at = self.offset_of(sequence);
-        if self.fin_at.is_none() && at >= 0 && at - self.next_offset as i64 <= i64::from(LARGEST_JUMP) {
-            self.fin_at = Some(at as u64);
+        if self.fin_at == UNSEEN && at >= 0 && at - self.next_offset as i64 <= i64::from(LARGEST_JUMP) {
+            self.fin_at = at as u64;
             self.highest_offset = self.highest_offset.max(at as u64 + 1);
         }
     }
 
     /// Whether everything up to the FIN was handed on.
     pub(super) fn reached_fin(&self) -> bool {
-        !self.ended && self.fin_at.is_some_and(|fin| self.next_offset >= fin)
+        !self.ended && self.next_offset >= self.fin_at
     }
 
     /// Hands on what can still be handed on when nothing more will come. Returns whether the other side
@@ -454,7 +476,7 @@ impl Half {
             return false;
         }
         let missing = self.acknowledged - self.next_offset;
-        match self.fin_at {
+        match Some(self.fin_at).filter(|at| *at != UNSEEN) {
             // Everything before the FIN is there; what is acknowledged beyond is the FIN itself, or nonsense.
             Some(fin) if self.next_offset >= fin => false,
             Some(fin) if self.acknowledged > fin => {

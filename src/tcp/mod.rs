@@ -10,7 +10,7 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, ZeroWindow};
+pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, Unusual, ZeroWindow};
 pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
@@ -64,15 +64,14 @@ impl Connection {
 
     /// Takes note of an ICMP error about this connection; the first one counts.
     pub fn note_icmp(&mut self, error: IcmpError) {
-        self.facts.icmp.get_or_insert(error);
+        self.facts.icmp.get_or_insert_with(|| Box::new(error));
     }
 
-    /// What is known, at the end.
+    /// What is known, at the end. Leaves nothing of use behind.
     #[must_use]
-    pub fn final_facts(&self) -> TcpFacts {
-        let mut facts = self.facts.clone();
-        facts.initial_sequence = [self.halves[0].base(), self.halves[1].base()];
-        facts
+    #[inline]
+    pub fn take_facts(&mut self) -> TcpFacts {
+        self.facts.take()
     }
 
     /// Reads what the next segment will need, so that it is at hand then.
@@ -102,10 +101,25 @@ impl Connection {
         self.last_sent.swap(0, 1);
     }
 
+    /// First sequence number of a direction, as Wireshark counts: the SYN's, or one before the first seen.
+    fn base(&self, direction: Direction) -> Option<u32> {
+        self.facts.initial_sequence[direction.index()]
+    }
+
+    /// Fixes where a direction starts, once.
+    #[inline]
+    fn start(&mut self, direction: Direction, base: u32, first: u32) {
+        let known = &mut self.facts.initial_sequence[direction.index()];
+        if known.is_none() {
+            *known = Some(base);
+            self.halves[direction.index()].start(first);
+        }
+    }
+
     /// First sequence number of each end where known, the lower endpoint's first.
     #[must_use]
     pub fn bases(&self) -> [Option<u32>; 2] {
-        let [client, server] = [self.halves[0].base(), self.halves[1].base()];
+        let [client, server] = self.facts.initial_sequence;
         if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
     }
 
@@ -119,9 +133,8 @@ impl Connection {
         let ended = Side::Client;
         let over = [ended, ended.other()]
             .iter()
-            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset.is_some());
-        let half = &self.halves[self.direction(segment.source).index()];
-        half.base().is_some_and(|base| over || base != segment.sequence)
+            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset().is_some());
+        self.base(self.direction(segment.source)).is_some_and(|base| over || base != segment.sequence)
     }
 
     /// Whether both directions have ended.
@@ -137,9 +150,11 @@ impl Connection {
         let direction = self.direction(segment.source);
         self.facts.last = stamp;
         let side = self.facts.sender(direction);
+        if side.packets == 0 {
+            side.first = stamp.into();
+        }
         side.packets += 1;
-        side.first.get_or_insert(stamp);
-        side.last = Some(stamp);
+        side.last = stamp.into();
         if flags.has(TcpFlags::RST) {
             self.rst(direction, segment, emit);
             return;
@@ -155,17 +170,15 @@ impl Connection {
             self.acknowledge(direction, segment);
         }
         let first = segment.sequence.wrapping_add(u32::from(flags.has(TcpFlags::SYN)));
-        let half = &mut self.halves[direction.index()];
-        if half.base().is_none() {
-            half.start(segment.sequence.wrapping_sub(1), first);
-        }
+        self.start(direction, segment.sequence.wrapping_sub(1), first);
+        let half = &self.halves[direction.index()];
         if segment.payload_len > 0 {
             self.payload(direction, segment, first, emit);
         } else if first == half.next_sequence().wrapping_sub(1)
             && flags.0 & (TcpFlags::SYN | TcpFlags::FIN) == 0
             && !half.ended()
         {
-            self.facts.sender(direction).keep_alives += 1;
+            self.facts.sender(direction).unusual_mut().keep_alives += 1;
         }
         if flags.has(TcpFlags::FIN) {
             self.fin(direction, segment, first);
@@ -211,12 +224,12 @@ impl Connection {
         match accepted {
             Accepted::InOrder => {}
             Accepted::Early => {}
-            Accepted::OutOfOrder => side.out_of_order += 1,
-            Accepted::FillsHole => side.retransmissions += 1,
-            Accepted::KeepAlive => side.keep_alives += 1,
+            Accepted::OutOfOrder => side.unusual_mut().out_of_order += 1,
+            Accepted::FillsHole => side.unusual_mut().retransmissions += 1,
+            Accepted::KeepAlive => side.unusual_mut().keep_alives += 1,
             Accepted::Implausible => return,
             Accepted::Duplicate => {
-                side.retransmissions += 1;
+                side.unusual_mut().retransmissions += 1;
                 self.note_retransmission(direction, stamp);
                 self.book(direction, stamp, &tally);
                 return;
@@ -227,7 +240,7 @@ impl Connection {
             side.largest_segment = side.largest_segment.max(segment.payload_len);
             self.last_sent[direction.index()] = stamp;
             if idle && half.in_flight() {
-                side.unacknowledged_since = Some(stamp);
+                side.unacknowledged_since = stamp.into();
             }
         }
         self.book(direction, stamp, &tally);
@@ -239,8 +252,8 @@ impl Connection {
             return;
         }
         let side = self.facts.sender(direction);
-        let sent = side.unacknowledged_since.unwrap_or(stamp);
-        let run = side.unacknowledged.get_or_insert(Unacknowledged {
+        let sent = side.unacknowledged_since().unwrap_or(stamp);
+        let run = side.unusual_mut().unacknowledged.get_or_insert(Unacknowledged {
             sent,
             first_retransmission: stamp,
             last_retransmission: stamp,
@@ -256,22 +269,10 @@ impl Connection {
         if tally.new_bytes > 0 {
             side.bytes += tally.new_bytes;
             side.first_payload.get_or_insert(stamp);
-            side.last_payload = Some(stamp);
+            side.last_payload = stamp.into();
         }
-        if tally.cut_bytes > 0 {
-            side.cut_bytes += tally.cut_bytes;
-            side.first_cut.get_or_insert(stamp);
-        }
-        if tally.gaps > 0 {
-            side.gaps += tally.gaps;
-            side.lost_bytes += tally.lost_bytes;
-            side.dropped_bytes += tally.dropped_bytes;
-            side.first_gap.get_or_insert(stamp);
-        }
-        side.undelivered_bytes += tally.undelivered_bytes;
-        if tally.conflict {
-            side.conflicting_overlaps += 1;
-            side.first_conflict.get_or_insert(stamp);
+        if tally.is_unusual() {
+            side.unusual_mut().book(stamp, tally);
         }
     }
 
@@ -280,36 +281,32 @@ impl Connection {
     fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
         let stamp = segment.stamp;
         let other = direction.reverse();
+        self.start(other, segment.acknowledgment.wrapping_sub(1), segment.acknowledgment);
         let half = &mut self.halves[other.index()];
-        if half.base().is_none() {
-            half.start(segment.acknowledgment.wrapping_sub(1), segment.acknowledgment);
-        }
         if half.acknowledge(segment.acknowledgment, stamp) {
             let in_flight = half.in_flight();
             let sent = self.last_sent[other.index()];
             let peer = self.facts.sender(other);
-            peer.unacknowledged = None;
-            peer.unacknowledged_since = in_flight.then_some(sent);
-            self.facts.sender(direction).last_ack = Some(stamp);
+            if let Some(unusual) = peer.known_unusual() {
+                unusual.unacknowledged = None;
+            }
+            peer.unacknowledged_since = in_flight.then_some(sent).into();
+            self.facts.sender(direction).last_ack = stamp.into();
         }
         if self.facts.established.is_none()
             && direction == Direction::ToServer
             && self.facts.syn_ack.is_some()
             && !segment.flags.has(TcpFlags::SYN)
         {
-            self.facts.established = Some(stamp);
+            self.facts.established = stamp.into();
         }
-        let stall = &mut self.facts.sender(direction).zero_window;
+        let side = self.facts.sender(direction);
         if segment.window == 0 {
-            if stall.closed_since.is_none() && !segment.flags.has(TcpFlags::FIN | TcpFlags::SYN) {
-                stall.closed_since = Some(stamp);
-                stall.times += 1;
+            if !segment.flags.has(TcpFlags::FIN | TcpFlags::SYN) {
+                side.unusual_mut().zero_window.close(stamp);
             }
-        } else if let Some(from) = stall.closed_since.take()
-            && stamp.at - from.at > stall.longest_ns
-        {
-            stall.longest_ns = stamp.at - from.at;
-            stall.longest_from = from;
+        } else if let Some(unusual) = side.known_unusual() {
+            unusual.zero_window.open(stamp);
         }
     }
 
@@ -317,16 +314,17 @@ impl Connection {
         let stamp = segment.stamp;
         let side = self.facts.sender(direction);
         if side.syn.is_some() {
-            side.syn_retransmissions += 1;
+            let unusual = side.unusual_mut();
+            unusual.syn_retransmissions += 1;
+            unusual.last_syn_again = Some(stamp);
         }
         side.syn.get_or_insert(stamp);
-        side.last_syn = Some(stamp);
         side.mss = segment.options.mss;
         if segment.flags.has(TcpFlags::ACK) && direction == Direction::ToClient {
             self.facts.syn_ack.get_or_insert(stamp);
             self.facts.opening = Opening::Handshake;
         }
-        self.halves[direction.index()].start(segment.sequence, segment.sequence.wrapping_add(1));
+        self.start(direction, segment.sequence, segment.sequence.wrapping_add(1));
     }
 
     fn rst(
@@ -338,11 +336,9 @@ impl Connection {
         let stamp = segment.stamp;
         let refused = direction == Direction::ToClient
             && self.facts.opening == Opening::Unanswered
-            && self.halves[Direction::ToServer.index()]
-                .base()
-                .is_some_and(|isn| segment.acknowledgment == isn.wrapping_add(1));
+            && self.base(Direction::ToServer).is_some_and(|isn| segment.acknowledgment == isn.wrapping_add(1));
         let half = &self.halves[direction.index()];
-        let in_window = refused || half.base().is_none() || half.plausible(segment.sequence, RESET_SLACK);
+        let in_window = refused || self.base(direction).is_none() || half.plausible(segment.sequence, RESET_SLACK);
         let side = self.facts.sender(direction);
         let ttl_distance = if side.ttl_max == 0 {
             0
@@ -351,9 +347,10 @@ impl Connection {
         };
         let reset =
             Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
-        match &side.reset {
+        let known = &mut side.unusual_mut().reset;
+        match known {
             Some(known) if known.in_window || !in_window => {}
-            _ => side.reset = Some(reset),
+            _ => *known = Some(reset),
         }
         if refused {
             self.facts.opening = Opening::Refused;
@@ -361,7 +358,7 @@ impl Connection {
         if self.facts.first_closer.is_none() && in_window {
             self.facts.first_closer = Some(direction.sender());
             self.facts.closing = Closing::Rst;
-            self.facts.closed_at = Some(stamp);
+            self.facts.closed_at = stamp.into();
         }
         if !in_window || self.reset {
             return;
@@ -386,15 +383,13 @@ impl Connection {
             }
             return;
         }
-        side.fin = Some(stamp);
-        if side.unacknowledged_since.is_none() {
-            side.unacknowledged_since = Some(stamp);
-        }
+        side.fin = stamp.into();
+        side.unacknowledged_since.get_or_insert(stamp);
         self.last_sent[direction.index()] = stamp;
         if self.facts.first_closer.is_none() {
             self.facts.first_closer = Some(direction.sender());
             self.facts.closing = Closing::Fin;
-            self.facts.closed_at = Some(stamp);
+            self.facts.closed_at = stamp.into();
         }
     }
 
@@ -427,7 +422,9 @@ impl Connection {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(End::Fin));
             }
-            self.facts.sender(direction).fin_unseen |= fin_unseen;
+            if fin_unseen {
+                self.facts.sender(direction).unusual_mut().fin_unseen = true;
+            }
             self.book(direction, stamp, &tally);
         }
     }
@@ -446,12 +443,8 @@ impl Connection {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(if self.reset { End::Rst } else { end }));
             }
-            let stall = &mut self.facts.sender(direction).zero_window;
-            if let Some(from) = stall.closed_since
-                && stamp.at - from.at > stall.longest_ns
-            {
-                stall.longest_ns = stamp.at - from.at;
-                stall.longest_from = from;
+            if let Some(unusual) = self.facts.sender(direction).known_unusual() {
+                unusual.zero_window.end(stamp);
             }
         }
     }

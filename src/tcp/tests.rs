@@ -111,7 +111,7 @@ fn a_handshake_gives_roles_and_the_initial_rtt() {
     assert_eq!((facts.client, facts.server), (CLIENT, SERVER));
     assert_eq!(facts.opening, Opening::Handshake);
     assert_eq!(facts.initial_rtt_ns(), Some(2 * MS));
-    assert_eq!(facts.side(Side::Client).unacknowledged_since, None);
+    assert_eq!(facts.side(Side::Client).unacknowledged_since(), None);
     assert!(facts.side(Side::Server).unacknowledged_since.is_some());
 }
 
@@ -121,7 +121,7 @@ fn a_refused_and_an_unanswered_syn_are_told_apart() {
     wire.send(CLIENT, S, 100, 0, b"");
     wire.send(CLIENT, S, 100, 0, b"");
     assert_eq!(wire.facts().opening, Opening::Unanswered);
-    assert_eq!(wire.facts().side(Side::Client).syn_retransmissions, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().syn_retransmissions, 1);
     wire.send(SERVER, R | A, 0, 101, b"");
     assert_eq!(wire.facts().opening, Opening::Refused);
     assert_eq!(wire.facts().first_closer, Some(Side::Server));
@@ -134,8 +134,8 @@ fn swapped_segments_come_out_in_order() {
     assert_eq!(wire.taken(), []);
     wire.send(CLIENT, A, 101, 501, b"abc");
     assert_eq!(wire.taken(), [data(ToServer, 0, b"abc"), data(ToServer, 3, b"def")]);
-    assert_eq!(wire.facts().side(Side::Client).out_of_order, 1);
-    assert_eq!(wire.facts().side(Side::Client).retransmissions, 0);
+    assert_eq!(wire.facts().side(Side::Client).unusual().out_of_order, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().retransmissions, 0);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_hole_filled_late_was_sent_again() {
     wire.send(CLIENT, A, 104, 501, b"def");
     wire.at += 200 * MS;
     wire.send(CLIENT, A, 101, 501, b"abc");
-    assert_eq!(wire.facts().side(Side::Client).retransmissions, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().retransmissions, 1);
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn a_retransmission_gives_nothing_new() {
     wire.send(CLIENT, A, 101, 501, b"abc");
     wire.send(CLIENT, A, 101, 501, b"abcdef");
     assert_eq!(wire.taken(), [data(ToServer, 3, b"def")]);
-    assert_eq!(wire.facts().side(Side::Client).retransmissions, 1);
-    assert_eq!(wire.facts().side(Side::Client).conflicting_overlaps, 0);
+    assert_eq!(wire.facts().side(Side::Client).unusual().retransmissions, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().conflicting_overlaps, 0);
 }
 
 #[test]
@@ -165,13 +165,13 @@ fn other_bytes_at_the_same_place_are_a_fact_and_the_first_stand() {
     wire.send(CLIENT, A, 101, 501, b"abcdefghij");
     wire.send(CLIENT, A, 101, 501, b"ABCDEFGHIJ");
     assert_eq!(wire.taken(), [data(ToServer, 0, b"abcdefghij")]);
-    assert_eq!(wire.facts().side(Side::Client).conflicting_overlaps, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().conflicting_overlaps, 1);
 
     let mut wire = Wire::opened();
     wire.send(CLIENT, A, 104, 501, b"def");
     wire.send(CLIENT, A, 101, 501, b"abcXYZghi");
     assert_eq!(wire.taken(), [data(ToServer, 0, b"abc"), data(ToServer, 3, b"def"), data(ToServer, 6, b"ghi")]);
-    assert_eq!(wire.facts().side(Side::Client).conflicting_overlaps, 1);
+    assert_eq!(wire.facts().side(Side::Client).unusual().conflicting_overlaps, 1);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn an_acknowledged_hole_is_the_captures_loss() {
         wire.taken(),
         [data(ToClient, 0, b"x"), Seen::Gap(ToServer, 3, 3, GapCause::NotCaptured), data(ToServer, 6, b"ghi"),]
     );
-    assert_eq!(wire.facts().side(Side::Client).lost_bytes, 3);
+    assert_eq!(wire.facts().side(Side::Client).unusual().lost_bytes, 3);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_hole_nobody_acknowledged_waits_and_what_is_behind_it_was_never_delivered() 
         wire.taken(),
         [data(ToClient, 0, b"x"), Seen::End(ToServer, End::CaptureEnd), Seen::End(ToClient, End::CaptureEnd)]
     );
-    assert_eq!(wire.facts().side(Side::Client).undelivered_bytes, 3);
+    assert_eq!(wire.facts().side(Side::Client).unusual().undelivered_bytes, 3);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_snap_length_leaves_a_gap_of_known_size() {
         wire.taken(),
         [data(ToServer, 0, b"abc"), Seen::Gap(ToServer, 3, 7, GapCause::SnapLength), data(ToServer, 10, b"next")]
     );
-    assert_eq!(wire.facts().side(Side::Client).cut_bytes, 7);
+    assert_eq!(wire.facts().side(Side::Client).unusual().cut_bytes, 7);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn keep_alives_are_no_data_and_no_retransmissions() {
     wire.send(CLIENT, A, 103, 501, b"\0");
     assert_eq!(wire.taken(), []);
     let client = wire.facts().side(Side::Client);
-    assert_eq!((client.keep_alives, client.retransmissions), (2, 0));
+    assert_eq!((client.unusual().keep_alives, client.unusual().retransmissions), (2, 0));
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_reset_ends_the_senders_direction_at_once_and_the_other_at_the_end() {
     assert_eq!(wire.taken(), [Seen::End(ToClient, End::Rst)]);
     wire.finish();
     assert_eq!(wire.taken(), [Seen::End(ToServer, End::Rst)]);
-    assert!(!wire.facts().side(Side::Server).reset.unwrap().looks_forged());
+    assert!(!wire.facts().side(Side::Server).reset().unwrap().looks_forged());
 }
 
 #[test]
@@ -313,12 +313,12 @@ fn a_reset_with_another_ttl_or_outside_the_window_looks_forged() {
     let mut segment = wire.segment(SERVER, R, 501, 0, b"");
     segment.ttl = 47;
     wire.push(&segment);
-    assert!(wire.facts().side(Side::Server).reset.unwrap().looks_forged());
+    assert!(wire.facts().side(Side::Server).reset().unwrap().looks_forged());
 
     let mut wire = Wire::opened();
     wire.send(SERVER, R, 501 + (3 << 20), 0, b"");
     assert_eq!(wire.taken(), []);
-    assert!(wire.facts().side(Side::Server).reset.unwrap().looks_forged());
+    assert!(wire.facts().side(Side::Server).reset().unwrap().looks_forged());
     assert_eq!(wire.facts().first_closer, None);
     wire.send(SERVER, A, 501, 101, b"alive");
     assert_eq!(wire.taken(), [data(ToClient, 0, b"alive")]);
@@ -332,10 +332,10 @@ fn an_unanswered_retransmission_run_is_counted_until_an_ack_clears_it() {
         wire.at += 300 * MS;
         wire.send(SERVER, A, 501, 101, b"ping");
     }
-    let run = wire.facts().side(Side::Server).unacknowledged.unwrap();
+    let run = wire.facts().side(Side::Server).unusual().unacknowledged.unwrap();
     assert_eq!((run.retransmissions, run.sent.packet), (5, 4));
     wire.send(CLIENT, A, 101, 505, b"");
-    assert_eq!(wire.facts().side(Side::Server).unacknowledged, None);
+    assert_eq!(wire.facts().side(Side::Server).unusual().unacknowledged, None);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn zero_windows_are_timed() {
     wire.push(&segment);
     wire.at += 1_500 * MS;
     wire.send(CLIENT, A, 101, 501, b"");
-    let stall = wire.facts().side(Side::Client).zero_window;
+    let stall = wire.facts().side(Side::Client).unusual().zero_window;
     assert_eq!((stall.times, stall.longest_ns, stall.closed_since), (1, 1_501 * MS, None));
 }
 
@@ -367,8 +367,8 @@ fn a_fin_that_was_not_captured_shows_in_the_acknowledgment() {
     wire.send(CLIENT, A, 101, 501, b"abc");
     wire.send(SERVER, A, 501, 105, b"");
     wire.finish();
-    assert!(wire.facts().side(Side::Client).fin_unseen);
-    assert_eq!(wire.facts().side(Side::Client).lost_bytes, 0);
+    assert!(wire.facts().side(Side::Client).unusual().fin_unseen);
+    assert_eq!(wire.facts().side(Side::Client).unusual().lost_bytes, 0);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn the_pending_bound_turns_a_hole_into_our_own_loss() {
         wire.send(CLIENT, A, 201 + index * 1400, 501, &block);
     }
     assert!(wire.seen.contains(&Seen::Gap(ToServer, 0, 100, GapCause::BufferLimit)));
-    assert_eq!(wire.facts().side(Side::Client).dropped_bytes, 100);
+    assert_eq!(wire.facts().side(Side::Client).unusual().dropped_bytes, 100);
 }
 
 /// What a stream of events says about each byte: its value, or that it is missing.
@@ -501,5 +501,21 @@ proptest! {
         let picture = picture(&wire.seen, total);
         // A lost last byte may be taken for a FIN that the capture missed; nothing else may differ.
         prop_assert_eq!(picture, expected);
+    }
+}
+
+#[test]
+fn a_usual_connection_is_small() {
+    assert!(size_of::<Connection>() <= 720, "{}", size_of::<Connection>());
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, A, 101, 501, b"hello");
+    wire.send(SERVER, A, 501, 106, b"hello");
+    wire.send(CLIENT, A | F, 106, 506, b"");
+    wire.send(SERVER, A | F, 506, 107, b"");
+    wire.send(CLIENT, A, 107, 507, b"");
+    let facts = wire.facts();
+    for side in [Side::Client, Side::Server] {
+        assert!(facts.side(side).is_usual(), "{:?}", facts.side(side));
+        assert_eq!((facts.side(side).bytes, facts.side(side).unacknowledged_since()), (5, None));
     }
 }

@@ -234,7 +234,8 @@ impl<S: Sink> Step<'_, S> {
         }
         let offset = self.half.position;
         self.half.position = offset + bytes.len() as u64;
-        let before = self.own.last_bytes.replace(self.stamp);
+        let before = self.own.last_bytes();
+        self.own.last_bytes = self.stamp.into();
         match self.half.phase {
             Phase::Header | Phase::Payload => self.decode(bytes, before),
             Phase::Lost => self.lost_data(offset, bytes),
@@ -296,7 +297,7 @@ impl<S: Sink> Step<'_, S> {
             self.begin_frame(header, first);
             let rest = &bytes[size - old..];
             if self.half.phase == Phase::Lost {
-                self.own.gaps.undecoded_bytes += rest.len() as u64;
+                self.own.unusual_mut().gaps.undecoded_bytes += rest.len() as u64;
                 return &[];
             }
             return rest;
@@ -306,13 +307,13 @@ impl<S: Sink> Step<'_, S> {
         let first = self.half.first;
         self.begin_frame(header, first);
         if self.half.phase == Phase::Lost {
-            self.own.gaps.undecoded_bytes += (old - size) as u64;
+            self.own.unusual_mut().gaps.undecoded_bytes += (old - size) as u64;
         } else {
             self.run(&joined[size..old]);
         }
         self.stamp = now;
         if self.half.phase == Phase::Lost {
-            self.own.gaps.undecoded_bytes += bytes.len() as u64;
+            self.own.unusual_mut().gaps.undecoded_bytes += bytes.len() as u64;
             return &[];
         }
         bytes
@@ -358,7 +359,7 @@ impl<S: Sink> Step<'_, S> {
                     }
                 }
                 Phase::Lost => {
-                    self.own.gaps.undecoded_bytes += bytes.len() as u64;
+                    self.own.unusual_mut().gaps.undecoded_bytes += bytes.len() as u64;
                     return;
                 }
                 Phase::Foreign => return self.foreign_more(bytes),
@@ -432,11 +433,9 @@ impl<S: Sink> Step<'_, S> {
         own.messages += 1;
         own.payload_bytes += length;
         own.largest_message = own.largest_message.max(length);
-        if own.first_frame.is_none() {
-            own.first_frame = Some(stamp);
-        }
-        own.last_frame = Some(stamp);
-        own.last_data = Some(stamp);
+        own.first_frame.get_or_insert(stamp);
+        own.last_frame = stamp.into();
+        own.last_data = stamp.into();
         own.last_message = Some(LastMessage { kind, wire_length: length, length: Some(length), stamp });
         if self.context.interest.frames {
             self.sink.frame(&Frame {
@@ -513,7 +512,7 @@ impl<S: Sink> Step<'_, S> {
 
     fn begin_frame(&mut self, header: Header, first: Stamp) {
         if !self.judge(&header) {
-            self.own.gaps.undecoded_bytes += u64::from(header.size);
+            self.own.unusual_mut().gaps.undecoded_bytes += u64::from(header.size);
             return self.lose();
         }
         self.half.first = first;
@@ -672,7 +671,7 @@ impl<S: Sink> Step<'_, S> {
             Coding::Opaque
         } else if !compressed {
             Coding::Plain
-        } else if self.context.deflate.is_none() || self.own.compression.poisoned.is_some() {
+        } else if self.context.deflate.is_none() || self.own.compression().poisoned.is_some() {
             Coding::Opaque
         } else {
             let takeover = self.half.takeover;
@@ -770,7 +769,7 @@ impl<S: Sink> Step<'_, S> {
             self.half.inflation = Some(inflation);
             return;
         };
-        let certain = self.own.gaps.times_lost == 0;
+        let certain = self.own.unusual().gaps.times_lost == 0;
         let wire = self.half.message.wire_length;
         if fault == Fault::Corrupt && inflation.can_retry() {
             let message = &mut self.half.message;
@@ -789,9 +788,9 @@ impl<S: Sink> Step<'_, S> {
             }
         }
         match fault {
-            Fault::Limit => self.own.compression.limit_hits += 1,
+            Fault::Limit => self.own.compression_mut().limit_hits += 1,
             Fault::Corrupt if certain => {
-                self.own.compression.failures += 1;
+                self.own.compression_mut().failures += 1;
                 self.violation(ViolationKind::InflateFailed, wire);
             }
             Fault::Corrupt | Fault::Forgotten => {}
@@ -819,7 +818,7 @@ impl<S: Sink> Step<'_, S> {
             inflation.abandon();
         }
         if self.half.takeover {
-            self.own.compression.poisoned.get_or_insert(self.stamp);
+            self.own.compression_mut().poisoned.get_or_insert(self.stamp);
             self.half.inflation = None;
         }
     }
@@ -857,10 +856,10 @@ impl<S: Sink> Step<'_, S> {
             opcode::CLOSE => own.closes += 1,
             opcode::PING => own.ping += 1,
             opcode::PONG => own.pong += 1,
-            _ => own.unknown += 1,
+            _ => own.unusual_mut().unknown += 1,
         }
         own.first_frame.get_or_insert(stamp);
-        own.last_frame = Some(stamp);
+        own.last_frame = stamp.into();
         if header.masked && header.length > 0 {
             own.masks.note(header.key);
         }
@@ -880,7 +879,7 @@ impl<S: Sink> Step<'_, S> {
             });
         }
         if !header.control() && !header.reserved() {
-            self.own.last_data = Some(stamp);
+            self.own.last_data = stamp.into();
             if header.fin() {
                 self.end_message();
             }
@@ -915,20 +914,23 @@ impl<S: Sink> Step<'_, S> {
         let message = &self.half.message;
         let (own, stamp) = (&mut *self.own, self.stamp);
         own.messages += 1;
-        own.incomplete_messages += u64::from(message.missing);
+        if message.missing {
+            own.unusual_mut().incomplete_messages += 1;
+        }
         own.largest_message = own.largest_message.max(message.wire_length);
         let known = !message.missing && message.coding != Coding::Opaque;
         // Not only what was looked at counts: a plain message is as long as its frames.
         let length = known.then_some(if message.compressed { message.length } else { message.wire_length });
         own.last_message = Some(LastMessage { kind: message.kind, wire_length: message.wire_length, length, stamp });
         if message.compressed {
-            own.compression.messages += 1;
+            let compression = own.compression_mut();
+            compression.messages += 1;
             if known {
-                own.compression.wire_bytes += message.wire_length;
-                own.compression.inflated_bytes += message.length;
-                own.compression.largest_inflated = own.compression.largest_inflated.max(message.length);
+                compression.wire_bytes += message.wire_length;
+                compression.inflated_bytes += message.length;
+                compression.largest_inflated = compression.largest_inflated.max(message.length);
             } else {
-                own.compression.undecoded += 1;
+                compression.undecoded += 1;
             }
         }
         if self.context.interest.messages {
@@ -955,7 +957,7 @@ impl<S: Sink> Step<'_, S> {
         match self.half.header.opcode() {
             opcode::CLOSE => return self.close(body, whole),
             opcode::PING => {
-                let hidden = self.peer.gaps.lost;
+                let hidden = self.peer.unusual().gaps.lost;
                 let keepalive = self.own.keepalive.get_or_insert_default();
                 if whole {
                     keepalive.ping(stamp, body, hidden);
@@ -968,7 +970,7 @@ impl<S: Sink> Step<'_, S> {
                 self.own.keepalive.get_or_insert_default().ponged(stamp);
                 // What a gap hides may be the Ping that this answers.
                 let missed = self.peer.keepalive.as_ref().is_some_and(|pings| pings.payload_missed);
-                let certain = self.peer.gaps.times_lost == 0 && !missed;
+                let certain = self.peer.unusual().gaps.times_lost == 0 && !missed;
                 let answer = match &mut self.peer.keepalive {
                     Some(pings) if whole => pings.answer(stamp, body),
                     Some(pings) => {
@@ -1007,7 +1009,7 @@ impl<S: Sink> Step<'_, S> {
             length: self.half.header.length,
             captured: whole,
             valid: whole,
-            first_for_certain: self.own.gaps.times_lost == 0,
+            first_for_certain: self.own.unusual().gaps.times_lost == 0,
             later: Vec::new(),
             later_count: 0,
         };
@@ -1044,14 +1046,14 @@ impl<S: Sink> Step<'_, S> {
             return;
         }
         self.half.position = end;
-        let gaps = &mut self.own.gaps;
+        let gaps = &mut self.own.unusual_mut().gaps;
         gaps.count += 1;
         gaps.bytes = gaps.bytes.saturating_add(len);
         gaps.first.get_or_insert(self.stamp);
         gaps.last = Some(self.stamp);
         match self.half.phase {
             Phase::Header => {
-                self.own.gaps.undecoded_bytes += u64::from(self.half.stash_len);
+                self.own.unusual_mut().gaps.undecoded_bytes += u64::from(self.half.stash_len);
                 self.lose();
             }
             Phase::Payload => self.payload_gap(len),
@@ -1061,7 +1063,7 @@ impl<S: Sink> Step<'_, S> {
                 }
             }
             Phase::Foreign => {
-                if let Some(text) = &mut self.own.foreign_text {
+                if let Some(text) = &mut self.own.unusual_mut().foreign_text {
                     text.length = text.length.saturating_add(len);
                 }
             }
@@ -1102,8 +1104,9 @@ impl<S: Sink> Step<'_, S> {
         self.half.message.collect = false;
         self.half.message.coding = Coding::Opaque;
         self.half.resync = None;
-        self.own.gaps.lost = true;
-        self.own.gaps.times_lost += 1;
+        let gaps = &mut self.own.unusual_mut().gaps;
+        gaps.lost = true;
+        gaps.times_lost += 1;
         self.poison();
         if let Some(pings) = &mut self.peer.keepalive {
             pings.answers_hidden();
@@ -1111,7 +1114,7 @@ impl<S: Sink> Step<'_, S> {
     }
 
     fn lost_data(&mut self, offset: u64, bytes: &[u8]) {
-        self.own.gaps.undecoded_bytes += bytes.len() as u64;
+        self.own.unusual_mut().gaps.undecoded_bytes += bytes.len() as u64;
         let rules = Rules {
             masked: self.direction == Direction::ToServer,
             rsv1: self.context.deflate.is_some() || !self.context.extensions_known(),
@@ -1125,7 +1128,7 @@ impl<S: Sink> Step<'_, S> {
     /// In step again: decodes what was kept since the proof began.
     fn resynchronise(&mut self, proof: super::resync::Proof) {
         let Some(resync) = self.half.resync.take() else { return };
-        let gaps = &mut self.own.gaps;
+        let gaps = &mut self.own.unusual_mut().gaps;
         gaps.lost = false;
         gaps.resynchronised += 1;
         gaps.weakest_proof = Some(gaps.weakest_proof.map_or(proof.bits, |bits| bits.min(proof.bits)));
@@ -1138,7 +1141,7 @@ impl<S: Sink> Step<'_, S> {
             match piece.what {
                 PieceKind::Data(_) => {
                     // Counted as undecoded when it came. What `run` cannot decode it counts again.
-                    self.own.gaps.undecoded_bytes -= bytes.len() as u64;
+                    self.own.unusual_mut().gaps.undecoded_bytes -= bytes.len() as u64;
                     match self.half.phase {
                         Phase::Lost => self.lost_data(piece.offset, bytes),
                         _ => self.decode(bytes, Some(piece.stamp)),
@@ -1165,7 +1168,7 @@ impl<S: Sink> Step<'_, S> {
         self.half.phase = Phase::Foreign;
         self.half.message.open = Open::Unknown;
         self.half.inflation = None;
-        self.own.foreign_text = Some(Box::new(ForeignText {
+        self.own.unusual_mut().foreign_text = Some(Box::new(ForeignText {
             kind,
             stamp,
             first: Vec::new(),
@@ -1178,7 +1181,7 @@ impl<S: Sink> Step<'_, S> {
     }
 
     fn foreign_more(&mut self, bytes: &[u8]) {
-        if let Some(text) = &mut self.own.foreign_text {
+        if let Some(text) = &mut self.own.unusual_mut().foreign_text {
             text.length += bytes.len() as u64;
             let room = FOREIGN_TEXT_KEPT.saturating_sub(text.first.len()).min(bytes.len());
             text.first.extend_from_slice(&bytes[..room]);
@@ -1192,14 +1195,14 @@ impl<S: Sink> Step<'_, S> {
             return;
         }
         self.own.end = Some((end, self.stamp));
-        let last = self.own.last_bytes.unwrap_or(self.stamp);
+        let last = self.own.last_bytes().unwrap_or(self.stamp);
         if self.half.phase == Phase::Lost
             && let Some(proof) = self.half.resync.as_ref().and_then(|resync| resync.end(self.half.position))
         {
             self.resynchronise(proof);
         }
         let header = self.half.header;
-        self.own.cut_frame = match self.half.phase {
+        let cut_frame = match self.half.phase {
             Phase::Payload => Some(CutFrame {
                 opcode: Some(header.opcode()),
                 declared: Some(header.length),
@@ -1216,10 +1219,13 @@ impl<S: Sink> Step<'_, S> {
             }),
             _ => None,
         };
+        if cut_frame.is_some() {
+            self.own.unusual_mut().cut_frame = cut_frame;
+        }
         let message = &self.half.message;
         if message.open == Open::Yes {
             let cut = self.half.phase == Phase::Payload && !header.control() && !header.reserved();
-            self.own.open_message = Some(OpenMessage {
+            self.own.unusual_mut().open_message = Some(OpenMessage {
                 kind: message.kind,
                 fragments: message.fragments - u64::from(cut),
                 wire_length: message.wire_length - if cut { self.half.remaining } else { 0 },
@@ -1234,7 +1240,7 @@ impl<S: Sink> Step<'_, S> {
     }
 
     fn violation(&mut self, kind: ViolationKind, detail: u64) {
-        self.own.violations.record(self.stamp, kind, detail);
+        self.own.unusual_mut().violations.record(self.stamp, kind, detail);
     }
 }
 

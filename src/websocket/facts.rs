@@ -4,7 +4,7 @@ use super::event::MessageKind;
 use super::keepalive::KeepaliveFacts;
 use super::violation::Violations;
 use super::{Deflate, Direction};
-use crate::stream::{End, Stamp};
+use crate::stream::{End, MaybeStamp, Stamp};
 use std::ops::{Index, IndexMut};
 
 /// How many later Close frames are kept by stamp; the rest are counted.
@@ -57,7 +57,7 @@ impl IndexMut<Direction> for WebSocketFacts {
     }
 }
 
-/// What one side sent. Counts are of frames whose last byte has passed.
+/// What one side sent, as far as it is usual. Counts are of frames whose last byte has passed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectionFacts {
     /// Frames.
@@ -66,8 +66,6 @@ pub struct DirectionFacts {
     pub payload_bytes: u64,
     /// Data messages seen from their first frame to their last, those with missing bytes included.
     pub messages: u64,
-    /// Of these, messages with bytes missing in a gap, or broken into by another message.
-    pub incomplete_messages: u64,
     /// Frames with opcode 1.
     pub text: u64,
     /// Frames with opcode 2.
@@ -80,43 +78,128 @@ pub struct DirectionFacts {
     pub pong: u64,
     /// Close frames, the first included.
     pub closes: u64,
-    /// Frames with a reserved opcode.
-    pub unknown: u64,
-    /// First packet of the first frame.
-    pub first_frame: Option<Stamp>,
-    /// Last packet of the last frame.
-    pub last_frame: Option<Stamp>,
-    /// Last packet of the last data frame.
-    pub last_data: Option<Stamp>,
-    /// The last packet with bytes of this direction that the WebSocket got.
-    pub last_bytes: Option<Stamp>,
+    pub(super) first_frame: MaybeStamp,
+    pub(super) last_frame: MaybeStamp,
+    pub(super) last_data: MaybeStamp,
+    pub(super) last_bytes: MaybeStamp,
     /// Largest message, in payload bytes on the wire.
     pub largest_message: u64,
     /// The last data message that ended.
     pub last_message: Option<LastMessage>,
-    /// The message that is open: it began and has not ended.
-    pub open_message: Option<OpenMessage>,
-    /// The frame in the middle of which the direction ended (WSF419). Set when it ends.
-    pub cut_frame: Option<CutFrame>,
     /// The first Close frame.
     pub close: Option<Box<CloseFacts>>,
-    /// Deeds against the RFCs.
-    pub violations: Violations,
-    /// Missing bytes and what became of them.
-    pub gaps: GapFacts,
     /// Pings sent by this side with the answers they got, and pongs sent by this side.
     pub keepalive: Option<Box<KeepaliveFacts>>,
     /// The masking keys of this side.
     pub masks: MaskFacts,
-    /// Text that is not WebSocket, where a frame was due (WSF415, WSH332). The direction is not decoded from there on.
-    pub foreign_text: Option<Box<ForeignText>>,
-    /// Compression as it was used.
-    pub compression: CompressionFacts,
+    compression: Option<Box<CompressionFacts>>,
+    unusual: Option<Box<Unusual>>,
     /// How the direction ended, if it has.
     pub end: Option<(End, Stamp)>,
 }
 
+/// What hardly any direction has: bytes missing, cut or foreign, and deeds against the RFCs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unusual {
+    /// Messages with bytes missing in a gap, or broken into by another message.
+    pub incomplete_messages: u64,
+    /// Frames with a reserved opcode.
+    pub unknown: u64,
+    /// The message that is open: it began and has not ended.
+    pub open_message: Option<OpenMessage>,
+    /// The frame in the middle of which the direction ended (WSF419). Set when it ends.
+    pub cut_frame: Option<CutFrame>,
+    /// Deeds against the RFCs.
+    pub violations: Violations,
+    /// Missing bytes and what became of them.
+    pub gaps: GapFacts,
+    /// Text that is not WebSocket, where a frame was due (WSF415, WSH332). The direction is not decoded from there on.
+    pub foreign_text: Option<Box<ForeignText>>,
+}
+
+impl Unusual {
+    const NONE: Unusual = Unusual {
+        incomplete_messages: 0,
+        unknown: 0,
+        open_message: None,
+        cut_frame: None,
+        violations: Violations::NONE,
+        gaps: GapFacts {
+            count: 0,
+            bytes: 0,
+            first: None,
+            last: None,
+            times_lost: 0,
+            resynchronised: 0,
+            undecoded_bytes: 0,
+            lost: false,
+            weakest_proof: None,
+            first_resynchronised: None,
+        },
+        foreign_text: None,
+    };
+}
+
 impl DirectionFacts {
+    /// What is unusual about this direction; all zero and `None` when nothing is.
+    #[must_use]
+    #[inline]
+    pub fn unusual(&self) -> &Unusual {
+        static USUAL: Unusual = Unusual::NONE;
+        self.unusual.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// The same to write something unusual to.
+    #[cold]
+    pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
+    }
+
+    /// Compression as it was used; all zero when it was not.
+    #[must_use]
+    #[inline]
+    pub fn compression(&self) -> &CompressionFacts {
+        const UNUSED: &CompressionFacts = &CompressionFacts {
+            messages: 0,
+            undecoded: 0,
+            wire_bytes: 0,
+            inflated_bytes: 0,
+            largest_inflated: 0,
+            poisoned: None,
+            failures: 0,
+            limit_hits: 0,
+        };
+        self.compression.as_deref().unwrap_or(UNUSED)
+    }
+
+    pub(super) fn compression_mut(&mut self) -> &mut CompressionFacts {
+        self.compression.get_or_insert_default()
+    }
+
+    /// First packet of the first frame.
+    #[must_use]
+    pub fn first_frame(&self) -> Option<Stamp> {
+        self.first_frame.get()
+    }
+
+    /// Last packet of the last frame.
+    #[must_use]
+    pub fn last_frame(&self) -> Option<Stamp> {
+        self.last_frame.get()
+    }
+
+    /// Last packet of the last data frame.
+    #[must_use]
+    pub fn last_data(&self) -> Option<Stamp> {
+        self.last_data.get()
+    }
+
+    /// The last packet with bytes of this direction that the WebSocket got.
+    #[must_use]
+    pub fn last_bytes(&self) -> Option<Stamp> {
+        self.last_bytes.get()
+    }
+
     pub(super) fn touch(&self) -> u64 {
         self.frames
             ^ self.masks.masked
@@ -128,7 +211,8 @@ impl DirectionFacts {
     /// Whether everything this side sent was seen: no header was lost, and decoding never stopped.
     #[must_use]
     pub fn whole(&self) -> bool {
-        self.gaps.count == 0 && self.gaps.times_lost == 0 && self.foreign_text.is_none()
+        let Unusual { gaps, foreign_text, .. } = self.unusual();
+        gaps.count == 0 && gaps.times_lost == 0 && foreign_text.is_none()
     }
 }
 

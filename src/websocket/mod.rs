@@ -26,7 +26,7 @@ pub use close::close_code_is_legal;
 pub use event::{Frame, Message, MessageKind, Sink, opcode};
 pub use facts::{
     CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
-    LATER_CLOSES_KEPT, LastMessage, MaskFacts, OpenMessage, WebSocketFacts,
+    LATER_CLOSES_KEPT, LastMessage, MaskFacts, OpenMessage, Unusual, WebSocketFacts,
 };
 pub use keepalive::{Intervals, KeepaliveFacts, ROUND_TRIPS_KEPT, RoundTrips, UNANSWERED_KEPT, UnansweredPing};
 pub use resync::{Likeness, Strength, looks_like_websocket};
@@ -126,8 +126,9 @@ impl WebSocket {
         let mut facts = Box::new(WebSocketFacts { deflate, mid_stream, ..WebSocketFacts::default() });
         if mid_stream {
             for direction in Direction::BOTH {
-                facts[direction].gaps.lost = true;
-                facts[direction].gaps.times_lost = 1;
+                let gaps = &mut facts[direction].unusual_mut().gaps;
+                gaps.lost = true;
+                gaps.times_lost = 1;
             }
         }
         WebSocket { context, halves: Direction::BOTH.map(|direction| Half::new(direction, &context)), facts }

@@ -108,6 +108,8 @@ struct Kept {
 }
 
 impl Violations {
+    pub(super) const NONE: Self = Self(None);
+
     /// The first ones, in order.
     #[must_use]
     pub fn first(&self) -> &[Violation] {

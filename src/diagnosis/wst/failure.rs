@@ -198,7 +198,7 @@ fn unread<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
         return silent(case, hello);
     }
     for side in [Side::Client, Side::Server] {
-        if let Some(run) = case.side(side).unacknowledged
+        if let Some(run) = case.side(side).unusual().unacknowledged
             && run.retransmissions >= PATH_LOST
             && !client_finished(tls)
         {
@@ -267,7 +267,7 @@ fn goodbye(tls: &TlsFacts) -> Option<Stamp> {
 fn silent<'a>(case: &Case<'_>, hello: &ClientHello) -> Option<Failure<'a>> {
     let server = case.side(Side::Server);
     let complete = hello.completed;
-    if let Some(run) = case.side(Side::Client).unacknowledged
+    if let Some(run) = case.side(Side::Client).unusual().unacknowledged
         && run.retransmissions >= NOT_THROUGH
     {
         return match hello.segments {
@@ -295,7 +295,8 @@ fn silent<'a>(case: &Case<'_>, hello: &ClientHello) -> Option<Failure<'a>> {
     };
     let since = complete.unwrap_or(hello.stamp);
     let waited = until.at - since.at;
-    let acknowledged = case.record.tls_in_tunnel || server.last_ack.is_some_and(|ack| ack.packet > hello.stamp.packet);
+    let acknowledged =
+        case.record.tls_in_tunnel || server.last_ack().is_some_and(|ack| ack.packet > hello.stamp.packet);
     let given_up = client_left.is_some() && waited >= PATIENCE;
     (acknowledged && (waited >= STALLED || given_up)).then_some(Failure::Stalled { since, until })
 }

@@ -240,7 +240,7 @@ fn hello_dropped(case: &Case<'_>, tls: &TlsFacts, dropped: Dropped) -> Finding {
             .evidence(run.sent, Some(Side::Client), "first sent")
             .evidence(run.last_retransmission, Some(Side::Client), format!("sent again {} times", run.retransmissions)),
         Dropped::Reset(at) => {
-            let forged = case.side(Side::Server).reset.is_some_and(|reset| reset.looks_forged());
+            let forged = case.side(Side::Server).reset().is_some_and(|reset| reset.looks_forged());
             let note = if forged { "RST whose TTL is not the server's" } else { "RST" };
             finding.evidence(at, Some(Side::Server), note)
         }

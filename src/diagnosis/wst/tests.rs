@@ -207,7 +207,7 @@ impl Talk {
         let mut tcp = self.tcp.take().expect("segments");
         let context = Context { keys: &self.keys, interest: Interest::default() };
         self.stack.finish(&mut tcp, End::CaptureEnd, &context, &mut |_: Stamp, _, _: u32, _: EntryEvent<'_>| {});
-        let mut record = *self.stack.take_record(&tcp).expect("worth knowing");
+        let mut record = *self.stack.take_record(&mut tcp).expect("worth knowing");
         let tls = record.tls.as_deref_mut().expect("TLS");
         if let Some(chain) = self.chain.take() {
             tls.server_certificates = Some(chain);

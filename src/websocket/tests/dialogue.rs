@@ -55,7 +55,7 @@ fn play(deflate: Option<Deflate>, lines: &[Line]) -> Talk {
 }
 
 fn violations(facts: &WebSocketFacts, direction: Direction) -> Vec<(ViolationKind, u64)> {
-    facts[direction].violations.first().iter().map(|violation| (violation.kind, violation.detail)).collect()
+    facts[direction].unusual().violations.first().iter().map(|violation| (violation.kind, violation.detail)).collect()
 }
 
 /// One side says this and nothing is wrong.
@@ -73,8 +73,8 @@ fn deed(deflate: Option<Deflate>, direction: Direction, frames: &[Wire], expecte
     line.extend(close(direction, 1000, "bye"));
     let talk = play(deflate, &[(direction, line)]);
     assert_eq!(violations(talk.facts(), direction), expected);
-    assert!(talk.facts()[direction].violations.first().iter().all(|violation| violation.stamp.packet == 1));
-    assert!(talk.facts()[direction.reverse()].violations.is_empty());
+    assert!(talk.facts()[direction].unusual().violations.first().iter().all(|violation| violation.stamp.packet == 1));
+    assert!(talk.facts()[direction.reverse()].unusual().violations.is_empty());
     assert_eq!(talk.facts()[direction].frames, frames.len() as u64 + 1);
     assert_eq!(talk.facts()[direction].close.as_ref().unwrap().code, Some(1000));
 }
@@ -189,7 +189,7 @@ fn fragments_out_of_order() {
         let talk = play(None, &[(direction, line)]);
         let told: Vec<_> = talk.heard.messages.iter().map(|message| (message.kind, message.complete)).collect();
         assert_eq!(told, [(MessageKind::Text, false), (MessageKind::Binary, true), (MessageKind::Text, true)]);
-        assert_eq!(talk.facts()[direction].incomplete_messages, 1);
+        assert_eq!(talk.facts()[direction].unusual().incomplete_messages, 1);
     }
 }
 
@@ -208,8 +208,8 @@ fn lengths_must_be_minimal_and_positive() {
     let mut talk = listen(None);
     talk.feed(ToClient, &line);
     assert_eq!(violations(talk.facts(), ToClient), [(LengthHighBitSet, (1 << 63) + 1)]);
-    assert!(talk.heard.frames.is_empty() && talk.facts()[ToClient].gaps.lost);
-    assert_eq!(talk.facts()[ToClient].gaps.undecoded_bytes, line.len() as u64);
+    assert!(talk.heard.frames.is_empty() && talk.facts()[ToClient].unusual().gaps.lost);
+    assert_eq!(talk.facts()[ToClient].unusual().gaps.undecoded_bytes, line.len() as u64);
 }
 
 #[test]
@@ -236,7 +236,10 @@ fn close_bodies() {
     let body = |bytes: &[u8]| {
         let talk = play(None, &[(ToClient, Wire::new(ToClient, 8, bytes).bytes())]);
         let facts = talk.facts()[ToClient].clone();
-        (*facts.close.unwrap(), facts.violations.first().iter().map(|v| (v.kind, v.detail)).collect::<Vec<_>>())
+        (
+            *facts.close.clone().unwrap(),
+            facts.unusual().violations.first().iter().map(|v| (v.kind, v.detail)).collect::<Vec<_>>(),
+        )
     };
     let (empty, found) = body(b"");
     assert!(empty.code.is_none() && empty.valid && empty.captured && found.is_empty());
@@ -272,7 +275,7 @@ fn nothing_should_follow_a_close() {
     let talk =
         play(None, &[(ToServer, text(ToServer, "x")), (ToClient, line.concat()), (ToServer, text(ToServer, "y"))]);
     assert_eq!(violations(talk.facts(), ToClient), [(DataAfterClose, 1), (FrameAfterClose, 8), (FrameAfterClose, 9)]);
-    assert!(talk.facts()[ToServer].violations.is_empty(), "the other side has not closed");
+    assert!(talk.facts()[ToServer].unusual().violations.is_empty(), "the other side has not closed");
     let close = talk.facts()[ToClient].close.as_ref().unwrap();
     assert_eq!((close.code, close.later_count, close.later[0].packet), (Some(1000), 1, 2));
     assert_eq!(talk.facts()[ToClient].closes, 2);
@@ -284,8 +287,8 @@ fn what_breaks_two_rules_at_once_is_no_header() {
     talk.feed(ToClient, &text(ToClient, "fine")).feed(ToClient, b"Some words that nobody framed");
     assert_eq!(violations(talk.facts(), ToClient), [(Desynchronised, 0x536f)]);
     assert_eq!(talk.opcodes(ToClient), [1]);
-    assert!(talk.facts()[ToClient].gaps.lost);
-    assert_eq!(talk.facts()[ToClient].gaps.undecoded_bytes, 29);
+    assert!(talk.facts()[ToClient].unusual().gaps.lost);
+    assert_eq!(talk.facts()[ToClient].unusual().gaps.undecoded_bytes, 29);
     // An unmasked client that compresses without having agreed on it writes frames, bad as they are.
     let mut talk = listen(None);
     talk.feed(ToServer, &Wire::new(ToServer, 1, b"abc").rsv(4).mask(None).bytes());
@@ -299,7 +302,7 @@ fn violations_are_bounded_and_every_kind_is_kept_once() {
         talk.feed(ToServer, &Wire::new(ToServer, 2, b"").mask(None).bytes());
     }
     talk.feed(ToServer, &close(ToServer, 1005, ""));
-    let kept = &talk.facts()[ToServer].violations;
+    let kept = &talk.facts()[ToServer].unusual().violations;
     assert_eq!((kept.first().len(), kept.total(), kept.count(UnmaskedFromClient)), (VIOLATIONS_KEPT, 1001, 1000));
     let stamp = talk.stamp();
     assert_eq!(kept.find(CloseCodeIllegal), Some(&Violation { stamp, kind: CloseCodeIllegal, detail: 1005 }));
@@ -317,7 +320,7 @@ fn weak_masks() {
     }
     let masks = talk.facts()[ToServer].masks;
     assert_eq!((masks.masked, masks.zero, masks.longest_run), (12, 9, 9));
-    assert!(talk.facts()[ToServer].violations.is_empty());
+    assert!(talk.facts()[ToServer].unusual().violations.is_empty());
 }
 
 #[test]
@@ -335,7 +338,7 @@ fn compressed_messages() {
             let heard: Vec<_> =
                 talk.heard.messages.iter().map(|message| (message.kind, message.payload.clone().unwrap())).collect();
             assert_eq!(heard, said.messages);
-            let compression = talk.facts()[direction].compression;
+            let compression = talk.facts()[direction].compression();
             let plain: usize =
                 talk.heard.messages.iter().filter(|m| m.compressed).map(|m| m.payload.as_ref().unwrap().len()).sum();
             assert!(compression.messages > 10 && compression.undecoded == 0 && compression.poisoned.is_none());
@@ -359,7 +362,7 @@ fn a_message_that_does_not_inflate_poisons_what_may_depend_on_it() {
     let line = [good.bytes(), bad.bytes(), good.bytes(), text(ToClient, "plain")].concat();
     let talk = play(deflating(), &[(ToClient, line.clone())]);
     assert_eq!(violations(talk.facts(), ToClient), [(InflateFailed, 9)]);
-    let compression = talk.facts()[ToClient].compression;
+    let compression = talk.facts()[ToClient].compression();
     assert_eq!((compression.messages, compression.undecoded, compression.failures), (3, 2, 1));
     assert_eq!(compression.poisoned.unwrap().packet, 1);
     let shown: Vec<_> = talk.heard.messages.iter().map(|message| message.payload.is_some()).collect();
@@ -369,7 +372,7 @@ fn a_message_that_does_not_inflate_poisons_what_may_depend_on_it() {
     let talk = play(Some(agreed), &[(ToClient, line)]);
     let shown: Vec<_> = talk.heard.messages.iter().map(|message| message.payload.is_some()).collect();
     assert_eq!(shown, [true, false, true, true]);
-    assert_eq!(talk.facts()[ToClient].compression.poisoned, None);
+    assert_eq!(talk.facts()[ToClient].compression().poisoned, None);
 }
 
 #[test]
@@ -384,7 +387,7 @@ fn context_kept_in_spite_of_the_agreement() {
     let talk = play(Some(agreed), &[(ToClient, frames.iter().flat_map(Wire::bytes).collect())]);
     let heard: Vec<_> = talk.heard.messages.iter().map(|message| message.payload.clone().unwrap()).collect();
     assert_eq!(heard, words.iter().map(|words| words.clone().into_bytes()).collect::<Vec<_>>());
-    assert_eq!(talk.facts()[ToClient].compression.undecoded, 0);
+    assert_eq!(talk.facts()[ToClient].compression().undecoded, 0);
 }
 
 #[test]
@@ -402,11 +405,11 @@ fn http_in_the_stream_is_text_not_frames() {
             ],
         );
         let server = &talk.facts()[ToClient];
-        let foreign = server.foreign_text.as_ref().unwrap();
+        let foreign = server.unusual().foreign_text.as_ref().unwrap();
         assert_eq!((foreign.kind, foreign.stamp.packet, foreign.after_close), (ForeignKind::HttpResponse, 3, false));
         assert_eq!(foreign.first, answer[..256]);
         assert_eq!(foreign.length, answer.len() as u64 + close(ToClient, 1002, "not decoded any more").len() as u64);
-        assert!(server.close.is_none() && server.frames == 1 && server.cut_frame.is_none());
+        assert!(server.close.is_none() && server.frames == 1 && server.unusual().cut_frame.is_none());
         assert_eq!(talk.facts()[ToServer].close.as_ref().unwrap().code, Some(1002));
     }
 }
@@ -423,7 +426,7 @@ fn other_foreign_text() {
             for agreed in [None, deflating()] {
                 let line = [close(direction, 1000, ""), text_found.to_vec()].concat();
                 let talk = clean(agreed, &[(direction, line)]);
-                let foreign = talk.facts()[direction].foreign_text.as_ref().unwrap();
+                let foreign = talk.facts()[direction].unusual().foreign_text.as_ref().unwrap();
                 assert_eq!((foreign.kind, foreign.after_close, foreign.first.as_slice()), (kind, true, text_found));
                 assert_eq!(talk.facts()[direction].frames, 1);
             }
@@ -432,7 +435,7 @@ fn other_foreign_text() {
     // What might have spelled something, and did not in the end, is read as what it is.
     let talk = play(deflating(), &[(ToClient, [b"HT".as_slice(), &[b'x'; 84]].concat())]);
     assert_eq!(violations(talk.facts(), ToClient), [(Desynchronised, 0x4854)]);
-    assert!(talk.facts()[ToClient].foreign_text.is_none());
+    assert!(talk.facts()[ToClient].unusual().foreign_text.is_none());
     let mut zlib = flate2::Compress::new(flate2::Compression::new(6), false);
     let (a, b) = {
         let whole = deflate(&mut zlib, b"a fragmented compressed text begins with the letter A");
@@ -453,17 +456,20 @@ fn a_frame_cut_by_the_end() {
         let mut talk = listen(None);
         talk.feed(ToServer, &text(ToServer, "x")).feed(ToServer, &whole[..cut]).end(ToServer, end);
         let facts = &talk.facts()[ToServer];
-        let found = facts.cut_frame.unwrap();
+        let found = facts.unusual().cut_frame.unwrap();
         assert_eq!((found.opcode, found.received, found.first.packet, found.last.packet), (opcode, received, 2, 2));
         assert_eq!(found.declared, opcode.map(|_| 1000));
         assert_eq!(facts.end.map(|(end, stamp)| (end, stamp.packet)), Some((end, 3)));
-        assert_eq!(facts.open_message.map(|open| (open.fragments, open.wire_length)), opcode.map(|_| (0, 492)));
+        assert_eq!(
+            facts.unusual().open_message.map(|open| (open.fragments, open.wire_length)),
+            opcode.map(|_| (0, 492))
+        );
     }
     let mut talk = listen(None);
     talk.feed(ToServer, &Wire::new(ToServer, 2, b"part").part().bytes()).end(ToServer, End::Fin);
-    let open = talk.facts()[ToServer].open_message.unwrap();
+    let open = talk.facts()[ToServer].unusual().open_message.unwrap();
     assert_eq!((open.kind, open.fragments, open.wire_length), (MessageKind::Binary, 1, 4));
-    assert!(talk.facts()[ToServer].cut_frame.is_none());
+    assert!(talk.facts()[ToServer].unusual().cut_frame.is_none());
 }
 
 #[test]
