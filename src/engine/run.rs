@@ -338,7 +338,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             let read_first = may_read && !self.feed.is_serial();
             let (ahead, at_once) = if ledger.heavy.count_ones() as usize * 4 >= SHARDS {
                 // Much work each, and not the same for all: who is done first takes the next.
-                (AHEAD, self.at_once.div_ceil(4))
+                (AHEAD, self.at_once.div_ceil(2))
             } else {
                 (1, self.at_once)
             };
