@@ -243,7 +243,7 @@ impl Gathered {
             shared.extend(leg(&look_up(front), &look_up(back), front, back));
         }
         shared.extend(idle_timers(parts, look_up));
-        for attempts in reconnect_loops(parts) {
+        for attempts in reconnect_loops(parts).into_iter().filter(|attempts| are_alike(attempts, look_up)) {
             let (relation, finding) = reconnect_loop(&attempts, look_up);
             relations.push(relation);
             shared.push(finding);
@@ -503,6 +503,16 @@ fn reconnect_loops<'g>(parts: &'g [Gathered]) -> Vec<Vec<Tried<'g>>> {
     runs.values_mut().for_each(end);
     loops.sort_unstable_by_key(|attempts| attempts[0].0);
     loops
+}
+
+/// Whether attempts that were taken for those of one client at one place are: their hashes could be alike by chance, or
+/// because somebody wanted it.
+fn are_alike(attempts: &[Tried<'_>], look_up: &LookUp<'_, '_>) -> bool {
+    let who = |subject: usize| {
+        let brief = look_up(subject);
+        (brief.client.ip, brief.server, brief.path)
+    };
+    attempts.windows(2).all(|pair| who(pair[0].0) == who(pair[1].0))
 }
 
 fn reconnect_loop(attempts: &[Tried<'_>], look_up: &LookUp<'_, '_>) -> (Relation, Shared) {
