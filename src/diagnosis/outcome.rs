@@ -29,6 +29,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Outcome; 8] = [
+        Outcome::Open,
+        Outcome::ClosedClean,
+        Outcome::ClosedNoStatus,
+        Outcome::ClosedAbnormal,
+        Outcome::UpgradeFailed,
+        Outcome::TlsFailed,
+        Outcome::TcpFailed,
+        Outcome::Unknown,
+    ];
+
     /// The name in the JSON document.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -184,16 +184,6 @@ impl Bits {
     }
 }
 
-const OUTCOMES: [Outcome; 8] = [
-    Outcome::Open,
-    Outcome::ClosedClean,
-    Outcome::ClosedNoStatus,
-    Outcome::ClosedAbnormal,
-    Outcome::UpgradeFailed,
-    Outcome::TlsFailed,
-    Outcome::TcpFailed,
-    Outcome::Unknown,
-];
 const DEEDS: [Deed; 3] = [Deed::Close, Deed::Fin, Deed::Rst];
 
 /// Says that nobody acted first: behind the last of [`DEEDS`].
@@ -280,7 +270,7 @@ fn unpack(bytes: &mut &[u8]) -> Option<Brief> {
     let [a, b, c] = from.array()?;
     let at = i64::from_le_bytes(from.array()?);
     let mut bits = Bits { all: u32::from_le_bytes([a, b, c, 0]), at: 0 };
-    let outcome = OUTCOMES[bits.take(3) as usize];
+    let outcome = Outcome::ALL[bits.take(3) as usize];
     let (client_is_v6, server_is_v6) = (bits.is(), bits.is());
     let (tls, looks_like_websocket, is_open, came_to_nothing) = (bits.is(), bits.is(), bits.is(), bits.is());
     let (has_stream, has_names, has_key) = (bits.is(), [bits.is(), bits.is()], bits.is());
@@ -588,7 +578,7 @@ mod tests {
             Brief {
                 entry,
                 http2_stream,
-                outcome: OUTCOMES[outcome],
+                outcome: Outcome::ALL[outcome],
                 headings: headings.into(),
                 root_cause,
                 client,
@@ -616,7 +606,7 @@ mod tests {
 
     #[test]
     fn outcomes_and_deeds_are_in_order() {
-        assert!(OUTCOMES.iter().enumerate().all(|(index, outcome)| *outcome as usize == index));
+        assert!(Outcome::ALL.iter().enumerate().all(|(index, outcome)| *outcome as usize == index));
         assert!(DEEDS.iter().enumerate().all(|(index, deed)| *deed as usize == index));
     }
 
