@@ -29,8 +29,8 @@ use wsscan::capture::Walker;
 use wsscan::connection::Keys;
 use wsscan::diagnosis::diagnose_all;
 use wsscan::engine::{Analysis, Feed, Judgement, Options, Recorded, Recorder, Walked, run};
+use wsscan::output::events::ndjson::{Binding, Event, Frame, FrameLine, append_bound, append_event, frame_line};
 use wsscan::output::model::{Side, Time};
-use wsscan::output::ndjson::{Binding, Event, Frame, FrameLine, binding, frame_line, write_event};
 use wsscan::packet::{Batch, Decoded, PacketRef, Segment, decode};
 use wsscan::stream::{Direction, Stamp, StreamEvent};
 use wsscan::tcp::{Connection, FlowKey};
@@ -391,13 +391,12 @@ const COMMUNITY: &str = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
 /// `frame` lines as the program writes them; bytes are of output.
 #[divan::bench]
 fn ndjson_frame(bencher: Bencher) {
-    let write = |out: &mut Vec<u8>, bound: &mut Vec<u8>| {
+    let write = |out: &mut Vec<u8>, line: &mut Vec<u8>| {
         out.clear();
         for packet in 0..LINES {
-            bound.clear();
-            binding(bound, 12, COMMUNITY, 7);
+            line.clear();
             frame_line(
-                out,
+                line,
                 &FrameLine {
                     time: Time(1_796_115_600_000_000_000 + packet as i64 * 1_003_000),
                     packet: 100_000 + packet,
@@ -410,18 +409,18 @@ fn ndjson_frame(bencher: Bencher) {
                     close_code: None,
                 },
             );
-            out.extend_from_slice(bound);
+            append_bound(out, line, 12, COMMUNITY, 7);
         }
     };
-    let (mut out, mut bound) = (Vec::new(), Vec::new());
-    write(&mut out, &mut bound);
+    let (mut out, mut line) = (Vec::new(), Vec::new());
+    write(&mut out, &mut line);
     bencher.counter(BytesCount::new(out.len())).counter(ItemsCount::new(LINES)).bench_local(|| {
-        write(&mut out, &mut bound);
+        write(&mut out, &mut line);
         black_box(&out);
     });
 }
 
-/// The same lines by serde_json from the published types.
+/// The same lines by serde from the published types.
 #[divan::bench]
 fn ndjson_frame_serde(bencher: Bencher) {
     let write = |out: &mut Vec<u8>| {
@@ -440,7 +439,7 @@ fn ndjson_frame_serde(bencher: Bencher) {
                 length: 100 + packet,
                 close_code: None,
             });
-            write_event(out, &event).expect("memory takes every write");
+            append_event(out, &event);
         }
     };
     let mut out = Vec::new();

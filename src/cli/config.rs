@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Failure;
 use super::args::{AnalysisArgs, Color, EventKind, FailOn, FollowArgs, Level};
 use super::rules::RuleSet;
+use crate::output::events::writer::Events;
 use crate::output::model::{FindingCounts, Severity};
-use crate::output::publish::Events;
 use crate::output::report::Detail;
 
 /// Where packets come from.

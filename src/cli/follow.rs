@@ -13,21 +13,22 @@ use anstyle::{AnsiColor, Style};
 use super::config::Follow;
 use super::feed::{Files, Watch};
 use super::progress::Progress;
-use super::{Exit, Failure, run};
-use crate::connection::{ConnectionRecord, Ends, Entry, EntryEvent, Interest, Keys};
-use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Options, Over, Recorder, Wanted, WantedFactory};
-use crate::output::convert::{self, Subject};
-use crate::output::judged::subjects;
-use crate::output::lines::{address, time_of_day};
-use crate::output::model::Time;
-use crate::output::ndjson::{self, Content, MESSAGE_HEAD_LEN, MessageLine};
+use super::setup::{self, output, shown};
+use super::{Exit, Failure};
+use crate::connection::{EntryEvent, Interest, Keys};
+use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Options, Over, Wanted, WantedFactory};
+use crate::output::events::ndjson::{self, Content, MessageLine};
+use crate::output::events::text::{address, time_of_day};
+use crate::output::model::{self, CloseFrame, Time, Upgrade};
+use crate::output::numbering::Listing;
 use crate::output::redact::Redactor;
-use crate::output::stream::{Said, said};
+use crate::output::render;
+use crate::output::store::Store;
 use crate::output::terminal::escape;
-use crate::packet::{Decoded, decode};
+use crate::packet::{Decoded, Endpoint, decode};
 use crate::stream::Side;
 use crate::tcp::FlowKey;
-use crate::websocket::{CloseFacts, Frame, Message, MessageKind, opcode};
+use crate::websocket::{Frame, Message, opcode};
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -43,60 +44,78 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
         let stdin = path.as_os_str() == "-";
         let pipe = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         if stdin || pipe {
-            let what = if stdin { "standard input".to_owned() } else { run::shown(path) };
+            let what = if stdin { "standard input".to_owned() } else { shown(path) };
             return Err(Failure::usage(format!(
                 "follow reads the capture twice, and {what} can be read only once; save it to a file first"
             )));
         }
     }
-    let keys = run::keys(&follow.keylogs)?;
-    let filter = run::filter(&follow.filter)?;
-    let chosen = filter.is_some();
-    let filtered = filter.as_ref().map(run::wanted);
+    let keys = setup::keys(&follow.keylogs)?;
+    let filter = setup::filter(&follow.filter)?;
+    let filters = filter.as_ref().map(setup::filter_factory);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = Arc::new(AtomicBool::new(false));
     let open = || Files::open(&follow.files, None, Watch { stop: Arc::clone(&stop), progress: Progress::new(false) });
 
     let files = open()?;
-    let options = Options { threads, wanted: filtered.as_deref(), keys: Keys::clone(&keys) };
-    let (found, _) = files.run(&options, &Recorder);
-    let judgement = Judgement::of(&found.connections, chosen, threads);
-    let subject = pick(&subjects(&judgement, &found.connections), follow.connection)?;
-
-    let out = run::output(io::stdout(), follow.color);
-    let shown = Shown {
-        id: follow.connection,
+    let redactor = setup::redactor(follow.show_secrets, files.key());
+    let options = Options { threads, wanted: filters.as_deref(), keys: Keys::clone(&keys) };
+    let (connection, entry) = find(follow.connection, files, &options, &redactor)?;
+    let messages = Messages {
         follow,
-        subject,
-        redactor: run::redactor(follow.show_secrets, files.key()),
-        out: Mutex::new((out, None)),
+        connection: &connection,
+        entry,
+        redactor,
+        out: Mutex::new((output(io::stdout(), follow.color), None)),
         stop: Arc::clone(&stop),
     };
     if !follow.ndjson {
-        shown.write(shown.heading().as_bytes());
+        messages.write(messages.heading().as_bytes());
     }
-    if shown.entry().is_some_and(|entry| entry.websocket.is_some()) {
-        let tcp = &subject.record.tcp;
-        let only = only(FlowKey::between(tcp.client, tcp.server), filter.as_ref().map(run::wanted));
+    if became_websocket(&connection) {
+        let flow = |end: &model::Endpoint| Endpoint { ip: end.ip, port: end.port };
+        let flow = FlowKey::between(flow(&connection.client), flow(&connection.server));
+        let only = only(flow, filter.as_ref().map(setup::filter_factory));
         let options = Options { threads, wanted: Some(&*only), keys };
-        open()?.run(&options, &shown);
+        open()?.run(&options, &messages);
     } else if !follow.ndjson {
-        let outcome = convert::outcome(subject.verdict.outcome).name();
-        shown.write(format!("No messages: this never became a WebSocket ({outcome}).\n").as_bytes());
+        let outcome = connection.outcome.name();
+        messages.write(format!("No messages: this never became a WebSocket ({outcome}).\n").as_bytes());
     }
-    let (mut out, error) = shown.out.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut out, error) = messages.out.into_inner().unwrap_or_else(PoisonError::into_inner);
     error.map_or_else(|| out.flush(), Err).map_err(Failure::output)?;
     Ok(Exit::Done)
 }
 
-fn pick<'a>(subjects: &[Subject<'a>], id: u64) -> Result<Subject<'a>, Failure> {
-    let subject = usize::try_from(id).ok().and_then(|id| subjects.get(id - 1));
-    subject.copied().ok_or_else(|| {
-        Failure::usage(match subjects.len() {
+/// Finds a connection by its id, and which entry of its TCP connection it is.
+fn find(
+    id: u64,
+    files: Files,
+    options: &Options<'_>,
+    redactor: &Redactor,
+) -> Result<(model::Connection<'static>, u32), Failure> {
+    let store = Store::new(redactor.clone());
+    let (found, _) = files.run(options, &store);
+    let judgement = Judgement::of(&found.connections, options.wanted.is_some(), options.threads);
+    let texts = store.into_texts(&judgement, &found.connections);
+    let listing = Listing::new(&judgement, &|_, _| true, options.threads);
+    let analysis = render::Analysis::new(model::Capture::default(), listing, &texts, redactor);
+    let index = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+    let connection = index.and_then(|index| Some((analysis.connection(index)?, judgement.subject(index).index)));
+    connection.ok_or_else(|| {
+        Failure::usage(match analysis.connections() {
             0 => format!("there is no connection {id}: no WebSocket was found in this capture"),
             1 => format!("there is no connection {id}: this capture has only connection 1"),
             n => format!("there is no connection {id}: this capture has connections 1 to {n}"),
         })
+    })
+}
+
+/// Whether there may be messages.
+fn became_websocket(connection: &model::Connection<'_>) -> bool {
+    connection.websocket.as_ref().is_some_and(|websocket| {
+        matches!(websocket.upgrade, Upgrade::Accepted | Upgrade::MidStream)
+            || websocket.client.frames + websocket.server.frames > 0
     })
 }
 
@@ -114,25 +133,18 @@ fn only(flow: FlowKey, filtered: Option<Box<WantedFactory>>) -> Box<WantedFactor
     })
 }
 
-/// Shows one connection, or one WebSocket of it.
-struct Shown<'f, W> {
-    id: u64,
+/// Shows the messages of one connection, or of one WebSocket of it.
+struct Messages<'f, W> {
     follow: &'f Follow,
-    subject: Subject<'f>,
+    connection: &'f model::Connection<'static>,
+    /// Which entry of the TCP connection.
+    entry: u32,
     redactor: Redactor,
     out: Mutex<(W, Option<io::Error>)>,
     stop: Arc<AtomicBool>,
 }
 
-impl<W: Write> Shown<'_, W> {
-    fn record(&self) -> &ConnectionRecord {
-        self.subject.record
-    }
-
-    fn entry(&self) -> Option<&Entry> {
-        self.record().entries.get(self.subject.entry?)
-    }
-
+impl<W: Write> Messages<'_, W> {
     fn write(&self, text: &[u8]) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let (out, error) = &mut *out;
@@ -145,22 +157,20 @@ impl<W: Write> Shown<'_, W> {
     }
 
     fn heading(&self) -> String {
-        let tcp = &self.record().tcp;
-        let (client, server) = (convert::endpoint(tcp.client), convert::endpoint(tcp.server));
-        let start = Time(tcp.first.at).to_string();
-        let request = self
-            .entry()
-            .and_then(|entry| entry.handshake.as_ref()?.request.as_ref())
-            .map(|request| format!("  {} {}", request.method(), self.redactor.target(request.target())))
-            .unwrap_or_default();
+        let connection = self.connection;
+        let start = connection.start.to_string();
+        let request = match &connection.http {
+            Some(model::Http { method: Some(method), target: Some(target), .. }) => format!("  {method} {target}"),
+            _ => String::new(),
+        };
         format!(
             "{BOLD}connection {}{BOLD:#}  {} → {}{}  {DIM}{} UTC, tcp.stream {}{DIM:#}\n",
-            self.id,
-            address(&client),
-            address(&server),
+            connection.id,
+            address(&connection.client),
+            address(&connection.server),
             escape(&request),
             start.get(..10).unwrap_or_default(),
-            self.subject.tcp_stream,
+            connection.tcp_stream,
         )
     }
 
@@ -184,7 +194,7 @@ impl<W: Write> Shown<'_, W> {
             let code = frame.close_code.map_or_else(|| "without a status".to_owned(), |code| code.to_string());
             let _ = write!(line, "  {code}");
             if let Some(close) = self.close(frame).filter(|close| !close.reason.is_empty()) {
-                let _ = write!(line, "  {}", escape(&self.redactor.text(&close.reason)));
+                let _ = write!(line, "  {}", escape(&close.reason));
             }
         } else {
             let _ = write!(line, " {:>9}", bytes(frame.length));
@@ -193,10 +203,19 @@ impl<W: Write> Shown<'_, W> {
         Some(line)
     }
 
-    /// What is known of the first Close of this side, if this is it.
-    fn close(&self, frame: &Frame) -> Option<&CloseFacts> {
-        let facts = self.entry()?.websocket.as_ref()?;
-        facts[frame.direction].close.as_deref().filter(|close| close.stamp == frame.last)
+    /// The first Close of this side, if this is it.
+    fn close(&self, frame: &Frame) -> Option<&CloseFrame<'static>> {
+        let close = &self.connection.websocket.as_ref()?.close;
+        let close = match frame.direction.sender() {
+            Side::Client => close.client.as_ref(),
+            Side::Server => close.server.as_ref(),
+        };
+        close.filter(|close| close.packet == frame.last.packet)
+    }
+
+    /// What a message carries, if that is to be shown.
+    fn content(&self, message: &Message<'_>) -> Option<Content> {
+        if self.follow.show_payload { ndjson::content(message, &self.redactor) } else { None }
     }
 
     fn message(&self, message: &Message<'_>) -> String {
@@ -217,17 +236,17 @@ impl<W: Write> Shown<'_, W> {
         if !message.complete {
             line.push_str(", incomplete");
         }
-        let said = if self.follow.show_payload { said(message, &self.redactor) } else { None };
-        match &said {
-            Some(Said::Text(text)) => {
+        let content = self.content(message);
+        match &content {
+            Some(Content::Text(text)) => {
                 let _ = write!(line, "  {}", escape(text));
             }
-            Some(Said::Base64(text)) => {
+            Some(Content::Base64(text)) => {
                 let _ = write!(line, "  base64:{}", escape(text));
             }
             None => {}
         }
-        if said.is_some() && message.truncated {
+        if content.is_some() && message.truncated {
             line.push_str(" …");
         }
         line.push('\n');
@@ -235,37 +254,16 @@ impl<W: Write> Shown<'_, W> {
     }
 
     fn json(&self, out: &mut Vec<u8>, message: &Message<'_>) {
-        let said = if self.follow.show_payload { said(message, &self.redactor) } else { None };
-        let tcp = &self.record().tcp;
-        let community = convert::community(Ends { client: tcp.client, server: tcp.server });
+        let content = self.content(message);
+        let truncated = content.is_some() && message.truncated;
         let mut line = Vec::new();
-        ndjson::message_line(
-            &mut line,
-            &MessageLine {
-                time: Time(message.last.at),
-                packet: message.last.packet,
-                from: message.direction.sender().into(),
-                kind: match message.kind {
-                    MessageKind::Text => ndjson::MessageKind::Text,
-                    MessageKind::Binary => ndjson::MessageKind::Binary,
-                },
-                length: message.length,
-                compressed_length: message.compressed.then_some(message.wire_length),
-                content: match &said {
-                    None => Content::Hidden,
-                    Some(Said::Text(text)) => Content::Text(text),
-                    Some(Said::Base64(text)) => Content::Base64(text),
-                },
-                truncated: said.is_some() && message.truncated,
-            },
-        );
-        out.extend_from_slice(&line[..MESSAGE_HEAD_LEN]);
-        ndjson::binding(out, self.id, &community, u64::from(self.subject.tcp_stream));
-        out.extend_from_slice(&line[MESSAGE_HEAD_LEN..]);
+        ndjson::message_line(&mut line, &MessageLine::of(message, content.as_ref(), truncated));
+        let connection = self.connection;
+        ndjson::append_bound(out, &line, connection.id, &connection.community_id, connection.tcp_stream);
     }
 }
 
-impl<W: Write + Send> Observer for Shown<'_, W> {
+impl<W: Write + Send> Observer for Messages<'_, W> {
     type Journal = Vec<u8>;
     type Kept = ();
 
@@ -279,8 +277,8 @@ impl<W: Write + Send> Observer for Shown<'_, W> {
 
     fn note(&self, journal: &mut Vec<u8>, event: &Event<'_>) {
         let Event::Entry { first, entry, event, .. } = event else { return };
-        // What is passed over may be counted otherwise, but a packet begins one connection at most.
-        if first.packet != self.record().tcp.first.packet || Some(*entry as usize) != self.subject.entry {
+        // Where other flows are left out connections have other numbers, but a packet begins one at most.
+        if first.packet != self.connection.first_packet || *entry != self.entry {
             return;
         }
         match event {

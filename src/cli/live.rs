@@ -10,16 +10,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::config::{Analysis, Format, Live as Wanted};
 use super::keylog::Growing;
-use super::{Exit, Failure, run};
+use super::setup::{self, exit, output, redactor, summary_of, wanted_findings};
+use super::{Exit, Failure, analyse};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
 use crate::connection::{Interest, Keys};
 use crate::engine::{self, Event, Feed, Finished, Numbering, Observer, Options, Over, Walked};
-use crate::output::judged::Judged;
-use crate::output::listing::Listing;
+use crate::output::events::writer::{Events, Form, LineEncoder, LineWriter};
+use crate::output::events::{self, Consumer, Encoder, EventStream, Journal, Progress};
 use crate::output::model::{Millis, Time};
-use crate::output::publish::Events;
+use crate::output::numbering::Listing;
+use crate::output::render;
 use crate::output::report::Detail;
-use crate::output::stream::{self, Form, Journal, Progress, Stream};
 use crate::output::terminal::escape;
 use crate::packet::Batch;
 
@@ -30,7 +31,7 @@ const REMEMBERED: usize = 8192;
 /// Time between two `stats` events.
 const STATS: Duration = Duration::from_secs(1);
 
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -40,44 +41,44 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When the interface cannot be opened or is lost, or the output cannot be written.
 pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failure> {
     // A file that was named must be readable; its secrets come with the first packets.
-    run::keys(&analysis.keylogs)?;
+    setup::keys(&analysis.keylogs)?;
     let keys = Keys::new();
     let stop = Arc::new(AtomicBool::new(false));
     let capture = open(analysis, live)?;
-    tell_readers(analysis, &capture);
+    report_readers(analysis, &capture);
     let feed = LiveFeed::new(capture, Growing::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
     listen_for_signals(&stop)?;
     announce(live);
 
-    let key = random_key()?;
-    let (form, events) = told(analysis);
-    let wants = run::wants(analysis);
-    let options = stream::Options {
-        form,
-        events,
-        payload: analysis.show_payload,
+    let redactor = redactor(analysis.show_secrets, random_key()?);
+    let (form, written) = events_of(analysis);
+    let wanted = wanted_findings(analysis);
+    let options = events::Options {
+        handshakes: written.handshake,
         chosen: !analysis.filter.is_empty(),
-        wanted: &wants,
-        redactor: run::redactor(analysis.show_secrets, key),
+        wanted: &wanted,
+        redactor: redactor.clone(),
         patient: false,
+        report_follows: form != Form::Ndjson,
         remembered: REMEMBERED,
-        stop,
     };
-    let teller = Teller {
-        stream: Stream::new(run::output(io::stdout(), analysis.color), options),
+    let encoder = LineEncoder::new(form, written, analysis.show_payload, redactor.clone());
+    let writer = LineWriter::new(output(io::stdout(), analysis.color), form, written, stop);
+    let observer = WithStatistics {
+        stream: EventStream::new(options, encoder, writer),
         feed: &feed,
-        next_stats: events.stats.then(|| Mutex::new(Instant::now() + STATS)),
+        next_stats: written.stats.then(|| Mutex::new(Instant::now() + STATS)),
     };
     // The kernel applies the filter.
     let options = Options { threads: analysis.threads.get(), wanted: None, keys };
-    let found = engine::run(&feed, &options, &teller);
-    let Teller { stream, .. } = teller;
+    let found = engine::run(&feed, &options, &observer);
+    let (writer, ended) = observer.stream.end();
     let dropped = feed.dropped();
     let failure = feed.into_failure();
-    let summary = run::summary_of(&found.totals, &[], dropped);
-    let ended = stream.end(summary.clone()).map_err(Failure::output)?;
+    let summary = summary_of(&found.totals, &[], dropped);
+    writer.end(summary.clone(), ended.summary.clone()).map_err(Failure::output)?;
     let exit = match form {
-        Form::Ndjson => run::exit(analysis, &ended.summary),
+        Form::Ndjson => exit(analysis, &ended.summary),
         Form::Text | Form::Silent => {
             if ended.forgotten > 0 {
                 let n = ended.forgotten;
@@ -88,14 +89,14 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
                 );
             }
             let (judgement, ids) = ended.judgement();
-            let listing = Listing::new(&judgement, &wants, analysis.threads.get());
-            // Where nothing was told before, ids are as for a file.
+            let listing = Listing::new(&judgement, &wanted, analysis.threads.get());
+            // Where nothing was written before, ids are as for a file.
             let listing = if form == Form::Text { listing.numbered(ids, 0) } else { listing };
-            let judged = Judged::new(summary, listing, ended.subjects());
+            let texts = ended.texts();
             if form == Form::Text {
                 let _ = writeln!(io::stdout());
             }
-            run::finish(analysis, &judged, key)?
+            analyse::write(analysis, &render::Analysis::new(summary, listing, &texts, &redactor))?
         }
     };
     match failure {
@@ -133,8 +134,8 @@ fn become_user(_: &str) -> Result<(), Failure> {
     Err(Failure::usage("-Z: there are no such users on this system; leave it out"))
 }
 
-/// What is told while it happens.
-fn told(analysis: &Analysis) -> (Form, Events) {
+/// Which events are written while they happen, and how.
+fn events_of(analysis: &Analysis) -> (Form, Events) {
     let text = Events { connection: true, handshake: true, message: false, frame: false, finding: true, stats: false };
     match analysis.format {
         Format::Ndjson(events) => (Form::Ndjson, events),
@@ -158,8 +159,8 @@ fn listen_for_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever wants to know much hears how packets are read.
-fn tell_readers(analysis: &Analysis, capture: &Live) {
+/// With `-v`, reports how many readers are in use.
+fn report_readers(analysis: &Analysis, capture: &Live) {
     if analysis.format != Format::Report(Detail::Verbose) {
         return;
     }
@@ -273,7 +274,7 @@ impl Feed for LiveFeed {
     }
 
     fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
-        let mut state = hold(&self.state);
+        let mut state = lock(&self.state);
         if self.stop.load(Ordering::Acquire) || self.until.is_some_and(|until| Instant::now() >= until) {
             self.halt.stop();
         }
@@ -297,19 +298,19 @@ impl Feed for LiveFeed {
     }
 
     fn now(&self) -> Option<i64> {
-        let state = hold(&self.state);
+        let state = lock(&self.state);
         if state.caught_up { state.capture.reached() } else { None }
     }
 }
 
-/// Tells what happens, and every second how it goes.
-struct Teller<'t, 'o, W> {
-    stream: Stream<'o, W>,
+/// An event stream that also gets the numbers of the capture, every second.
+struct WithStatistics<'t, 'o, E, C> {
+    stream: EventStream<'o, E, C>,
     feed: &'t LiveFeed,
     next_stats: Option<Mutex<Instant>>,
 }
 
-impl<W: Write + Send> Observer for Teller<'_, '_, W> {
+impl<E: Encoder, C: Consumer> Observer for WithStatistics<'_, '_, E, C> {
     type Journal = Journal;
     type Kept = ();
 
@@ -328,7 +329,7 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
     fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {
         self.stream.merge(journals, numbering);
         let Some(next) = &self.next_stats else { return };
-        let mut next = hold(next);
+        let mut next = lock(next);
         let now = Instant::now();
         if now >= *next {
             *next = (*next + STATS).max(now);

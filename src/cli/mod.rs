@@ -3,6 +3,7 @@
 //! The one place for error messages and exit codes: 0 done, 1 findings, 2 could not run. A failure is one
 //! message on standard error that names the file or the option and the next step.
 
+pub mod analyse;
 pub mod args;
 pub mod config;
 mod explain;
@@ -15,7 +16,7 @@ mod keylog;
 mod live;
 mod progress;
 pub mod rules;
-pub mod run;
+pub mod setup;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -123,16 +124,16 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let keylog = || std::env::var_os("SSLKEYLOGFILE").map(Into::into);
     let stdout = || io::stdout().lock();
     match cli.command {
-        None => run::analyse(&Analysis::new(cli.analysis, keylog())?),
+        None => analyse::analyse(&Analysis::new(cli.analysis, keylog())?),
         Some(Command::Follow(args)) => follow::follow(&Follow::new(args, keylog())?),
         Some(Command::Explain(args)) => {
-            let mut out = io::BufWriter::new(run::output(stdout(), args.color));
-            explain::explain(&mut out, &args.what, run::width())?;
+            let mut out = io::BufWriter::new(setup::output(stdout(), args.color));
+            explain::explain(&mut out, &args.what, setup::width())?;
             out.flush().map_err(Failure::output)?;
             Ok(Exit::Done)
         }
         Some(Command::Interfaces(args)) => {
-            interfaces::interfaces(&mut run::output(stdout(), args.color))?;
+            interfaces::interfaces(&mut setup::output(stdout(), args.color))?;
             Ok(Exit::Done)
         }
         Some(Command::Schema { form }) => {

@@ -25,13 +25,6 @@ pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Res
     value.serialize(Compact(out))
 }
 
-/// Appends a value of the model, which holds nothing that has no JSON form.
-#[inline]
-pub(super) fn put<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = append(out, value);
-    debug_assert!(written.is_ok());
-}
-
 /// Appends a JSON string.
 #[inline]
 pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
@@ -159,12 +152,6 @@ fn clean_run(bytes: &[u8]) -> usize {
         return if found == 0 { bytes.len() } else { first(last, found) };
     }
     at + bytes[at..].iter().position(|byte| is_suspect(*byte)).unwrap_or(bytes.len() - at)
-}
-
-/// Whether a text is written as it is inside a JSON string.
-#[inline]
-pub(super) fn is_clean(text: &str) -> bool {
-    clean_run(text.as_bytes()) == text.len()
 }
 
 /// Appends the inside of a JSON string.
@@ -674,9 +661,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::json::{by_serde_json, write_by_serde_json};
+    use super::super::json::by_serde_json;
+    use super::super::model::{self};
     use super::super::model::{Document, Millis, Outcome, Seconds, Text, Time};
-    use super::super::{ndjson, sample};
+    use super::super::{events::ndjson, sample};
     use super::*;
 
     fn written<T: Serialize + ?Sized>(value: &T) -> String {
@@ -869,7 +857,7 @@ mod tests {
         let mut document = sample::document();
         let mut texts = texts.iter().cycle().cloned();
         let mut fill = |place: &mut Text<'static>| *place = Text::Owned(texts.next().unwrap());
-        for connection in &mut document.connections {
+        for model::Connection { body: connection, .. } in &mut document.connections {
             if let Some(http) = &mut connection.http {
                 for place in [&mut http.version, &mut http.method, &mut http.target, &mut http.host, &mut http.reason] {
                     fill(place.get_or_insert_default());
@@ -894,7 +882,7 @@ mod tests {
                 }
             }
         }
-        for finding in &mut document.findings {
+        for model::Finding { body: finding, .. } in &mut document.findings {
             for place in [&mut finding.rule, &mut finding.summary, &mut finding.explanation, &mut finding.advice] {
                 fill(place);
             }
@@ -902,31 +890,6 @@ mod tests {
             finding.evidence.iter_mut().for_each(|evidence| fill(&mut evidence.note));
         }
         document
-    }
-
-    /// Not a test of truth but of speed; run with `--ignored --nocapture` in a release build.
-    #[test]
-    #[ignore = "measures"]
-    fn time_per_object() {
-        const ROUNDS: u32 = 200_000;
-        fn each(name: &str, mut write: impl FnMut(&mut Vec<u8>)) {
-            let mut out = Vec::with_capacity(1 << 20);
-            let start = std::time::Instant::now();
-            for _ in 0..ROUNDS {
-                if out.len() > (1 << 20) - (1 << 13) {
-                    out.clear();
-                }
-                write(&mut out);
-            }
-            println!("{name}: {:.0} ns", start.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
-        }
-        let (connection, finding) = (sample::healthy(12, 7), sample::stripped_finding(3));
-        for _ in 0..3 {
-            each("connection, serde_json", |out| write_by_serde_json(out, &connection));
-            each("connection", |out| append(out, &connection).unwrap());
-            each("finding, serde_json", |out| write_by_serde_json(out, &finding));
-            each("finding", |out| append(out, &finding).unwrap());
-        }
     }
 
     proptest! {

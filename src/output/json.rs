@@ -3,13 +3,16 @@
 //! written as `\uXXXX`, so that the document can be shown on a terminal.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::compact::{self, Escape, escape_of};
-use super::model::{Capture, Connection, Document, Finding, Relation, SCHEMA_VERSION, Summary, WSSCAN_VERSION};
+use super::model::{RootCause, SCHEMA_VERSION, WSSCAN_VERSION};
+use super::render::{Analysis, Render};
+use crate::engine::parallel::in_order;
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,137 +99,28 @@ pub fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layou
     }
 }
 
-/// Values in compact form, separated by commas.
-pub(super) fn compact_list<T: Serialize>(out: &mut Vec<u8>, values: impl Iterator<Item = T>) {
-    for value in values {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        // The model holds nothing that has no JSON form.
-        let written = compact::append(out, &value);
-        debug_assert!(written.is_ok());
-    }
-}
-
-/// Writes a whole document and a line end.
-///
-/// # Errors
-/// When `writer` fails.
-pub fn write_document<W: Write>(mut writer: W, layout: Layout, document: &Document<'_>) -> io::Result<()> {
-    write_value(&mut writer, layout, document)?;
-    writer.write_all(b"\n")
-}
-
-/// Writes a document piece by piece: `begin`, each `connection`, each `relation`, each `finding`, `end`.
-/// The bytes are those of [`write_document`].
+/// Writes a document member by member, so that a list of a million need not be in memory.
 #[must_use = "the document is complete only after `end`"]
-pub struct JsonWriter<W> {
+pub(super) struct DocumentWriter<W> {
     writer: W,
     formatter: SafeFormatter,
-    list: List,
-    first: bool,
+    first_member: bool,
+    first_element: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum List {
-    Connections,
-    Relations,
-    Findings,
-}
-
-impl List {
-    const fn name(self) -> &'static str {
-        match self {
-            List::Connections => "connections",
-            List::Relations => "relations",
-            List::Findings => "findings",
-        }
-    }
-}
-
-impl<W: Write> JsonWriter<W> {
-    /// Begins the document with what is known of the whole.
-    ///
-    /// # Errors
-    /// When `writer` fails.
-    pub fn begin(writer: W, layout: Layout, capture: &Capture, summary: &Summary) -> io::Result<Self> {
+impl<W: Write> DocumentWriter<W> {
+    pub(super) fn begin(mut writer: W, layout: Layout) -> io::Result<Self> {
         let mut formatter = SafeFormatter::new(layout);
-        let mut writer = writer;
         (&mut formatter).begin_object(&mut writer)?;
-        let mut this = Self { writer, formatter, list: List::Connections, first: true };
-        this.member(true, "schema_version", SCHEMA_VERSION)?;
-        this.member(false, "wsscan", WSSCAN_VERSION)?;
-        this.member(false, "capture", capture)?;
-        this.member(false, "summary", summary)?;
-        this.open_list(List::Connections)?;
-        Ok(this)
+        Ok(Self { writer, formatter, first_member: true, first_element: true })
     }
 
-    /// Writes the next connection; all come before the first relation.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn connection(&mut self, connection: &Connection<'_>) -> io::Result<()> {
-        self.element(List::Connections, connection)
-    }
-
-    /// Writes the next connections, already written as a compact JSON list without its brackets.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn compact_connections(&mut self, list: &[u8]) -> io::Result<()> {
-        self.elements(List::Connections, list)
-    }
-
-    /// Writes the next findings, already written as a compact JSON list without its brackets.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn compact_findings(&mut self, list: &[u8]) -> io::Result<()> {
-        self.elements(List::Findings, list)
-    }
-
-    /// Writes the next relation; all come before the first finding.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn relation(&mut self, relation: &Relation) -> io::Result<()> {
-        self.element(List::Relations, relation)
-    }
-
-    /// Writes the next finding.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn finding(&mut self, finding: &Finding<'_>) -> io::Result<()> {
-        self.element(List::Findings, finding)
-    }
-
-    /// Ends the document with a line end, flushes and gives the writer back.
-    ///
-    /// # Errors
-    /// When the writer fails.
-    pub fn end(mut self) -> io::Result<W> {
-        self.advance(List::Findings)?;
-        self.close_list()?;
-        (&mut self.formatter).end_object(&mut self.writer)?;
-        self.writer.write_all(b"\n")?;
-        self.writer.flush()?;
-        Ok(self.writer)
-    }
-
-    fn key(&mut self, first: bool, name: &str) -> io::Result<()> {
+    fn key(&mut self, name: &str) -> io::Result<()> {
         let mut formatter = &mut self.formatter;
-        formatter.begin_object_key(&mut self.writer, first)?;
+        formatter.begin_object_key(&mut self.writer, std::mem::replace(&mut self.first_member, false))?;
         write!(self.writer, "\"{name}\"")?;
         formatter.end_object_key(&mut self.writer)?;
         formatter.begin_object_value(&mut self.writer)
-    }
-
-    fn member<T: Serialize + ?Sized>(&mut self, first: bool, name: &str, value: &T) -> io::Result<()> {
-        self.key(first, name)?;
-        self.value(value)?;
-        (&mut self.formatter).end_object_value(&mut self.writer)
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
@@ -239,119 +133,202 @@ impl<W: Write> JsonWriter<W> {
         }
     }
 
-    fn open_list(&mut self, list: List) -> io::Result<()> {
-        self.key(false, list.name())?;
-        (self.list, self.first) = (list, true);
+    /// Writes a member with its value.
+    pub(super) fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> io::Result<()> {
+        self.key(name)?;
+        self.value(value)?;
+        (&mut self.formatter).end_object_value(&mut self.writer)
+    }
+
+    /// Begins a member that is a list; [`element`](Self::element) and [`compact_elements`](Self::compact_elements) fill
+    /// it, [`end_list`](Self::end_list) ends it.
+    pub(super) fn begin_list(&mut self, name: &str) -> io::Result<()> {
+        self.key(name)?;
+        self.first_element = true;
         (&mut self.formatter).begin_array(&mut self.writer)
     }
 
-    fn close_list(&mut self) -> io::Result<()> {
-        let mut formatter = &mut self.formatter;
-        formatter.end_array(&mut self.writer)?;
-        formatter.end_object_value(&mut self.writer)
-    }
-
-    fn advance(&mut self, list: List) -> io::Result<()> {
-        while self.list < list {
-            self.close_list()?;
-            self.open_list(if self.list == List::Connections { List::Relations } else { List::Findings })?;
-        }
-        Ok(())
-    }
-
-    fn turn_to(&mut self, list: List) -> io::Result<()> {
-        self.advance(list)?;
-        if self.list != list {
-            return Err(io::Error::other("connections come before relations, relations before findings"));
-        }
-        Ok(())
-    }
-
-    fn elements(&mut self, list: List, written: &[u8]) -> io::Result<()> {
-        self.turn_to(list)?;
-        if written.is_empty() {
-            return Ok(());
-        }
-        if !std::mem::replace(&mut self.first, false) {
-            self.writer.write_all(b",")?;
-        }
-        self.writer.write_all(written)
-    }
-
-    fn element<T: Serialize>(&mut self, list: List, value: &T) -> io::Result<()> {
-        self.turn_to(list)?;
-        (&mut self.formatter).begin_array_value(&mut self.writer, self.first)?;
-        self.first = false;
+    /// Writes the next element of the list.
+    pub(super) fn element<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        (&mut self.formatter).begin_array_value(&mut self.writer, std::mem::replace(&mut self.first_element, false))?;
         self.value(value)?;
         (&mut self.formatter).end_array_value(&mut self.writer)
     }
+
+    /// Writes the next elements of the list, which are a compact JSON list already, without its brackets.
+    pub(super) fn compact_elements(&mut self, list: &[u8]) -> io::Result<()> {
+        if list.is_empty() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.first_element, false) {
+            self.writer.write_all(b",")?;
+        }
+        self.writer.write_all(list)
+    }
+
+    pub(super) fn end_list(&mut self) -> io::Result<()> {
+        (&mut self.formatter).end_array(&mut self.writer)?;
+        (&mut self.formatter).end_object_value(&mut self.writer)
+    }
+
+    /// Ends the document with a line end and flushes.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        (&mut self.formatter).end_object(&mut self.writer)?;
+        self.writer.write_all(b"\n")?;
+        self.writer.flush()
+    }
 }
 
-/// Compact JSON as serde_json writes it with our formatter: what the compact serializer is measured by.
-#[cfg(test)]
-pub(super) fn write_by_serde_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    value.serialize(&mut Serializer::with_formatter(out, &mut SafeFormatter::new(Layout::Compact))).unwrap();
+/// Appends an object in compact form whose members are those of `objects`, compact objects themselves.
+pub(super) fn append_joined(out: &mut Vec<u8>, objects: &[&[u8]]) {
+    let mut between = b'{';
+    for object in objects {
+        let members = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
+        if !members.is_empty() {
+            out.push(between);
+            out.extend_from_slice(members);
+            between = b',';
+        }
+    }
+    if between == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
 }
 
+/// The members of a [`Connection`](super::model::Connection) before its body.
+#[derive(Serialize)]
+struct ConnectionHead {
+    id: u64,
+    tcp_stream: u32,
+}
+
+/// The members of a [`Connection`](super::model::Connection) behind its body.
+#[derive(Serialize)]
+struct ConnectionTail<'a> {
+    root_cause: Option<&'a RootCause<'a>>,
+    findings: &'a [u64],
+}
+
+/// The members of a [`Finding`](super::model::Finding) behind its body.
+#[derive(Serialize)]
+struct FindingTail<'a> {
+    connections: &'a [u64],
+}
+
+/// Appends a connection whose body is JSON already, in compact form. Members of `first`, an object, come first.
+pub(super) fn append_connection(
+    out: &mut Vec<u8>,
+    first: &[u8],
+    (id, tcp_stream): (u64, u32),
+    body: &[u8],
+    root_cause: Option<&RootCause<'_>>,
+    findings: &[u64],
+) {
+    let (mut head, mut tail) = (Vec::with_capacity(64), Vec::with_capacity(128));
+    append(&mut head, &ConnectionHead { id, tcp_stream });
+    append(&mut tail, &ConnectionTail { root_cause, findings });
+    append_joined(out, &[first, &head, body, &tail]);
+}
+
+/// Appends a finding whose body is JSON already, in compact form. Members of `first`, an object, come first.
+pub(super) fn append_finding(out: &mut Vec<u8>, first: &[u8], body: &[u8], connections: &[u64]) {
+    let mut tail = Vec::with_capacity(64);
+    append(&mut tail, &FindingTail { connections });
+    append_joined(out, &[first, body, &tail]);
+}
+
+/// The document as one JSON object and a line end.
+#[derive(Clone, Copy, Debug)]
+pub struct Json {
+    /// How it is laid out.
+    pub layout: Layout,
+    /// Threads that write compact lists; the bytes are the same for any number.
+    pub threads: usize,
+}
+
+/// Objects that one worker writes at a time.
+const AT_ONCE: usize = 512;
+
+impl Render for Json {
+    fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let Self { layout, threads } = *self;
+        let mut writer = DocumentWriter::begin(out, layout)?;
+        writer.member("schema_version", SCHEMA_VERSION)?;
+        writer.member("wsscan", WSSCAN_VERSION)?;
+        writer.member("capture", analysis.capture())?;
+        writer.member("summary", analysis.summary())?;
+        let subjects = analysis.connections();
+        writer.begin_list("connections")?;
+        if layout == Layout::Compact {
+            let make = |range: Range<usize>, out: &mut Vec<u8>| analysis.append_connections(range, out);
+            in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_elements(list))?;
+        } else {
+            analysis.each_connection(&mut |connection| writer.element(&connection))?;
+        }
+        writer.end_list()?;
+        writer.begin_list("relations")?;
+        analysis.relations().try_for_each(|relation| writer.element(&relation))?;
+        writer.end_list()?;
+        writer.begin_list("findings")?;
+        if layout == Layout::Compact {
+            let make = |range: Range<usize>, out: &mut Vec<u8>| analysis.append_own_findings(range, out);
+            in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_elements(list))?;
+            analysis.each_other_finding(&mut |finding| writer.element(&finding))?;
+        } else {
+            analysis.each_finding(&mut |finding| writer.element(&finding))?;
+        }
+        writer.end_list()?;
+        writer.end()
+    }
+}
+
+/// Appends a value of the model in compact form.
+pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = compact::append(out, value);
+    debug_assert!(written.is_ok(), "the model holds nothing that has no JSON form");
+}
+
+/// Compact JSON as serde_json writes it with our formatter: what the compact serializer is held against.
 #[cfg(test)]
 pub(super) fn by_serde_json<T: Serialize + ?Sized>(value: &T) -> String {
     let mut out = Vec::new();
-    write_by_serde_json(&mut out, value);
+    value.serialize(&mut Serializer::with_formatter(&mut out, &mut SafeFormatter::new(Layout::Compact))).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
+    use super::super::render::tests::with_analysis;
     use super::*;
 
-    fn streamed(document: &Document, layout: Layout) -> Vec<u8> {
-        let mut writer = JsonWriter::begin(Vec::new(), layout, &document.capture, &document.summary).unwrap();
-        for connection in &document.connections {
-            writer.connection(connection).unwrap();
-        }
-        for relation in &document.relations {
-            writer.relation(relation).unwrap();
-        }
-        for finding in &document.findings {
-            writer.finding(finding).unwrap();
-        }
-        writer.end().unwrap()
-    }
-
     #[test]
-    fn piece_by_piece_gives_the_same_bytes() {
-        let empty = Document::new(Capture::default(), Summary::default(), vec![], vec![], vec![]);
-        let mut only_findings = sample::document();
-        only_findings.connections.clear();
-        only_findings.relations.clear();
-        for document in [sample::document(), empty, only_findings] {
+    fn documents_are_what_the_model_says() {
+        for name in ["demo", "rec-healthy", "no-websocket-other-upgrades", "reconnect-loop"] {
             for layout in [Layout::Compact, Layout::Pretty] {
+                let (written, document) = with_analysis(name, |analysis| {
+                    let mut written = Vec::new();
+                    Json { layout, threads: 2 }.render(analysis, &mut written).unwrap();
+                    (String::from_utf8(written).unwrap(), analysis.document())
+                });
                 let mut whole = Vec::new();
-                write_document(&mut whole, layout, &document).unwrap();
-                assert_eq!(String::from_utf8(streamed(&document, layout)).unwrap(), String::from_utf8(whole).unwrap());
+                write_value(&mut whole, layout, &document).unwrap();
+                whole.push(b'\n');
+                assert_eq!(written, String::from_utf8(whole).unwrap(), "{name}");
             }
         }
     }
 
     #[test]
-    fn both_layouts_say_the_same() {
-        let document = sample::document();
-        let plain = serde_json::to_value(&document).unwrap();
-        for layout in [Layout::Compact, Layout::Pretty] {
-            let read: serde_json::Value = serde_json::from_slice(&streamed(&document, layout)).unwrap();
-            assert_eq!(read, plain);
-        }
-        let pretty = String::from_utf8(streamed(&document, Layout::Pretty)).unwrap();
-        assert!(pretty.starts_with("{\n  \"schema_version\": \"1.0\",\n  \"wsscan\": "), "{pretty}");
-    }
-
-    #[test]
-    fn the_order_of_lists_is_held() {
-        let document = sample::document();
-        let mut writer = JsonWriter::begin(Vec::new(), Layout::Compact, &document.capture, &document.summary).unwrap();
-        writer.finding(&document.findings[0]).unwrap();
-        assert!(writer.connection(&document.connections[0]).is_err());
+    fn joined_objects() {
+        let joined = |objects: &[&str]| {
+            let mut out = Vec::new();
+            append_joined(&mut out, &objects.iter().map(|object| object.as_bytes()).collect::<Vec<_>>());
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(joined(&[]), "{}");
+        assert_eq!(joined(&["{}", "{}"]), "{}");
+        assert_eq!(joined(&[r#"{"a":1}"#, "{}", r#"{"b":{}}"#]), r#"{"a":1,"b":{}}"#);
     }
 
     #[test]

@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Deref;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stream;
 
@@ -65,7 +66,7 @@ impl<'a> Document<'a> {
 }
 
 /// What was read, and how well.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capture {
     /// The files, in the order given; empty for a live capture.
     pub files: Vec<CaptureFile>,
@@ -88,7 +89,7 @@ pub struct Capture {
 }
 
 /// One capture file.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CaptureFile {
     /// As given on the command line; `-` is standard input.
     pub path: String,
@@ -107,7 +108,7 @@ pub struct CaptureFile {
 }
 
 /// Format of a capture file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureFormat {
     /// The classic libpcap format.
@@ -117,7 +118,7 @@ pub enum CaptureFormat {
 }
 
 /// The whole in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Entries in `connections`.
     pub connections: u64,
@@ -131,7 +132,7 @@ pub struct Summary {
 }
 
 /// Findings by severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingCounts {
     /// The connection failed, or data was lost.
     pub error: u64,
@@ -153,7 +154,7 @@ impl FindingCounts {
 }
 
 /// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Still open when the capture ended.
@@ -204,7 +205,7 @@ impl Outcome {
 }
 
 /// One of the two ends. The client is whoever opened the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The end that opened the connection.
@@ -234,7 +235,7 @@ impl From<stream::Side> for Side {
 }
 
 /// A value for each end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PerSide<T> {
     /// Of what the client sent.
     pub client: T,
@@ -243,7 +244,7 @@ pub struct PerSide<T> {
 }
 
 /// An address and a TCP port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// IPv4 or IPv6 address.
     #[schemars(with = "String")]
@@ -269,6 +270,26 @@ pub struct Connection<'a> {
     pub id: u64,
     /// Equals Wireshark's `tcp.stream` for the same file.
     pub tcp_stream: u64,
+    /// What is known when it is over.
+    #[serde(flatten)]
+    pub body: ConnectionBody<'a>,
+    /// The finding that explains the outcome best; null when nothing needs or has an explanation.
+    pub root_cause: Option<RootCause<'a>>,
+    /// Indices into the document's `findings`.
+    pub findings: Vec<u64>,
+}
+
+impl<'a> Deref for Connection<'a> {
+    type Target = ConnectionBody<'a>;
+
+    fn deref(&self) -> &ConnectionBody<'a> {
+        &self.body
+    }
+}
+
+/// The members of a [`Connection`] that are known when it is over, before the rest of the capture is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionBody<'a> {
     /// HTTP/2 stream that carries it (RFC 8441); null for HTTP/1.1.
     pub http2_stream: Option<u32>,
     /// Community ID version 1 with seed 0, as Zeek and Suricata write it.
@@ -299,14 +320,10 @@ pub struct Connection<'a> {
     pub websocket: Option<WebSocket<'a>>,
     /// What each end's program was told, derived by RFC 6455 §7.1.5.
     pub application_view: ApplicationView,
-    /// The finding that explains the outcome best; null when nothing needs or has an explanation.
-    pub root_cause: Option<RootCause<'a>>,
-    /// Indices into the document's `findings`.
-    pub findings: Vec<u64>,
 }
 
 /// What TCP shows.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tcp {
     /// How it began.
     pub opening: TcpOpening,
@@ -325,7 +342,7 @@ pub struct Tcp {
 }
 
 /// How a TCP connection began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TcpOpening {
     /// With SYN and SYN-ACK.
@@ -339,7 +356,7 @@ pub enum TcpOpening {
 }
 
 /// How a TCP connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TcpClosing {
     /// With FIN.
@@ -351,7 +368,7 @@ pub enum TcpClosing {
 }
 
 /// What TLS shows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls<'a> {
     /// Negotiated version: `1.0`, `1.1`, `1.2` or `1.3`.
     pub version: Option<Text<'a>>,
@@ -370,7 +387,7 @@ pub struct Tls<'a> {
 }
 
 /// An X.509 certificate.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate<'a> {
     /// Distinguished name of its holder.
     pub subject: Text<'a>,
@@ -387,7 +404,7 @@ pub struct Certificate<'a> {
 }
 
 /// A TLS alert.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsAlert<'a> {
     /// Who sent it.
     pub from: Side,
@@ -405,7 +422,7 @@ pub struct TlsAlert<'a> {
 pub type Header<'a> = (Text<'a>, Text<'a>);
 
 /// The opening handshake: request and response. Over HTTP/2 the method is CONNECT (RFC 8441).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Http<'a> {
     /// HTTP version of the request: `1.0`, `1.1` or `2`.
     pub version: Option<Text<'a>>,
@@ -450,7 +467,7 @@ impl Http<'_> {
 }
 
 /// The WebSocket, or the attempt at one.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebSocket<'a> {
     /// What became of the upgrade.
     pub upgrade: Upgrade,
@@ -473,7 +490,7 @@ pub struct WebSocket<'a> {
 }
 
 /// What became of the upgrade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Upgrade {
     /// The server accepted.
@@ -489,7 +506,7 @@ pub enum Upgrade {
 }
 
 /// What one end sent over the WebSocket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Frames of any kind.
     pub frames: u64,
@@ -512,7 +529,7 @@ pub struct Traffic {
 }
 
 /// Time from ping to its pong, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PingRtt {
     /// Shortest.
     pub min: Option<Millis>,
@@ -523,7 +540,7 @@ pub struct PingRtt {
 }
 
 /// The closing handshake.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Close<'a> {
     /// Who sent the first Close frame; null when nobody did.
     pub first: Option<Side>,
@@ -536,7 +553,7 @@ pub struct Close<'a> {
 }
 
 /// A Close frame as the wire carried it.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloseFrame<'a> {
     /// Status code; null when the frame carried none.
     pub code: Option<u16>,
@@ -547,7 +564,7 @@ pub struct CloseFrame<'a> {
 }
 
 /// What each end's program was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationView {
     /// The client's program.
     pub client: View,
@@ -556,7 +573,7 @@ pub struct ApplicationView {
 }
 
 /// What a program was told about the end of its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct View {
     /// Close code, here also 1005, 1006 and 1015; null when open or unknown.
     pub code: Option<u16>,
@@ -565,7 +582,7 @@ pub struct View {
 }
 
 /// The finding that explains an outcome best.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RootCause<'a> {
     /// Rule, such as `WSH301`.
     pub rule: Text<'a>,
@@ -574,7 +591,7 @@ pub struct RootCause<'a> {
 }
 
 /// How sure a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// One indicator, or a default timer value only.
@@ -598,7 +615,7 @@ impl Confidence {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Explanation only.
@@ -622,7 +639,7 @@ impl Severity {
 }
 
 /// How connections belong together.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Relation {
     /// Two legs of one path through a proxy.
@@ -648,7 +665,7 @@ pub enum Relation {
 }
 
 /// What a proxy changed between its two legs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// What differs: a header name, or `method`, `target`, `version`.
     pub name: String,
@@ -661,6 +678,24 @@ pub struct Difference {
 /// What is wrong or worth knowing, with its evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Finding<'a> {
+    /// What is known when the connection is over.
+    #[serde(flatten)]
+    pub body: FindingBody<'a>,
+    /// Ids of the connections it is about.
+    pub connections: Vec<u64>,
+}
+
+impl<'a> Deref for Finding<'a> {
+    type Target = FindingBody<'a>;
+
+    fn deref(&self) -> &FindingBody<'a> {
+        &self.body
+    }
+}
+
+/// The members of a [`Finding`] that are known before the rest of the capture is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FindingBody<'a> {
     /// Rule, such as `WSH301`.
     pub rule: Text<'a>,
     /// Its lasting name, such as `upgrade-stripped`.
@@ -669,8 +704,6 @@ pub struct Finding<'a> {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
-    /// Ids of the connections it is about.
-    pub connections: Vec<u64>,
     /// What happened, in one sentence.
     pub summary: Text<'a>,
     /// Why that is so.
@@ -686,7 +719,7 @@ pub struct Finding<'a> {
 }
 
 /// A packet that shows something.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence<'a> {
     /// Packet number, equal to Wireshark's `frame.number`.
     pub packet: u64,

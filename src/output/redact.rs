@@ -17,8 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use hashbrown::HashMap;
 use ring::{digest, hmac};
 
-use super::model::{Connection, Document, Finding, Header, Http, Relation, WebSocket};
-use super::ndjson::Event;
+use super::model::{ConnectionBody, FindingBody, Header, Http, Relation, WebSocket};
 use crate::diagnosis::catalogue::{self, Rule};
 use crate::diagnosis::secret::{
     MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
@@ -293,15 +292,8 @@ impl Redactor {
         Self { key: None }
     }
 
-    /// The whole document.
-    pub fn document(&self, document: &mut Document<'_>) {
-        document.connections.iter_mut().for_each(|connection| self.connection(connection));
-        document.relations.iter_mut().for_each(|relation| self.relation(relation));
-        document.findings.iter_mut().for_each(|finding| self.finding(finding));
-    }
-
     /// One connection.
-    pub fn connection(&self, connection: &mut Connection<'_>) {
+    pub fn connection(&self, connection: &mut ConnectionBody<'_>) {
         if let Some(http) = &mut connection.http {
             self.http(http);
         }
@@ -343,7 +335,7 @@ impl Redactor {
     }
 
     /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
-    pub fn finding(&self, finding: &mut Finding<'_>) {
+    pub fn finding(&self, finding: &mut FindingBody<'_>) {
         let rule = rule(&finding.rule);
         let own = |text: &str| rule.is_some_and(|rule| is_text_of(rule, text));
         for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
@@ -353,20 +345,6 @@ impl Redactor {
         }
         for evidence in &mut finding.evidence {
             self.replace(&mut evidence.note, Self::text_of);
-        }
-    }
-
-    /// One line of the event stream.
-    pub fn event(&self, event: &mut Event<'_>) {
-        match event {
-            Event::Handshake(handshake) => self.http(&mut handshake.http),
-            Event::Message(message) => {
-                self.apply(&mut message.text, Self::payload_of);
-                self.apply(&mut message.base64, Self::base64_of);
-            }
-            Event::ConnectionClosed(closed) => self.connection(&mut closed.record),
-            Event::Finding(found) => self.finding(&mut found.finding),
-            Event::ConnectionOpened(_) | Event::Frame(_) | Event::Stats(_) | Event::CaptureEnd(_) => {}
         }
     }
 
@@ -1021,22 +999,22 @@ mod tests {
     #[test]
     fn a_whole_document() {
         let mut document = sample::document();
-        redactor().document(&mut document);
+        document.redact(&redactor());
         let json = serde_json::to_string(&document).unwrap();
         assert!(!json.contains("r0cketsk8ts") && !json.contains("abc.def.ghi"), "{json}");
         assert!(json.contains("dGhlIHNhbXBsZSBub25jZQ==") && json.contains("/ws?room=7"));
         let mut shown = sample::document();
-        Redactor::off().document(&mut shown);
+        shown.redact(&Redactor::off());
         assert_eq!(shown, sample::document());
         let once = document.clone();
-        redactor().document(&mut document);
+        document.redact(&redactor());
         assert_eq!(document, once, "redaction is idempotent");
     }
 
     #[test]
     fn the_catalogue_speaks_freely() {
         for rule in catalogue::all() {
-            let mut finding = sample::stripped_finding(1);
+            let mut finding = sample::stripped_finding(1).body;
             finding.rule = rule.id.into();
             finding.summary = rule.title.into();
             finding.explanation = rule.explanation.into();

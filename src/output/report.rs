@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::model::*;
+use super::render::{Analysis, Render};
 use super::terminal::escape;
 
 /// Connections shown in full for one cause.
@@ -62,8 +63,8 @@ impl Default for Options {
 
 /// Findings of one rule and confidence.
 #[derive(Debug)]
-struct Group<'s> {
-    finding: Finding<'s>,
+struct Group {
+    finding: Finding<'static>,
     /// Findings in it.
     count: u64,
     /// Its first connections: these are shown.
@@ -80,15 +81,15 @@ struct Group<'s> {
 
 /// A report in the making: findings first, then connections and relations, then [`Report::write`].
 #[derive(Debug)]
-pub struct Report<'s> {
+pub struct Report {
     options: Options,
-    groups: BTreeMap<(Text<'s>, Confidence), Group<'s>>,
+    groups: BTreeMap<(String, Confidence), Group>,
     /// Connections that will be shown, and those of them that were seen.
     wanted: BTreeSet<u64>,
-    kept: BTreeMap<u64, Connection<'s>>,
-    healthy: Vec<Connection<'s>>,
+    kept: BTreeMap<u64, Connection<'static>>,
+    healthy: Vec<Connection<'static>>,
     healthy_count: u64,
-    unexplained: Vec<Connection<'s>>,
+    unexplained: Vec<Connection<'static>>,
     unexplained_count: u64,
     troubled: u64,
     lost_bytes: u64,
@@ -96,7 +97,7 @@ pub struct Report<'s> {
     loops: usize,
 }
 
-impl<'s> Report<'s> {
+impl Report {
     /// An empty report.
     #[must_use]
     pub fn new(options: Options) -> Self {
@@ -118,8 +119,8 @@ impl<'s> Report<'s> {
     }
 
     /// Takes the next finding; all come before the first connection.
-    pub fn finding(&mut self, finding: &Finding<'s>) {
-        let key = (finding.rule.clone(), finding.confidence);
+    pub fn finding(&mut self, finding: Finding<'static>) {
+        let key = (finding.rule.clone().into_owned(), finding.confidence);
         let about = finding.connections.len() as u64;
         let group = self.groups.entry(key).or_insert_with(|| Group {
             finding: finding.clone(),
@@ -133,19 +134,19 @@ impl<'s> Report<'s> {
         group.count += 1;
         group.about += about;
         group.same &= group.finding.summary == finding.summary;
-        group.finding.severity = group.finding.severity.max(finding.severity);
+        group.finding.body.severity = group.finding.severity.max(finding.severity);
         let room = MAX_SHOWN - group.shown.len();
         group.shown.extend(finding.connections.iter().take(room));
         self.wanted.extend(finding.connections.iter().take(room));
     }
 
     /// Takes the next connection.
-    pub fn connection(&mut self, connection: &Connection<'s>) {
+    pub fn connection(&mut self, connection: Connection<'static>) {
         self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
         let mut explained = false;
         let mut severity = None;
         if let Some(cause) = &connection.root_cause
-            && let Some(group) = self.groups.get_mut(&(cause.rule.clone(), cause.confidence))
+            && let Some(group) = self.groups.get_mut(&(cause.rule.clone().into_owned(), cause.confidence))
         {
             explained = true;
             severity = Some(group.finding.severity);
@@ -164,13 +165,13 @@ impl<'s> Report<'s> {
             self.troubled += u64::from(connection.outcome != Outcome::Unknown);
             self.unexplained_count += 1;
             if self.unexplained.len() < MAX_HEALTHY {
-                self.unexplained.push(connection.clone());
+                self.unexplained.push(connection);
             }
         } else {
             self.healthy_count += 1;
             let limit = if self.options.detail == Detail::Verbose { MAX_HEALTHY_VERBOSE } else { MAX_HEALTHY };
             if self.healthy.len() < limit {
-                self.healthy.push(connection.clone());
+                self.healthy.push(connection);
             }
         }
     }
@@ -728,14 +729,28 @@ impl<'s> Report<'s> {
     }
 }
 
+impl Render for Options {
+    fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let mut report = Report::new(*self);
+        analysis.each_finding(&mut |finding| {
+            report.finding(finding);
+            Ok(())
+        })?;
+        analysis.each_connection(&mut |connection| {
+            report.connection(connection);
+            Ok(())
+        })?;
+        analysis.relations().for_each(|relation| report.relation(&relation));
+        report.write(out, analysis.capture(), analysis.summary())
+    }
+}
+
 /// Writes the report of a whole document.
-///
-/// # Errors
-/// When `out` fails.
-pub fn write_document(out: &mut dyn Write, document: &Document, options: Options) -> io::Result<()> {
+#[cfg(test)]
+fn write_document(out: &mut dyn Write, document: &Document<'static>, options: Options) -> io::Result<()> {
     let mut report = Report::new(options);
-    document.findings.iter().for_each(|finding| report.finding(finding));
-    document.connections.iter().for_each(|connection| report.connection(connection));
+    document.findings.iter().for_each(|finding| report.finding(finding.clone()));
+    document.connections.iter().for_each(|connection| report.connection(connection.clone()));
     document.relations.iter().for_each(|relation| report.relation(relation));
     report.write(out, &document.capture, &document.summary)
 }
@@ -1049,7 +1064,7 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn plain(document: &Document, detail: Detail, width: usize) -> String {
+    fn plain(document: &Document<'static>, detail: Detail, width: usize) -> String {
         let mut out = anstream::StripStream::new(Vec::new());
         write_document(&mut out, document, Options { detail, width }).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
@@ -1057,7 +1072,7 @@ mod tests {
 
     fn redacted() -> Document<'static> {
         let mut document = sample::document();
-        Redactor::new([1; 32]).document(&mut document);
+        document.redact(&Redactor::new([1; 32]));
         document
     }
 
@@ -1125,7 +1140,7 @@ mod tests {
     fn an_end_without_a_cause_is_said_so() {
         let mut document = sample::document();
         let mut lost = sample::stripped(1, 1, 0);
-        (lost.root_cause, lost.findings, lost.outcome) = (None, vec![], Outcome::ClosedAbnormal);
+        (lost.root_cause, lost.findings, lost.body.outcome) = (None, vec![], Outcome::ClosedAbnormal);
         document.connections = vec![lost];
         document.findings.clear();
         document.relations.clear();
@@ -1145,7 +1160,7 @@ mod tests {
         let evil = "\x1b]0;owned\x07 \u{202e}gpj \u{9b}2J\r\n";
         let mut document = sample::document();
         for connection in &mut document.connections {
-            if let Some(http) = &mut connection.http {
+            if let Some(http) = &mut connection.body.http {
                 http.host = Some(evil.into());
                 http.target = Some(evil.into());
                 http.reason = Some(evil.into());
@@ -1153,20 +1168,20 @@ mod tests {
                 http.request_headers.push((evil.into(), evil.into()));
                 http.response_headers.push((evil.into(), evil.into()));
             }
-            if let Some(tls) = &mut connection.tls {
+            if let Some(tls) = &mut connection.body.tls {
                 tls.server_name = Some(evil.into());
                 tls.alpn = Some(evil.into());
                 tls.certificates[0].subject = evil.into();
             }
-            if let Some(close) = connection.websocket.as_mut().and_then(|ws| ws.close.client.as_mut()) {
+            if let Some(close) = connection.body.websocket.as_mut().and_then(|ws| ws.close.client.as_mut()) {
                 close.reason = evil.into();
             }
-            if let Some(ws) = &mut connection.websocket {
+            if let Some(ws) = &mut connection.body.websocket {
                 ws.subprotocol = Some(evil.into());
                 ws.extensions = Some(evil.into());
             }
         }
-        for finding in &mut document.findings {
+        for Finding { body: finding, .. } in &mut document.findings {
             for text in [
                 &mut finding.summary,
                 &mut finding.explanation,

@@ -1,6 +1,7 @@
 //! A document with every kind of thing in it, for tests.
 
 use super::model::*;
+use super::redact::Redactor;
 
 /// 2026-11-21T08:00:00Z.
 pub(crate) const START: i64 = 1_795_248_000_000_000_000;
@@ -23,70 +24,88 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
     Connection {
         id,
         tcp_stream,
-        http2_stream: None,
-        community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
-        client: endpoint("10.10.1.10", 32_900),
-        server: endpoint("10.10.2.20", 8080),
-        start: at(0),
-        end: at(30_500),
-        duration_ms: at(30_500).since(at(0)),
-        first_packet: 1,
-        last_packet: 24,
-        outcome: Outcome::ClosedClean,
-        tcp: Tcp {
-            opening: TcpOpening::Handshake,
-            closing: TcpClosing::Fin,
-            first_closer: Some(Side::Server),
-            rtt_ms: Some(Millis::from_nanos(412_000)),
-            retransmissions: PerSide { client: 1, server: 0 },
-            out_of_order: PerSide::default(),
-            lost_bytes: PerSide::default(),
-        },
-        tls: None,
-        http: Some(Http {
-            version: Some("1.1".into()),
-            method: Some("GET".into()),
-            target: Some("/ws?room=7".into()),
-            host: Some("chat.example".into()),
-            status: Some(101),
-            reason: Some("Switching Protocols".into()),
-            request_headers: vec![
-                header("Host", "chat.example"),
-                header("Upgrade", "websocket"),
-                header("Connection", "Upgrade"),
-                header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                header("Sec-WebSocket-Version", "13"),
-            ],
-            response_headers: vec![
-                header("Upgrade", "websocket"),
-                header("Connection", "Upgrade"),
-                header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-            ],
-            body_excerpt: None,
-        }),
-        websocket: Some(WebSocket {
-            upgrade: Upgrade::Accepted,
-            subprotocol: Some("graphql-transport-ws".into()),
-            extensions: Some("permessage-deflate; client_max_window_bits=15".into()),
-            accept_valid: Some(true),
-            client: Traffic { frames: 5, messages: 3, bytes: 120, text: 3, ping: 1, close: 1, ..Traffic::default() },
-            server: Traffic { frames: 9, messages: 7, bytes: 4096, text: 7, pong: 1, close: 1, ..Traffic::default() },
-            ping_rtt_ms: PingRtt {
-                min: Some(Millis::from_nanos(900_000)),
-                median: Some(Millis::from_nanos(900_000)),
-                max: Some(Millis::from_nanos(900_000)),
+        body: ConnectionBody {
+            http2_stream: None,
+            community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
+            client: endpoint("10.10.1.10", 32_900),
+            server: endpoint("10.10.2.20", 8080),
+            start: at(0),
+            end: at(30_500),
+            duration_ms: at(30_500).since(at(0)),
+            first_packet: 1,
+            last_packet: 24,
+            outcome: Outcome::ClosedClean,
+            tcp: Tcp {
+                opening: TcpOpening::Handshake,
+                closing: TcpClosing::Fin,
+                first_closer: Some(Side::Server),
+                rtt_ms: Some(Millis::from_nanos(412_000)),
+                retransmissions: PerSide { client: 1, server: 0 },
+                out_of_order: PerSide::default(),
+                lost_bytes: PerSide::default(),
             },
-            unanswered_pings: 0,
-            close: Close {
-                first: Some(Side::Client),
-                client: Some(CloseFrame { code: Some(1000), reason: "done".into(), packet: 20 }),
-                server: Some(CloseFrame { code: None, reason: Text::default(), packet: 21 }),
-                complete: true,
+            tls: None,
+            http: Some(Http {
+                version: Some("1.1".into()),
+                method: Some("GET".into()),
+                target: Some("/ws?room=7".into()),
+                host: Some("chat.example".into()),
+                status: Some(101),
+                reason: Some("Switching Protocols".into()),
+                request_headers: vec![
+                    header("Host", "chat.example"),
+                    header("Upgrade", "websocket"),
+                    header("Connection", "Upgrade"),
+                    header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                    header("Sec-WebSocket-Version", "13"),
+                ],
+                response_headers: vec![
+                    header("Upgrade", "websocket"),
+                    header("Connection", "Upgrade"),
+                    header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+                ],
+                body_excerpt: None,
+            }),
+            websocket: Some(WebSocket {
+                upgrade: Upgrade::Accepted,
+                subprotocol: Some("graphql-transport-ws".into()),
+                extensions: Some("permessage-deflate; client_max_window_bits=15".into()),
+                accept_valid: Some(true),
+                client: Traffic {
+                    frames: 5,
+                    messages: 3,
+                    bytes: 120,
+                    text: 3,
+                    ping: 1,
+                    close: 1,
+                    ..Traffic::default()
+                },
+                server: Traffic {
+                    frames: 9,
+                    messages: 7,
+                    bytes: 4096,
+                    text: 7,
+                    pong: 1,
+                    close: 1,
+                    ..Traffic::default()
+                },
+                ping_rtt_ms: PingRtt {
+                    min: Some(Millis::from_nanos(900_000)),
+                    median: Some(Millis::from_nanos(900_000)),
+                    max: Some(Millis::from_nanos(900_000)),
+                },
+                unanswered_pings: 0,
+                close: Close {
+                    first: Some(Side::Client),
+                    client: Some(CloseFrame { code: Some(1000), reason: "done".into(), packet: 20 }),
+                    server: Some(CloseFrame { code: None, reason: Text::default(), packet: 21 }),
+                    complete: true,
+                },
+            }),
+            application_view: ApplicationView {
+                client: View { code: Some(1005), was_clean: Some(true) },
+                server: View { code: Some(1000), was_clean: Some(true) },
             },
-        }),
-        application_view: ApplicationView {
-            client: View { code: Some(1005), was_clean: Some(true) },
-            server: View { code: Some(1000), was_clean: Some(true) },
         },
         root_cause: None,
         findings: vec![],
@@ -98,43 +117,46 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
     let start = at(40_000 + id as i64 * 1000);
     let end = Time(start.0 + 12 * MS);
     Connection {
-        client: endpoint("10.10.2.10", 41_000 + id as u16),
-        start,
-        end,
-        duration_ms: end.since(start),
-        first_packet: 100 + id * 10,
-        last_packet: 109 + id * 10,
-        outcome: Outcome::UpgradeFailed,
-        http: Some(Http {
-            version: Some("1.0".into()),
-            method: Some("GET".into()),
-            target: Some("/ws?token=rocketskates:r0cketsk8ts".into()),
-            host: Some("app".into()),
-            status: Some(426),
-            reason: Some("Upgrade Required".into()),
-            request_headers: vec![
-                header("Host", "app"),
-                header("Connection", "close"),
-                header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-                header("Authorization", "Bearer abc.def.ghi"),
-            ],
-            response_headers: vec![header("Content-Length", "16")],
-            body_excerpt: Some("Upgrade Required".into()),
-        }),
-        websocket: Some(WebSocket {
-            upgrade: Upgrade::Stripped,
-            subprotocol: None,
-            extensions: None,
-            accept_valid: None,
-            client: Traffic::default(),
-            server: Traffic::default(),
-            ping_rtt_ms: PingRtt::default(),
-            unanswered_pings: 0,
-            close: Close::default(),
-        }),
-        application_view: ApplicationView {
-            client: View { code: Some(1006), was_clean: Some(false) },
-            server: View::default(),
+        body: ConnectionBody {
+            client: endpoint("10.10.2.10", 41_000 + id as u16),
+            start,
+            end,
+            duration_ms: end.since(start),
+            first_packet: 100 + id * 10,
+            last_packet: 109 + id * 10,
+            outcome: Outcome::UpgradeFailed,
+            http: Some(Http {
+                version: Some("1.0".into()),
+                method: Some("GET".into()),
+                target: Some("/ws?token=rocketskates:r0cketsk8ts".into()),
+                host: Some("app".into()),
+                status: Some(426),
+                reason: Some("Upgrade Required".into()),
+                request_headers: vec![
+                    header("Host", "app"),
+                    header("Connection", "close"),
+                    header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+                    header("Authorization", "Bearer abc.def.ghi"),
+                ],
+                response_headers: vec![header("Content-Length", "16")],
+                body_excerpt: Some("Upgrade Required".into()),
+            }),
+            websocket: Some(WebSocket {
+                upgrade: Upgrade::Stripped,
+                subprotocol: None,
+                extensions: None,
+                accept_valid: None,
+                client: Traffic::default(),
+                server: Traffic::default(),
+                ping_rtt_ms: PingRtt::default(),
+                unanswered_pings: 0,
+                close: Close::default(),
+            }),
+            application_view: ApplicationView {
+                client: View { code: Some(1006), was_clean: Some(false) },
+                server: View::default(),
+            },
+            ..healthy(id, tcp_stream).body
         },
         root_cause: Some(RootCause { rule: "WSH301".into(), confidence: Confidence::Proven }),
         findings: vec![finding],
@@ -146,11 +168,11 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
 pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
     let start = 40_000 + connection as i64 * 1000;
     Finding {
+        body: FindingBody {
         rule: "WSH301".into(),
         slug: "upgrade-stripped".into(),
         severity: Severity::Error,
         confidence: Confidence::Proven,
-        connections: vec![connection],
         summary:
             "A proxy removed the Upgrade header, so the server answered 426 to what it took for an ordinary request."
                 .into(),
@@ -178,47 +200,52 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
                 note: "HTTP/1.1 426 Upgrade Required".into(),
             },
         ],
+        },
+        connections: vec![connection],
     }
 }
 
 /// A TLS connection whose client left after an alert.
 pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection<'static> {
     Connection {
-        client: endpoint("2001:db8::17", 50_000),
-        server: endpoint("2001:db8::1", 443),
-        start: at(90_000),
-        end: at(90_031),
-        duration_ms: at(90_031).since(at(90_000)),
-        first_packet: 300,
-        last_packet: 309,
-        outcome: Outcome::TlsFailed,
-        tls: Some(Tls {
-            version: Some("1.2".into()),
-            cipher_suite: Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".into()),
-            server_name: Some("chat.example".into()),
-            alpn: None,
-            decrypted: false,
-            certificates: vec![Certificate {
-                subject: "CN=chat.example".into(),
-                issuer: "CN=chat.example".into(),
-                not_before: Seconds::new(1_700_000_000),
-                not_after: Seconds::new(253_402_300_799),
-                self_signed: true,
-                names: vec!["chat.example".into()],
-            }],
-            alerts: vec![TlsAlert {
-                from: Side::Client,
-                level: Some("fatal".into()),
-                code: Some(48),
-                description: Some("unknown_ca".into()),
-                packet: 307,
-            }],
-        }),
-        http: None,
-        websocket: None,
-        application_view: ApplicationView {
-            client: View { code: Some(1006), was_clean: Some(false) },
-            server: View::default(),
+        body: ConnectionBody {
+            client: endpoint("2001:db8::17", 50_000),
+            server: endpoint("2001:db8::1", 443),
+            start: at(90_000),
+            end: at(90_031),
+            duration_ms: at(90_031).since(at(90_000)),
+            first_packet: 300,
+            last_packet: 309,
+            outcome: Outcome::TlsFailed,
+            tls: Some(Tls {
+                version: Some("1.2".into()),
+                cipher_suite: Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".into()),
+                server_name: Some("chat.example".into()),
+                alpn: None,
+                decrypted: false,
+                certificates: vec![Certificate {
+                    subject: "CN=chat.example".into(),
+                    issuer: "CN=chat.example".into(),
+                    not_before: Seconds::new(1_700_000_000),
+                    not_after: Seconds::new(253_402_300_799),
+                    self_signed: true,
+                    names: vec!["chat.example".into()],
+                }],
+                alerts: vec![TlsAlert {
+                    from: Side::Client,
+                    level: Some("fatal".into()),
+                    code: Some(48),
+                    description: Some("unknown_ca".into()),
+                    packet: 307,
+                }],
+            }),
+            http: None,
+            websocket: None,
+            application_view: ApplicationView {
+                client: View { code: Some(1006), was_clean: Some(false) },
+                server: View::default(),
+            },
+            ..healthy(id, 9).body
         },
         root_cause: Some(RootCause { rule: "WST103".into(), confidence: Confidence::Proven }),
         findings: vec![finding],
@@ -229,23 +256,25 @@ pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection<'static> {
 /// The finding of [`tls_failed`].
 pub(crate) fn tls_finding(connection: u64) -> Finding<'static> {
     Finding {
-        rule: "WST103".into(),
-        slug: "cert-untrusted".into(),
-        severity: Severity::Error,
-        confidence: Confidence::Proven,
+        body: FindingBody {
+            rule: "WST103".into(),
+            slug: "cert-untrusted".into(),
+            severity: Severity::Error,
+            confidence: Confidence::Proven,
+            summary: "The client refused the server's certificate: it does not know who signed it.".into(),
+            explanation: "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed."
+                .into(),
+            advice: "Install a certificate that the client trusts, with its intermediate certificates.".into(),
+            unless: "".into(),
+            references: vec!["RFC 8446 §6.2".into()],
+            evidence: vec![Evidence {
+                packet: 307,
+                time: at(90_030),
+                from: Some(Side::Client),
+                note: "TLS alert 48 unknown_ca".into(),
+            }],
+        },
         connections: vec![connection],
-        summary: "The client refused the server's certificate: it does not know who signed it.".into(),
-        explanation: "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed."
-            .into(),
-        advice: "Install a certificate that the client trusts, with its intermediate certificates.".into(),
-        unless: "".into(),
-        references: vec!["RFC 8446 §6.2".into()],
-        evidence: vec![Evidence {
-            packet: 307,
-            time: at(90_030),
-            from: Some(Side::Client),
-            note: "TLS alert 48 unknown_ca".into(),
-        }],
     }
 }
 
@@ -303,5 +332,14 @@ pub(crate) fn capture() -> Capture {
         tcp_connections: 10,
         undecoded_packets: 1,
         tls_secrets: 0,
+    }
+}
+
+impl Document<'_> {
+    /// Redacts every piece, as the store does when it takes it.
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        self.connections.iter_mut().for_each(|connection| redactor.connection(&mut connection.body));
+        self.findings.iter_mut().for_each(|finding| redactor.finding(&mut finding.body));
+        self.relations.iter_mut().for_each(|relation| redactor.relation(relation));
     }
 }

@@ -4,8 +4,8 @@
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+use super::events::ndjson::Event;
 use super::model::Document;
-use super::ndjson::Event;
 
 /// Schema of the JSON document.
 #[must_use]
@@ -35,7 +35,7 @@ fn generate<T: JsonSchema>(title: &str) -> Schema {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::{ndjson, sample};
+    use super::super::{events::ndjson, sample};
     use super::*;
 
     /// Writes the copies anew when `UPDATE_SCHEMA` is set, and holds them against the types when not.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -60,6 +60,15 @@ impl Serialize for Time {
     }
 }
 
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Rfc3339).map(|(seconds, nanos)| {
+            let nanos = i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos);
+            Self(nanos.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
+        })
+    }
+}
+
 impl JsonSchema for Time {
     fn schema_name() -> Cow<'static, str> {
         "Time".into()
@@ -101,6 +110,39 @@ impl Serialize for Seconds {
     }
 }
 
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Rfc3339).map(|(seconds, _)| Self(seconds))
+    }
+}
+
+/// Reads a moment as [`Time`] and [`Seconds`] write it: seconds since 1970-01-01T00:00:00Z, and nanoseconds.
+struct Rfc3339;
+
+impl de::Visitor<'_> for Rfc3339 {
+    type Value = (i64, u32);
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a time as RFC 3339 in UTC")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
+        let read = || {
+            let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+            let in_day = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
+            let fraction = text.get(19..)?.strip_suffix('Z')?;
+            let nanos = match fraction.strip_prefix('.') {
+                Some(digits) if digits.len() == 9 => digits.parse().ok()?,
+                _ => 0,
+            };
+            let days = day_from_civil(year.into(), month, day);
+            Some((days * SECONDS_PER_DAY + i64::from(in_day), nanos))
+        };
+        read().ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
 impl JsonSchema for Seconds {
     fn schema_name() -> Cow<'static, str> {
         "Seconds".into()
@@ -116,7 +158,7 @@ impl JsonSchema for Seconds {
 }
 
 /// A span of time in milliseconds, to the microsecond.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Millis(f64);
 
@@ -230,17 +272,6 @@ const fn eight_digits(value: u32) -> u64 {
 /// Digits as characters.
 const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
-/// The digits of a number below 100 000 000 and how many they are; what is behind them has no meaning.
-#[inline(always)]
-pub(crate) const fn short_decimal(value: u64) -> Option<([u8; 8], usize)> {
-    if value >= 100_000_000 {
-        return None;
-    }
-    let digits = eight_digits(value as u32);
-    let missing = if digits == 0 { 7 } else { digits.trailing_zeros() / 8 };
-    Some(((digits >> (8 * missing) | ZEROS).to_le_bytes(), 8 - missing as usize))
-}
-
 /// Appends `value` in decimal.
 #[inline]
 pub(crate) fn decimal(out: &mut Vec<u8>, value: u64) {
@@ -289,6 +320,14 @@ pub(crate) fn thousandths(out: &mut Vec<u8>, value: f64) -> bool {
     fits
 }
 
+/// The inverse of [`civil`]: the day, counted from 1970-01-01, of a date.
+fn day_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let (cycle, year_of_cycle) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((i64::from(month) + 9) % 12) + 2) / 5 + i64::from(day) - 1;
+    cycle * 146_097 + year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year - 719_468
+}
+
 /// Year, month (1-12) and day (1-31) of the proleptic Gregorian calendar for a day counted from 1970-01-01.
 ///
 /// Years are counted from March, so that the leap day is the last of its year, in cycles of 400 years
@@ -330,6 +369,7 @@ mod tests {
         ] {
             assert_eq!(Time(nanos).to_string(), text, "{nanos}");
             assert_eq!(Time(nanos).to_string(), text, "{nanos} again");
+            assert_eq!(serde_json::from_str::<Time>(&format!("{text:?}")).unwrap(), Time(nanos));
         }
     }
 
@@ -351,6 +391,7 @@ mod tests {
                 year += i64::from(month == 1);
             }
             assert_eq!(civil(n), (year, month, day));
+            assert_eq!(day_from_civil(year, month, day), n);
         }
     }
 

@@ -5,9 +5,9 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::model::{Confidence, Connection, Endpoint, Severity, Time};
 use super::ndjson::Event;
-use super::terminal::escape;
+use crate::output::model::{Connection, Endpoint, Finding, Outcome, Severity, Time};
+use crate::output::terminal::escape;
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -29,8 +29,8 @@ pub fn address(endpoint: &Endpoint) -> String {
     endpoint.to_string()
 }
 
-/// Appends the line of an event, if people want to see it: openings, handshakes that failed, findings, ends.
-pub fn write(out: &mut Vec<u8>, event: &Event) {
+/// Appends the line of an opening, or of a handshake that failed; other events have no line here.
+pub fn append(out: &mut Vec<u8>, event: &Event<'_>) {
     // Writing into memory does not fail.
     let _ = match event {
         Event::ConnectionOpened(opened) => {
@@ -38,11 +38,8 @@ pub fn write(out: &mut Vec<u8>, event: &Event) {
             head(out, opened.time, Some(opened.binding.connection));
             writeln!(out, "{BOLD}opened{BOLD:#}   {client} → {server}")
         }
-        Event::Handshake(handshake) => {
+        Event::Handshake(handshake) if handshake.http.status != Some(101) => {
             let http = &handshake.http;
-            if http.status == Some(101) {
-                return;
-            }
             head(out, handshake.time, Some(handshake.binding.connection));
             let method = http.method.as_deref().unwrap_or("?");
             let target = http.target.as_deref().unwrap_or("?");
@@ -53,33 +50,31 @@ pub fn write(out: &mut Vec<u8>, event: &Event) {
             let text = format!("{method} {target} → {}", answer.trim_end());
             writeln!(out, "{YELLOW}refused{YELLOW:#}  {}", escape(&text))
         }
-        Event::ConnectionClosed(closed) => {
-            let connection = &closed.record;
-            head(out, closed.time, Some(connection.id));
-            writeln!(out, "{BOLD}closed{BOLD:#}   {}", ending(connection))
-        }
-        Event::Finding(found) => {
-            let finding = &found.finding;
-            head(out, found.time, found.connection);
-            let (style, word) = match finding.severity {
-                Severity::Error => (RED, "error"),
-                Severity::Warning => (YELLOW, "warning"),
-                Severity::Info => (BLUE, "info"),
-            };
-            let confidence = match finding.confidence {
-                Confidence::Proven => "proven",
-                Confidence::Likely => "likely",
-                Confidence::Possible => "possible",
-            };
-            let others = match finding.connections.len() {
-                0 | 1 => String::new(),
-                n => format!(" [{n} connections]"),
-            };
-            let summary = escape(&finding.summary);
-            writeln!(out, "{style}{word:<7}{style:#}  {summary} ({}, {confidence}){others}", escape(&finding.rule))
-        }
-        Event::Frame(_) | Event::Message(_) | Event::Stats(_) | Event::CaptureEnd(_) => return,
+        _ => return,
     };
+}
+
+/// Appends the line of a connection that is over.
+pub fn append_closed(out: &mut Vec<u8>, time: Time, connection: &Connection<'_>) {
+    head(out, time, Some(connection.id));
+    let _ = writeln!(out, "{BOLD}closed{BOLD:#}   {}", ending(connection));
+}
+
+/// Appends the line of a finding. `about`: the connection, when it is about one only.
+pub fn append_finding(out: &mut Vec<u8>, time: Time, about: Option<u64>, finding: &Finding<'_>) {
+    head(out, time, about);
+    let style = match finding.severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+        Severity::Info => BLUE,
+    };
+    let (word, confidence) = (finding.severity.name(), finding.confidence.name());
+    let others = match finding.connections.len() {
+        0 | 1 => String::new(),
+        n => format!(" [{n} connections]"),
+    };
+    let summary = escape(&finding.summary);
+    let _ = writeln!(out, "{style}{word:<7}{style:#}  {summary} ({}, {confidence}){others}", escape(&finding.rule));
 }
 
 fn head(out: &mut Vec<u8>, time: Time, connection: Option<u64>) {
@@ -89,9 +84,9 @@ fn head(out: &mut Vec<u8>, time: Time, connection: Option<u64>) {
 
 fn ending(connection: &Connection) -> String {
     let outcome = connection.outcome.name();
-    let style = match outcome {
-        "closed_clean" | "open" => GREEN,
-        "closed_no_status" | "unknown" => YELLOW,
+    let style = match connection.outcome {
+        Outcome::ClosedClean | Outcome::Open => GREEN,
+        Outcome::ClosedNoStatus | Outcome::Unknown => YELLOW,
         _ => RED,
     };
     let code = |code: Option<u16>| code.map_or_else(|| "nothing".to_owned(), |code| code.to_string());

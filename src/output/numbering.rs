@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::convert;
+use super::from_record;
 use super::model::{FindingCounts, Outcome, Relation, Summary};
 use crate::diagnosis::catalogue::Rule;
 use crate::diagnosis::{Finding, Heading, Severity};
@@ -56,10 +56,10 @@ impl<'j> Listing<'j> {
             for subject in range {
                 summary.connections += 1;
                 summary.websockets += u64::from(judgement.is_websocket(subject));
-                outcomes[convert::outcome(judgement.outcome(subject)) as usize] += 1;
+                outcomes[from_record::outcome(judgement.outcome(subject)) as usize] += 1;
                 let mut number = 0_u32;
                 for (_, heading) in judgement.headings(subject).filter(|(_, heading)| is_wanted(heading)) {
-                    summary.findings.add(convert::severity(heading.severity));
+                    summary.findings.add(from_record::severity(heading.severity));
                     number += 1;
                 }
                 numbers.push(number);
@@ -98,7 +98,7 @@ impl<'j> Listing<'j> {
                 Place::Own(..) => continue,
                 Place::Aside(index) => judgement.aside[index].severity,
             };
-            counts.add(convert::severity(severity));
+            counts.add(from_record::severity(severity));
         }
         listing.summary.findings = counts;
         listing
@@ -177,7 +177,7 @@ impl<'j> Listing<'j> {
 
     /// How the subjects belong together.
     pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
-        self.judgement.relations.iter().map(|relation| convert::relation(relation, |subject| self.id(subject)))
+        self.judgement.relations.iter().map(|relation| from_record::relation(relation, |subject| self.id(subject)))
     }
 
     /// A finding about several subjects or none, and the ids of those it is about.

@@ -1,11 +1,17 @@
 use super::super::redact::derive_key;
+use super::ndjson::{Content, content};
+use super::writer::{Events, Form, LineEncoder, LineWriter, MAX_JOURNAL};
 use super::*;
 use crate::capture::{Capture, Input};
 use crate::connection::Keys;
 use crate::engine::{self, Feed, Walked};
 use crate::packet::Batch;
+use crate::packet::Stamp;
 use crate::stream::Direction;
-use std::sync::atomic::Ordering;
+use crate::websocket::MessageKind;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const ALL: Events =
     Events { connection: true, handshake: true, message: true, frame: true, finding: true, stats: true };
@@ -34,7 +40,7 @@ impl Feed for Slowly {
     }
 
     fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
-        let mut capture = hold(&self.capture);
+        let mut capture = lock(&self.capture);
         let (capture, read, at) = &mut *capture;
         if *at == read.packets.len() {
             *at = 0;
@@ -52,25 +58,29 @@ impl Feed for Slowly {
 
 fn options<'o>(form: Form, remembered: usize, wanted: &'o Wanted<'o>) -> Options<'o> {
     Options {
-        form,
-        events: ALL,
-        payload: true,
+        handshakes: true,
         chosen: false,
         wanted,
         redactor: Redactor::new(derive_key([])),
         patient: false,
+        report_follows: form != Form::Ndjson,
         remembered,
-        stop: Arc::default(),
     }
 }
 
-/// What is written about a capture, and what is left.
-fn told(name: &str, step: usize, form: Form, remembered: usize) -> (String, Ended) {
+fn encoder(form: Form) -> LineEncoder {
+    LineEncoder::new(form, ALL, true, Redactor::new(derive_key([])))
+}
+
+/// The lines written about a capture, and what is left.
+fn lines(name: &str, step: usize, form: Form, remembered: usize) -> (String, Ended) {
     let mut out = Vec::new();
-    let stream = Stream::new(&mut out, options(form, remembered, &|_, _| true));
+    let writer = LineWriter::new(&mut out, form, ALL, Arc::default());
+    let stream = EventStream::new(options(form, remembered, &|_, _| true), encoder(form), writer);
     let run = engine::Options { threads: 2, wanted: None, keys: Keys::new() };
     engine::run(&Slowly::new(name, step), &run, &stream);
-    let ended = stream.end(model::Capture::default()).unwrap();
+    let (writer, ended) = stream.end();
+    writer.end(model::Capture::default(), ended.summary.clone()).unwrap();
     (String::from_utf8(out).unwrap(), ended)
 }
 
@@ -80,14 +90,14 @@ fn ids_of<'t>(text: &'t str, event: &str) -> Vec<&'t str> {
 }
 
 #[test]
-fn what_is_forgotten_was_told() {
-    let (all, whole) = told("reconnect-loop", 100_000, Form::Ndjson, usize::MAX);
+fn what_is_forgotten_was_written() {
+    let (all, whole) = lines("reconnect-loop", 100_000, Form::Ndjson, usize::MAX);
     assert_eq!(whole.forgotten, 0);
     assert!(all.contains("\"WSR901\"") || all.contains("reconnect"), "{all}");
     let total = whole.summary.connections;
     assert!(total >= 4, "{total}");
     for (step, remembered) in [(100_000, 1), (3, 1), (3, 2)] {
-        let (text, ended) = told("reconnect-loop", step, Form::Ndjson, remembered);
+        let (text, ended) = lines("reconnect-loop", step, Form::Ndjson, remembered);
         assert_eq!(ended.forgotten, total - remembered as u64);
         assert_eq!((ended.summary.connections, &ended.summary.outcomes), (total, &whole.summary.outcomes));
         assert_eq!(ids_of(&text, "connection.closed").len() as u64, total);
@@ -96,15 +106,15 @@ fn what_is_forgotten_was_told() {
 }
 
 #[test]
-fn legs_are_told_together_however_much_arrives_at_once() {
+fn legs_are_written_together_however_much_arrives_at_once() {
     let sorted = |text: &str| {
         let mut ends = ids_of(text, "connection.closed").iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         ends.sort();
         ends
     };
-    let (whole, _) = told("demo", 100_000, Form::Ndjson, usize::MAX);
+    let (whole, _) = lines("demo", 100_000, Form::Ndjson, usize::MAX);
     for step in [1, 7, 50] {
-        let (text, ended) = told("demo", step, Form::Ndjson, usize::MAX);
+        let (text, ended) = lines("demo", step, Form::Ndjson, usize::MAX);
         assert_eq!(sorted(&text), sorted(&whole));
         for rule in ["WSK701", "WSL953", "WSO805", "WSL951"] {
             let found = |text: &str| text.matches(&format!("\"rule\":\"{rule}\",\"slug\"")).count();
@@ -116,7 +126,7 @@ fn legs_are_told_together_however_much_arrives_at_once() {
 
 #[test]
 fn people_read_what_matters() {
-    let (text, _) = told("demo", 10, Form::Text, usize::MAX);
+    let (text, _) = lines("demo", 10, Form::Text, usize::MAX);
     let plain = anstream::adapter::strip_str(&text).to_string();
     let line = |part: &str| plain.lines().filter(|line| line.contains(part)).collect::<Vec<_>>();
     assert_eq!(line(" opened ").len(), 8);
@@ -124,7 +134,7 @@ fn people_read_what_matters() {
     assert_eq!(line(" refused ")[0], "10:12:53.723569 #4    refused  GET /chat → 426 Upgrade Required");
     assert!(line("WSK701")[0].ends_with("(WSK701, proven) [2 connections]"), "{plain}");
     assert!(line("#1 ")[0].ends_with("opened   10.77.1.10:34198 → 10.77.1.1:80"), "{plain}");
-    let (nothing, ended) = told("demo", 10, Form::Silent, usize::MAX);
+    let (nothing, ended) = lines("demo", 10, Form::Silent, usize::MAX);
     assert_eq!((nothing.as_str(), ended.summary.connections), ("", 8));
 }
 
@@ -142,12 +152,13 @@ impl Write for Full {
 #[test]
 fn a_failure_to_write_stops_the_reading() {
     let stop = Arc::new(AtomicBool::new(false));
-    let options = Options { stop: Arc::clone(&stop), ..options(Form::Ndjson, usize::MAX, &|_, _| true) };
-    let stream = Stream::new(Full, options);
+    let writer = LineWriter::new(Full, Form::Ndjson, ALL, Arc::clone(&stop));
+    let stream = EventStream::new(options(Form::Ndjson, usize::MAX, &|_, _| true), encoder(Form::Ndjson), writer);
     let run = engine::Options { threads: 1, wanted: None, keys: Keys::new() };
     engine::run(&Slowly::new("demo", 10), &run, &stream);
     assert!(stop.load(Ordering::Acquire));
-    let error = stream.end(model::Capture::default()).err().map(|error| error.kind());
+    let (writer, ended) = stream.end();
+    let error = writer.end(model::Capture::default(), ended.summary).err().map(|error| error.kind());
     assert_eq!(error, Some(io::ErrorKind::StorageFull));
 }
 
@@ -171,27 +182,27 @@ fn message(kind: MessageKind, payload: &[u8], truncated: bool) -> Message<'_> {
 #[test]
 fn text_is_shown_as_text_and_all_else_as_bytes() {
     let redactor = Redactor::new([1; 32]);
-    let text = |text: &str| Some(Said::Text(text.to_owned()));
-    let bytes = |text: &str| Some(Said::Base64(text.to_owned()));
-    let said = |kind, payload, truncated| said(&message(kind, payload, truncated), &redactor);
+    let text = |text: &str| Some(Content::Text(text.to_owned()));
+    let bytes = |text: &str| Some(Content::Base64(text.to_owned()));
+    let said = |kind, payload, truncated| content(&message(kind, payload, truncated), &redactor);
     assert_eq!(said(MessageKind::Text, "é".as_bytes(), false), text("é"));
     assert_eq!(said(MessageKind::Text, b"caf\xc3", true), text("caf"));
     assert_eq!(said(MessageKind::Text, b"caf\xc3", false), bytes("Y2Fmww=="));
     assert_eq!(said(MessageKind::Text, b"a\xffb", true), bytes("Yf9i"));
     assert_eq!(said(MessageKind::Binary, b"abc", false), bytes("YWJj"));
     let secret = said(MessageKind::Text, br#"{"password":"correct horse"}"#, false);
-    assert!(matches!(&secret, Some(Said::Text(text)) if !text.contains("horse")), "{secret:?}");
+    assert!(matches!(&secret, Some(Content::Text(text)) if !text.contains("horse")), "{secret:?}");
 }
 
 #[test]
-fn a_full_journal_leaves_out_what_messages_say() {
-    let stream = Stream::new(io::sink(), options(Form::Ndjson, usize::MAX, &|_, _| true));
+fn a_full_journal_leaves_out_the_text_of_messages() {
+    let encoder = encoder(Form::Ndjson);
     let one = message(MessageKind::Text, b"hello", false);
     let mut out = vec![b' '; MAX_JOURNAL - 1];
-    stream.message(&mut out, &one);
+    encoder.message(&mut out, &one);
     assert!(out.ends_with(b"\"text\":\"hello\"}\n"));
     let full = out.len();
-    stream.message(&mut out, &one);
+    encoder.message(&mut out, &one);
     let line = std::str::from_utf8(&out[full..]).unwrap();
     assert!(!line.contains("hello") && line.ends_with("\"truncated\":true}\n"), "{line}");
 }

@@ -33,28 +33,16 @@ pub fn community(ends: Ends) -> String {
     community_id((ends.client.ip, ends.client.port), (ends.server.ip, ends.server.port))
 }
 
-/// One WebSocket or attempt, or a connection that failed before it had any: what is known and believed.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// Wireshark's `tcp.stream`.
-    pub tcp_stream: u32,
-    /// The connection.
-    pub record: &'a ConnectionRecord,
-    /// Which entry of it.
-    pub entry: Option<usize>,
-    /// What is believed about it alone.
-    pub verdict: &'a Verdict,
-}
-
-/// One connection object. `root_cause` and `findings` are filled in by the caller.
+/// What is known of one entry of a connection, or (`None`) of a connection that failed before it had one.
 #[must_use]
-pub fn connection<'a>(id: u64, subject: &Subject<'a>) -> model::Connection<'a> {
-    let Subject { tcp_stream, record, entry, verdict } = *subject;
+pub fn connection<'a>(
+    record: &'a ConnectionRecord,
+    entry: Option<usize>,
+    verdict: &Verdict,
+) -> model::ConnectionBody<'a> {
     let tcp = &record.tcp;
     let entry = entry.and_then(|index| record.entries.get(index));
-    model::Connection {
-        id,
-        tcp_stream: u64::from(tcp_stream),
+    model::ConnectionBody {
         http2_stream: entry.and_then(|entry| entry.http2_stream),
         community_id: community(Ends { client: tcp.client, server: tcp.server }),
         client: endpoint(tcp.client),
@@ -76,12 +64,10 @@ pub fn connection<'a>(id: u64, subject: &Subject<'a>) -> model::Connection<'a> {
             client: view(verdict.view.client),
             server: view(verdict.view.server),
         },
-        root_cause: None,
-        findings: Vec::new(),
     }
 }
 
-pub(super) fn view(view: Option<View>) -> model::View {
+fn view(view: Option<View>) -> model::View {
     model::View { code: view.map(|view| view.code), was_clean: view.map(|view| view.was_clean) }
 }
 
@@ -124,7 +110,7 @@ fn per_side(tcp: &TcpFacts, of: impl Fn(&SideFacts) -> u64) -> model::PerSide<u6
     model::PerSide { client: of(tcp.side(Side::Client)), server: of(tcp.side(Side::Server)) }
 }
 
-pub(super) fn tcp(tcp: &TcpFacts) -> model::Tcp {
+fn tcp(tcp: &TcpFacts) -> model::Tcp {
     model::Tcp {
         opening: match tcp.opening {
             Opening::Handshake => model::TcpOpening::Handshake,
@@ -145,7 +131,7 @@ pub(super) fn tcp(tcp: &TcpFacts) -> model::Tcp {
     }
 }
 
-pub(super) fn tls(tls: &TlsFacts) -> model::Tls<'_> {
+fn tls(tls: &TlsFacts) -> model::Tls<'_> {
     let certificates = tls.server_certificates.as_ref().map_or(&[][..], |chain| &chain.certificates);
     model::Tls {
         version: tls.version().and_then(|version| version.name()).map(Text::from),
@@ -181,7 +167,7 @@ pub(super) fn tls(tls: &TlsFacts) -> model::Tls<'_> {
     }
 }
 
-pub(super) fn version(version: Option<Version>) -> Option<Text<'static>> {
+fn version(version: Option<Version>) -> Option<Text<'static>> {
     version.map(|version| match (version.major, version.minor) {
         (1, 1) => "1.1".into(),
         (1, 0) => "1.0".into(),
@@ -214,7 +200,7 @@ pub fn http(exchange: &Exchange) -> model::Http<'_> {
 }
 
 /// The opening handshake of a WebSocket over HTTP/2 (RFC 8441).
-pub(super) fn http2(stream: &WebSocketStream) -> model::Http<'_> {
+fn http2(stream: &WebSocketStream) -> model::Http<'_> {
     let response = stream.response.as_ref();
     let excerpt = &stream.refusal_body[..stream.refusal_body.len().min(BODY_SHOWN)];
     model::Http {
@@ -232,7 +218,7 @@ pub(super) fn http2(stream: &WebSocketStream) -> model::Http<'_> {
     }
 }
 
-pub(super) fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
+fn body_excerpt(exchange: &Exchange) -> Option<Text<'_>> {
     let bytes = match &exchange.answer {
         Answer::Foreign(foreign) | Answer::Fragment(foreign) => &foreign.bytes[..],
         _ => &exchange.body.excerpt[..],
@@ -249,7 +235,7 @@ pub(super) struct Agreement<'a> {
     pub(super) accept_valid: Option<bool>,
 }
 
-pub(super) fn agreement<'a>(entry: &'a Entry, record: &ConnectionRecord) -> Agreement<'a> {
+fn agreement<'a>(entry: &'a Entry, record: &ConnectionRecord) -> Agreement<'a> {
     let exchange = entry.handshake.as_deref();
     let checks = exchange.and_then(|exchange| exchange.handshake.as_ref()).and_then(|checks| checks.response.as_ref());
     let response = exchange.and_then(Exchange::response);
@@ -316,7 +302,7 @@ fn upgrade(exchange: Option<&Exchange>, entry: &Entry, record: &ConnectionRecord
     }
 }
 
-pub(super) fn traffic(sent: &DirectionFacts) -> model::Traffic {
+fn traffic(sent: &DirectionFacts) -> model::Traffic {
     model::Traffic {
         frames: sent.frames,
         messages: sent.messages,
@@ -331,13 +317,13 @@ pub(super) fn traffic(sent: &DirectionFacts) -> model::Traffic {
 }
 
 /// Pings that nobody answered, of both sides.
-pub(super) fn unanswered_pings(facts: &WebSocketFacts) -> u64 {
+fn unanswered_pings(facts: &WebSocketFacts) -> u64 {
     let keepalives = Direction::BOTH.iter().filter_map(|direction| facts[*direction].keepalive.as_ref());
     keepalives.map(|keepalive| keepalive.unanswered_count()).sum()
 }
 
 /// Round trips of whichever side pinged more.
-pub(super) fn round_trips(facts: &WebSocketFacts) -> Option<&RoundTrips> {
+fn round_trips(facts: &WebSocketFacts) -> Option<&RoundTrips> {
     Direction::BOTH
         .iter()
         .filter_map(|direction| facts[*direction].keepalive.as_ref())
@@ -355,7 +341,7 @@ fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
 }
 
 /// Who sent the first of the Close frames of client and server.
-pub(super) fn first_to_close(frames: [Option<&CloseFacts>; 2]) -> Option<Side> {
+fn first_to_close(frames: [Option<&CloseFacts>; 2]) -> Option<Side> {
     match frames {
         [Some(client), Some(server)] if client.stamp <= server.stamp => Some(Side::Client),
         [Some(_), None] => Some(Side::Client),
@@ -379,15 +365,14 @@ fn close_frame(close: &CloseFacts) -> model::CloseFrame<'_> {
     model::CloseFrame { code: close.code, reason: close.reason.as_str().into(), packet: close.stamp.packet }
 }
 
-/// One finding about the connections with these ids.
+/// What is known of a finding before the ids of the connections it is about are.
 #[must_use]
-pub fn finding(finding: &Finding, connections: Vec<u64>) -> model::Finding<'_> {
-    model::Finding {
+pub fn finding(finding: &Finding) -> model::FindingBody<'_> {
+    model::FindingBody {
         rule: finding.rule.id.into(),
         slug: finding.rule.slug.into(),
         severity: severity(finding.severity),
         confidence: confidence(finding.confidence),
-        connections,
         summary: finding.summary.as_str().into(),
         explanation: Text::from(&*finding.explanation),
         advice: Text::from(&*finding.advice),

@@ -7,14 +7,18 @@
 //! connection-bound line has a *joint*: [`frame_line`] says where, and whoever knows the connection puts
 //! [`binding`] in between. Nothing else has to be touched.
 
-use std::io::{self, Write};
-
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::compact::{append, append_text};
-use super::model::{Capture, Connection, Finding, Http, Millis, Side, Summary, Time};
-use super::time::{TIME_LEN, decimal};
+use super::tracker::{ClosedEntry, FoundFinding};
+use crate::output::compact::append_text;
+use crate::output::json::{append, append_connection, append_finding};
+use crate::output::model::{Capture, Connection, Endpoint, Finding, Http, Millis, Side, Summary, Time};
+use crate::output::redact::Redactor;
+use crate::output::time::{TIME_LEN, decimal};
+use crate::websocket;
 
 /// Which connection a line belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -68,9 +72,9 @@ pub struct Opened {
     /// HTTP/2 stream that carries it; null for HTTP/1.1.
     pub http2_stream: Option<u32>,
     /// The end that opened the connection.
-    pub client: super::model::Endpoint,
+    pub client: Endpoint,
     /// The end that was called.
-    pub server: super::model::Endpoint,
+    pub server: Endpoint,
     /// Number of its first packet.
     pub first_packet: u64,
 }
@@ -230,15 +234,62 @@ pub struct CaptureEnd {
     pub summary: Summary,
 }
 
-/// Writes one line.
-///
-/// # Errors
-/// When `writer` fails.
-pub fn write_event<W: Write>(writer: &mut W, event: &Event) -> io::Result<()> {
-    let mut line = Vec::with_capacity(1 << 10);
-    append(&mut line, event)?;
-    line.push(b'\n');
-    writer.write_all(&line)
+/// Appends the line of an event.
+pub fn append_event(out: &mut Vec<u8>, event: &Event<'_>) {
+    append(out, event);
+    out.push(b'\n');
+}
+
+/// What a `connection.closed` line begins with.
+#[derive(Serialize)]
+struct ClosedHead {
+    event: &'static str,
+    time: Time,
+    connection: u64,
+}
+
+/// Appends a `connection.closed` line: that of [`Event::ConnectionClosed`].
+pub(super) fn append_closed(out: &mut Vec<u8>, closed: &ClosedEntry<'_>) {
+    let mut head = Vec::new();
+    append(&mut head, &ClosedHead { event: "connection.closed", time: closed.time, connection: closed.id });
+    append_connection(
+        out,
+        &head,
+        (closed.id, closed.tcp_stream),
+        closed.body,
+        closed.root_cause.as_ref(),
+        &closed.findings,
+    );
+    out.push(b'\n');
+}
+
+/// What a `finding` line begins with.
+#[derive(Serialize)]
+struct FoundHead<'a> {
+    event: &'static str,
+    time: Time,
+    connection: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    community_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp_stream: Option<u32>,
+}
+
+/// Appends a `finding` line: that of [`Event::Finding`].
+pub(super) fn append_found(out: &mut Vec<u8>, found: &FoundFinding<'_>) {
+    let mut head = Vec::new();
+    append(
+        &mut head,
+        &FoundHead {
+            event: "finding",
+            time: found.time,
+            connection: found.about.map(|about| about.connection),
+            community_id: found.about.map(|about| about.community_id.as_str()),
+            tcp_stream: found.about.map(|about| about.tcp_stream),
+        },
+    );
+    append_finding(out, &head, found.body, found.connections);
+    out.push(b'\n');
 }
 
 /// What is known of a frame where it is seen, ready to be written.
@@ -262,6 +313,24 @@ pub struct FrameLine {
     pub length: u64,
     /// Status code of a Close frame.
     pub close_code: Option<u16>,
+}
+
+impl FrameLine {
+    /// The line of a frame.
+    #[must_use]
+    pub fn of(frame: &websocket::Frame) -> Self {
+        Self {
+            time: Time(frame.last.at),
+            packet: frame.last.packet,
+            from: frame.direction.sender().into(),
+            fin: frame.fin,
+            rsv: frame.rsv,
+            opcode: frame.opcode,
+            masked: frame.masked(),
+            length: frame.length,
+            close_code: frame.close_code,
+        }
+    }
 }
 
 /// Name of an opcode (RFC 6455 §5.2).
@@ -291,21 +360,19 @@ pub const fn opcode_name(opcode: u8) -> &'static str {
 const HEAD: &[u8] = br#"{"event":"frame","time":""#;
 const HEAD_END: &[u8] = b"\",";
 
-/// Bytes of a frame line before its joint.
-pub const FRAME_HEAD_LEN: usize = HEAD.len() + TIME_LEN + HEAD_END.len();
+/// Appends the beginning of a line that [`append_bound`] completes: its length in one byte, event and time.
+fn append_head(out: &mut Vec<u8>, event: &'static [u8], time: Time) {
+    let mut text = [0; TIME_LEN];
+    time.write(&mut text);
+    out.push((event.len() + TIME_LEN + HEAD_END.len()) as u8);
+    out.extend_from_slice(event);
+    out.extend_from_slice(&text);
+    out.extend_from_slice(HEAD_END);
+}
 
-/// Appends a `frame` line without its connection, line end included, and returns where in `out` the
-/// [`binding`] belongs: [`FRAME_HEAD_LEN`] bytes after the start of the line.
-pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) -> usize {
-    let mut head = [0; FRAME_HEAD_LEN];
-    head[..HEAD.len()].copy_from_slice(HEAD);
-    let mut time = [0; TIME_LEN];
-    frame.time.write(&mut time);
-    head[HEAD.len()..HEAD.len() + TIME_LEN].copy_from_slice(&time);
-    head[HEAD.len() + TIME_LEN..].copy_from_slice(HEAD_END);
-    out.extend_from_slice(&head);
-    let joint = out.len();
-
+/// Appends a `frame` line without its connection, for [`append_bound`].
+pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) {
+    append_head(out, HEAD, frame.time);
     out.extend_from_slice(br#""packet":"#);
     decimal(out, frame.packet);
     out.extend_from_slice(match (frame.from, frame.fin) {
@@ -343,13 +410,9 @@ pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) -> usize {
             out.extend_from_slice(b"}\n");
         }
     }
-    joint
 }
 
 const MESSAGE_HEAD: &[u8] = br#"{"event":"message","time":""#;
-
-/// Bytes of a message line before its joint.
-pub const MESSAGE_HEAD_LEN: usize = MESSAGE_HEAD.len() + TIME_LEN + HEAD_END.len();
 
 /// What is known of a message where it is seen, ready to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -366,31 +429,35 @@ pub struct MessageLine<'m> {
     pub length: Option<u64>,
     /// Length on the wire in bytes, when it was compressed.
     pub compressed_length: Option<u64>,
-    /// What it says, redacted.
-    pub content: Content<'m>,
+    /// What it carries, redacted; `None` where that is not shown.
+    pub content: Option<&'m Content>,
     /// Not all of it is shown, because it is too long.
     pub truncated: bool,
 }
 
-/// What a message says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content<'m> {
-    /// Not shown.
-    Hidden,
-    /// Text.
-    Text(&'m str),
-    /// Bytes in base64.
-    Base64(&'m str),
+impl<'m> MessageLine<'m> {
+    /// The line of a message.
+    #[must_use]
+    pub fn of(message: &websocket::Message<'_>, content: Option<&'m Content>, truncated: bool) -> Self {
+        Self {
+            time: Time(message.last.at),
+            packet: message.last.packet,
+            from: message.direction.sender().into(),
+            kind: match message.kind {
+                websocket::MessageKind::Text => MessageKind::Text,
+                websocket::MessageKind::Binary => MessageKind::Binary,
+            },
+            length: message.length,
+            compressed_length: message.compressed.then_some(message.wire_length),
+            content,
+            truncated,
+        }
+    }
 }
 
-/// Appends a `message` line without its connection, line end included; the [`binding`] belongs
-/// [`MESSAGE_HEAD_LEN`] bytes after the start of the line.
+/// Appends a `message` line without its connection, for [`append_bound`].
 pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
-    out.extend_from_slice(MESSAGE_HEAD);
-    let mut time = [0; TIME_LEN];
-    message.time.write(&mut time);
-    out.extend_from_slice(&time);
-    out.extend_from_slice(HEAD_END);
+    append_head(out, MESSAGE_HEAD, message.time);
     out.extend_from_slice(br#""packet":"#);
     decimal(out, message.packet);
     out.extend_from_slice(match (message.from, message.kind) {
@@ -407,9 +474,9 @@ pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
     out.extend_from_slice(br#","compressed_length":"#);
     number(out, message.compressed_length);
     let shown = match message.content {
-        Content::Hidden => None,
-        Content::Text(text) => Some((&br#","text":"#[..], text)),
-        Content::Base64(text) => Some((&br#","base64":"#[..], text)),
+        None => None,
+        Some(Content::Text(text)) => Some((&br#","text":"#[..], text)),
+        Some(Content::Base64(text)) => Some((&br#","base64":"#[..], text)),
     };
     if let Some((member, text)) = shown {
         out.extend_from_slice(member);
@@ -418,22 +485,57 @@ pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
     out.extend_from_slice(if message.truncated { b",\"truncated\":true}\n" } else { b"}\n" });
 }
 
-/// Appends what goes into the joint of every line of one connection:
-/// `"connection":1,"community_id":"1:…","tcp_stream":0,`. The Community ID is base64 and needs no escaping.
-pub fn binding(out: &mut Vec<u8>, id: u64, community_id: &str, tcp_stream: u64) {
+/// Completes a line of [`frame_line`] or [`message_line`] with its connection. The Community ID is base64 and needs no
+/// escaping.
+#[inline]
+pub fn append_bound(out: &mut Vec<u8>, line: &[u8], connection: u64, community_id: &str, tcp_stream: u64) {
+    let Some((head, tail)) = line.split_first().and_then(|(length, line)| line.split_at_checked((*length).into()))
+    else {
+        return;
+    };
+    out.extend_from_slice(head);
     out.extend_from_slice(br#""connection":"#);
-    decimal(out, id);
+    decimal(out, connection);
     out.extend_from_slice(br#","community_id":""#);
     out.extend_from_slice(community_id.as_bytes());
     out.extend_from_slice(br#"","tcp_stream":"#);
     decimal(out, tcp_stream);
     out.push(b',');
+    out.extend_from_slice(tail);
+}
+
+/// What a message carries, as far as it was captured: text if it is text, base64 if not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Text.
+    Text(String),
+    /// Bytes in base64.
+    Base64(String),
+}
+
+/// What a message carries, redacted; `None` when it is not known.
+#[must_use]
+pub fn content(message: &websocket::Message<'_>, redactor: &Redactor) -> Option<Content> {
+    let bytes = message.payload?;
+    let text = match std::str::from_utf8(bytes) {
+        _ if message.kind == websocket::MessageKind::Binary => None,
+        Ok(text) => Some(text),
+        // Cut inside a character.
+        Err(error) if message.truncated && error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()
+        }
+        Err(_) => None,
+    };
+    Some(match text {
+        Some(text) => Content::Text(redactor.payload(text)),
+        None => Content::Base64(redactor.base64(&STANDARD.encode(bytes))),
+    })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::output::sample;
     use proptest::prelude::*;
 
     fn bound() -> Binding {
@@ -455,18 +557,16 @@ pub(crate) mod tests {
             length: frame.length,
             close_code: frame.close_code,
         });
-        write_event(&mut out, &event).unwrap();
+        append_event(&mut out, &event);
         String::from_utf8(out).unwrap()
     }
 
     fn by_hand(frame: &FrameLine, to: &Binding) -> String {
         let mut line = b"earlier lines\n".to_vec();
         let start = line.len();
-        let joint = frame_line(&mut line, frame);
-        assert_eq!(joint, start + FRAME_HEAD_LEN);
-        let mut out = line[start..joint].to_vec();
-        binding(&mut out, to.connection, &to.community_id, to.tcp_stream);
-        out.extend_from_slice(&line[joint..]);
+        frame_line(&mut line, frame);
+        let mut out = Vec::new();
+        append_bound(&mut out, &line[start..], to.connection, &to.community_id, to.tcp_stream);
         String::from_utf8(out).unwrap()
     }
 
@@ -560,7 +660,7 @@ pub(crate) mod tests {
     fn lines_as_published() {
         let mut out = Vec::new();
         for event in every_event().iter().take(4) {
-            write_event(&mut out, event).unwrap();
+            append_event(&mut out, event);
         }
         let expected = r#"{"event":"connection.opened","time":"2026-11-21T08:00:00.000000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"http2_stream":null,"client":{"ip":"10.10.1.10","port":32900},"server":{"ip":"10.10.2.20","port":8080},"first_packet":1}
 {"event":"handshake","time":"2026-11-21T08:00:00.003000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"version":"1.1","method":"GET","target":"/ws?room=7","host":"chat.example","status":101,"reason":"Switching Protocols","request_headers":[["Host","chat.example"],["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Key","dGhlIHNhbXBsZSBub25jZQ=="],["Sec-WebSocket-Version","13"]],"response_headers":[["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Accept","s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]],"body_excerpt":null}
@@ -574,7 +674,7 @@ pub(crate) mod tests {
     fn every_line_stands_alone() {
         for event in every_event() {
             let mut out = Vec::new();
-            write_event(&mut out, &event).unwrap();
+            append_event(&mut out, &event);
             assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
             let line: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&out).unwrap();
             let name = line["event"].as_str().unwrap();
@@ -629,6 +729,8 @@ pub(crate) mod tests {
         for (index, text) in texts.into_iter().enumerate() {
             for base64 in [false, true] {
                 let (from, kind) = [(Side::Client, MessageKind::Text), (Side::Server, MessageKind::Binary)][index % 2];
+                let content = text
+                    .map(|text| if base64 { Content::Base64(text.to_owned()) } else { Content::Text(text.to_owned()) });
                 let hand = MessageLine {
                     time: sample::at(3),
                     packet: 77,
@@ -636,11 +738,7 @@ pub(crate) mod tests {
                     kind,
                     length: (index > 0).then_some(1 << 40),
                     compressed_length: (index > 1).then_some(9),
-                    content: match text {
-                        None => Content::Hidden,
-                        Some(text) if base64 => Content::Base64(text),
-                        Some(text) => Content::Text(text),
-                    },
+                    content: content.as_ref(),
                     truncated: base64,
                 };
                 let own = |wanted: bool| text.filter(|_| wanted).map(str::to_owned);
@@ -658,40 +756,12 @@ pub(crate) mod tests {
                 });
                 let mut line = Vec::new();
                 message_line(&mut line, &hand);
-                let mut joined = line[..MESSAGE_HEAD_LEN].to_vec();
-                binding(&mut joined, 12, &bound().community_id, 7);
-                joined.extend_from_slice(&line[MESSAGE_HEAD_LEN..]);
+                let mut joined = Vec::new();
+                append_bound(&mut joined, &line, 12, &bound().community_id, 7);
                 let mut by_serde = Vec::new();
-                write_event(&mut by_serde, &event).unwrap();
+                append_event(&mut by_serde, &event);
                 assert_eq!(String::from_utf8(joined).unwrap(), String::from_utf8(by_serde).unwrap());
             }
         }
-    }
-
-    /// Not a test of truth but of speed; run with `--ignored --nocapture` in a release build.
-    #[test]
-    #[ignore = "measures"]
-    fn time_per_line() {
-        const LINES: u64 = 2_000_000;
-        let mut out = Vec::with_capacity(1 << 20);
-        let start = std::time::Instant::now();
-        for n in 0..LINES {
-            if out.len() > (1 << 20) - 512 {
-                out.clear();
-            }
-            let frame = FrameLine {
-                time: Time(sample::START + n as i64 * 12_345),
-                packet: n,
-                from: if n % 3 == 0 { Side::Client } else { Side::Server },
-                fin: true,
-                rsv: 0,
-                opcode: 1,
-                masked: n % 3 == 0,
-                length: n % 200,
-                close_code: None,
-            };
-            std::hint::black_box(frame_line(&mut out, &frame));
-        }
-        println!("{:.1} ns per line", start.elapsed().as_nanos() as f64 / LINES as f64);
     }
 }

@@ -1,0 +1,130 @@
+//! What every command that reads a capture needs: keys, filters, the redactor, standard output. Never analyses.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::args::Color;
+use super::config::{Analysis, Keylog};
+use super::{Exit, Failure};
+use crate::capture::{self, FileSummary, Filter, link_type_name};
+use crate::connection::Keys;
+use crate::diagnosis::Severity;
+use crate::diagnosis::catalogue::Rule;
+use crate::engine::{Totals, WantedFactory};
+use crate::output::from_record;
+use crate::output::model::{self, Time};
+use crate::output::redact::Redactor;
+use crate::output::terminal::escape;
+
+/// Columns of a report whose reader has no terminal.
+const DEFAULT_WIDTH: usize = 100;
+
+/// Which findings are wanted.
+pub(super) fn wanted_findings(analysis: &Analysis) -> impl Fn(&Rule, Severity) -> bool + Sync {
+    |rule, severity| analysis.wants(rule.id, from_record::severity(severity))
+}
+
+/// The exit status that the findings make.
+pub(super) fn exit(analysis: &Analysis, summary: &model::Summary) -> Exit {
+    if analysis.fails(&summary.findings) { Exit::Findings } else { Exit::Done }
+}
+
+/// TLS secrets from the files that were named.
+pub(super) fn keys(keylogs: &[Keylog]) -> Result<Keys, Failure> {
+    let mut keys = Keys::new();
+    for keylog in keylogs {
+        match std::fs::read(&keylog.path) {
+            Ok(text) => keys.add(&text),
+            Err(error) if keylog.required => {
+                let path = shown(&keylog.path);
+                return Err(Failure::run(format!("-k {path}: {error}; name a readable NSS key-log file")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(keys)
+}
+
+/// The capture filter, if one was given.
+pub(super) fn filter(expression: &str) -> Result<Option<Filter>, Failure> {
+    if expression.is_empty() {
+        return Ok(None);
+    }
+    Filter::compile(expression).map(Some).map_err(|error| Failure::run(error.to_string()))
+}
+
+/// A filter for each worker.
+pub(super) fn filter_factory(filter: &Filter) -> Box<WantedFactory> {
+    let expression = filter.expression().to_owned();
+    Box::new(move || match Filter::compile(&expression) {
+        Ok(mut own) => Box::new(move |packet| own.matches(packet)),
+        Err(_) => Box::new(|_| false),
+    })
+}
+
+/// The capture as the output has it.
+pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
+    model::Capture {
+        files: files
+            .iter()
+            .map(|file| model::CaptureFile {
+                path: file.path.clone(),
+                format: match file.format {
+                    capture::Format::Pcap => model::CaptureFormat::Pcap,
+                    capture::Format::Pcapng => model::CaptureFormat::Pcapng,
+                },
+                link_types: file.link_types.iter().map(|link| link_type_name(*link).into_owned()).collect(),
+                packets: file.packets,
+                bytes: file.bytes,
+                truncated: file.truncated,
+                error: file.error.clone(),
+            })
+            .collect(),
+        packets: found.packets,
+        bytes: found.bytes,
+        first_time: found.first.map(Time),
+        last_time: found.last.map(Time),
+        packets_dropped: dropped,
+        tcp_connections: u64::from(found.tcp_connections),
+        undecoded_packets: found.undecodable,
+        tls_secrets: found.tls_secrets as u64,
+    }
+}
+
+/// Hides secrets unless they were asked for.
+#[must_use]
+pub fn redactor(show_secrets: bool, key: [u8; 32]) -> Redactor {
+    if show_secrets { Redactor::off() } else { Redactor::new(key) }
+}
+
+/// Standard output for large pieces of bytes: the standard library's own searches all of them for the end of a line.
+pub(super) fn raw_stdout() -> Box<dyn Write + Send> {
+    #[cfg(unix)]
+    let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
+    #[cfg(windows)]
+    let own = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned();
+    match own {
+        Ok(own) => Box::new(std::fs::File::from(own)),
+        Err(_) => Box::new(io::stdout()),
+    }
+}
+
+/// A stream that takes colours out where they are not wanted.
+pub fn output<S: anstream::stream::RawStream + anstream::stream::AsLockedWrite>(
+    stream: S,
+    color: Color,
+) -> anstream::AutoStream<S> {
+    anstream::AutoStream::new(stream, color.choice())
+}
+
+/// Columns of the terminal as the shell tells them (`COLUMNS`), or 100.
+#[must_use]
+pub fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.filter(|n| *n >= 20).unwrap_or(DEFAULT_WIDTH)
+}
+
+/// A path as messages show it.
+pub(super) fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy()).into_owned()
+}
