@@ -205,7 +205,7 @@ impl<W: Write> Messages<'_, W> {
 
     /// The first Close of this side, if this is it.
     fn close(&self, frame: &Frame) -> Option<&CloseFrame<'static>> {
-        let close = &self.connection.websocket.as_ref()?.close;
+        let close = self.connection.websocket.as_ref()?.close.as_ref()?;
         let close = match frame.direction.sender() {
             Side::Client => close.client.as_ref(),
             Side::Server => close.server.as_ref(),

@@ -1,5 +1,6 @@
 //! What every command that reads a capture needs: keys, filters, the redactor, standard output. Never analyses.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -64,6 +65,10 @@ pub(super) fn filter_factory(filter: &Filter) -> Box<WantedFactory> {
 
 /// The capture as the output has it.
 pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
+    let limits =
+        [("connections_without_websocket", found.failures_not_kept), ("ip_fragments", found.fragments_dropped)];
+    let limits = limits.into_iter().filter(|(_, count)| *count > 0);
+    let limits = limits.map(|(name, count)| (name.to_owned(), count)).collect();
     model::Capture {
         files: files
             .iter()
@@ -88,6 +93,8 @@ pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<
         tcp_connections: u64::from(found.tcp_connections),
         undecoded_packets: found.undecodable,
         tls_secrets: found.tls_secrets as u64,
+        limits,
+        left_out: BTreeMap::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`catalogue`]. A rule reads facts and never packets, and it says which packets prove it. Where a fact may be
 //! hidden by a gap, a rule says less, never something else.
 
+mod assessment;
 mod brief;
 pub mod case;
 pub mod catalogue;
@@ -26,6 +27,7 @@ mod wsp;
 mod wst;
 mod wsx;
 
+pub use assessment::Assessment;
 pub use brief::{Brief, Heading, HeadingCode};
 pub use case::Case;
 pub use finding::{Confidence, Evidence, Finding, Severity};

@@ -9,7 +9,7 @@ use super::event::Kept;
 use super::parallel;
 use super::run::Connections;
 use crate::diagnosis::relations::{self, Gathered, LookUp, Relation, Shared, Surroundings, belongs};
-use crate::diagnosis::{Brief, Finding, Heading, HeadingCode, Outcome};
+use crate::diagnosis::{Assessment, Brief, Finding, Heading, HeadingCode, Outcome};
 
 /// How many subjects one worker takes at a time.
 const BLOCK: usize = 4096;
@@ -232,6 +232,12 @@ impl<'a> Judgement<'a> {
     #[must_use]
     pub fn outcome(&self, subject: usize) -> Outcome {
         self.digest(subject).1.outcome
+    }
+
+    /// Whether a subject needs somebody's attention.
+    #[must_use]
+    pub fn assessment(&self, subject: usize) -> Assessment {
+        Assessment::of(self.outcome(subject), self.root_cause_heading(subject))
     }
 
     /// Whether a subject is a WebSocket, or an attempt at one, that was seen.

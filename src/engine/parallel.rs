@@ -37,7 +37,7 @@ pub(crate) fn blocks<T: Send>(
 }
 
 #[derive(Default)]
-struct Desk {
+struct Progress {
     next: usize,
     taken: usize,
     made: BTreeMap<usize, Vec<u8>>,
@@ -45,50 +45,51 @@ struct Desk {
     stop: bool,
 }
 
-/// Calls `make` for blocks of at most `size` of `0..count` on `threads` threads, each with an empty buffer to fill,
-/// and `take` with the filled buffers, in order, on this one. At most four blocks a thread are in memory. With the
+/// Calls what `worker` makes, once for each of `threads` threads, for blocks of at most `size` of `0..count`, each with an
+/// empty buffer to fill, and `take` with the filled buffers, in order, on this thread. At most four blocks a thread are in memory. With the
 /// same `size` the bytes taken do not depend on `threads`.
 ///
 /// # Errors
 /// The first error of `take`; nothing is taken after it.
-pub(crate) fn in_order(
+pub(crate) fn in_order<M: FnMut(Range<usize>, &mut Vec<u8>)>(
     threads: usize,
     count: usize,
     size: usize,
-    make: impl Fn(Range<usize>, &mut Vec<u8>) + Sync,
+    worker: impl Fn() -> M + Sync,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let blocks = count.div_ceil(size);
     let range = |block: usize| block * size..((block + 1) * size).min(count);
     if threads <= 1 || blocks <= 1 {
-        let mut buffer = Vec::new();
+        let (mut make, mut buffer) = (worker(), Vec::new());
         return (0..blocks).try_for_each(|block| {
             buffer.clear();
             make(range(block), &mut buffer);
             take(&buffer)
         });
     }
-    let desk = Mutex::new(Desk::default());
+    let progress = Mutex::new(Progress::default());
     let (room, ready) = (Condvar::new(), Condvar::new());
-    let lock = || desk.lock().unwrap_or_else(PoisonError::into_inner);
-    let worker = || {
+    let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        let mut make = worker();
         loop {
             let (block, mut buffer) = {
-                let mut desk = lock();
-                while !desk.stop && desk.next < blocks && desk.next - desk.taken >= 4 * threads {
-                    desk = room.wait(desk).unwrap_or_else(PoisonError::into_inner);
+                let mut state = lock();
+                while !state.stop && state.next < blocks && state.next - state.taken >= 4 * threads {
+                    state = room.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                if desk.stop || desk.next >= blocks {
+                if state.stop || state.next >= blocks {
                     return;
                 }
-                desk.next += 1;
-                (desk.next - 1, desk.spare.pop().unwrap_or_default())
+                state.next += 1;
+                (state.next - 1, state.spare.pop().unwrap_or_default())
             };
             buffer.clear();
             make(range(block), &mut buffer);
-            let mut desk = lock();
-            let is_next = desk.taken == block;
-            desk.made.insert(block, buffer);
+            let mut state = lock();
+            let is_next = state.taken == block;
+            state.made.insert(block, buffer);
             if is_next {
                 ready.notify_one();
             }
@@ -96,22 +97,22 @@ pub(crate) fn in_order(
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(worker);
+            scope.spawn(work);
         }
         let result = (0..blocks).try_for_each(|block| {
             let buffer = {
-                let mut desk = lock();
+                let mut state = lock();
                 loop {
-                    if let Some(buffer) = desk.made.remove(&block) {
+                    if let Some(buffer) = state.made.remove(&block) {
                         break buffer;
                     }
-                    desk = ready.wait(desk).unwrap_or_else(PoisonError::into_inner);
+                    state = ready.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             };
             let taken = take(&buffer);
-            let mut desk = lock();
-            desk.spare.push(buffer);
-            desk.taken = block + 1;
+            let mut state = lock();
+            state.spare.push(buffer);
+            state.taken = block + 1;
             room.notify_one();
             taken
         });
@@ -129,8 +130,8 @@ mod tests {
 
     fn joined(threads: usize, count: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        let make = |range: Range<usize>, out: &mut Vec<u8>| out.extend(range.flat_map(|n| n.to_be_bytes()));
-        in_order(threads, count, BLOCK, make, |bytes| {
+        let worker = || |range: Range<usize>, out: &mut Vec<u8>| out.extend(range.flat_map(|n| n.to_be_bytes()));
+        in_order(threads, count, BLOCK, worker, |bytes| {
             out.extend(bytes);
             Ok(())
         })
@@ -158,7 +159,7 @@ mod tests {
             4,
             100_000,
             BLOCK,
-            |_, out| out.push(0),
+            || |_, out| out.push(0),
             |_| {
                 taken += 1;
                 if taken == 3 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }

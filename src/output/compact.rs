@@ -877,16 +877,19 @@ mod tests {
             }
             if let Some(websocket) = &mut connection.websocket {
                 fill(websocket.extensions.get_or_insert_default());
-                for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
-                    fill(&mut frame.reason);
+                if let Some(close) = &mut websocket.close {
+                    for frame in [&mut close.client, &mut close.server].into_iter().flatten() {
+                        fill(&mut frame.reason);
+                    }
                 }
             }
         }
         for model::Finding { body: finding, .. } in &mut document.findings {
-            for place in [&mut finding.rule, &mut finding.summary, &mut finding.explanation, &mut finding.advice] {
-                fill(place);
+            fill(&mut finding.rule);
+            fill(&mut finding.summary);
+            for place in [&mut finding.explanation, &mut finding.advice, &mut finding.unless] {
+                fill(place.get_or_insert_default());
             }
-            finding.references.iter_mut().for_each(&mut fill);
             finding.evidence.iter_mut().for_each(|evidence| fill(&mut evidence.note));
         }
         document

@@ -1,18 +1,21 @@
 //! From records and verdicts to the output model. The only place that knows both.
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 use super::community_id::community_id;
 use super::model::{self, Text};
 use super::time::{Millis, Seconds, Time};
 use crate::connection::{ConnectionRecord, Ends, Entry};
+use crate::diagnosis::catalogue::Rule;
 use crate::diagnosis::finding::{self, Finding};
 use crate::diagnosis::relations::Relation;
-use crate::diagnosis::{Confidence, Heading, Outcome, Severity, Verdict, View};
+use crate::diagnosis::{Assessment, Confidence, Outcome, Severity, Verdict, View};
 use crate::http::handshake::Accept;
 use crate::http::{Answer, Exchange, Version};
 use crate::http2::WebSocketStream;
-use crate::packet::Endpoint;
+use crate::packet::{Endpoint, Stamp};
 use crate::stream::{Direction, Side};
 use crate::tcp::{Closing, Opening, SideFacts, TcpFacts};
 use crate::tls::TlsFacts;
@@ -61,14 +64,25 @@ pub fn connection<'a>(
         }),
         websocket: entry.map(|entry| websocket(entry, record)),
         application_view: model::ApplicationView {
-            client: view(verdict.view.client),
-            server: view(verdict.view.server),
+            client: verdict.view.client.map(view),
+            server: verdict.view.server.map(view),
         },
     }
 }
 
-fn view(view: Option<View>) -> model::View {
-    model::View { code: view.map(|view| view.code), was_clean: view.map(|view| view.was_clean) }
+fn view(view: View) -> model::View {
+    model::View { code: view.code, was_clean: Some(view.was_clean) }
+}
+
+/// The assessment's twin.
+#[must_use]
+pub const fn verdict(assessment: Assessment) -> model::Verdict {
+    match assessment {
+        Assessment::Fine => model::Verdict::Fine,
+        Assessment::Noteworthy => model::Verdict::Noteworthy,
+        Assessment::Trouble => model::Verdict::Trouble,
+        Assessment::Unknown => model::Verdict::Unknown,
+    }
 }
 
 /// The outcome's twin.
@@ -106,7 +120,7 @@ pub const fn confidence(confidence: Confidence) -> model::Confidence {
     }
 }
 
-fn per_side(tcp: &TcpFacts, of: impl Fn(&SideFacts) -> u64) -> model::PerSide<u64> {
+fn per_side<T>(tcp: &TcpFacts, of: impl Fn(&SideFacts) -> T) -> model::PerSide<T> {
     model::PerSide { client: of(tcp.side(Side::Client)), server: of(tcp.side(Side::Server)) }
 }
 
@@ -128,6 +142,7 @@ fn tcp(tcp: &TcpFacts) -> model::Tcp {
         retransmissions: per_side(tcp, |side| u64::from(side.unusual().retransmissions)),
         out_of_order: per_side(tcp, |side| u64::from(side.unusual().out_of_order)),
         lost_bytes: per_side(tcp, |side| side.unusual().lost_bytes),
+        zero_window_ms: per_side(tcp, |side| Millis::from_nanos(side.unusual().zero_window.longest_ns)),
     }
 }
 
@@ -273,9 +288,10 @@ fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocke
         accept_valid,
         client: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToServer])),
         server: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToClient])),
-        ping_rtt_ms: facts.map_or_else(model::PingRtt::default, ping_rtt),
+        ping_rtt_ms: facts.and_then(ping_rtt),
         unanswered_pings: facts.map_or(0, unanswered_pings),
-        close: facts.map_or_else(model::Close::default, close),
+        silence_ms: facts.map_or_else(model::Silence::default, |_| silence(&record.tcp)),
+        close: facts.and_then(close),
     }
 }
 
@@ -332,12 +348,26 @@ fn round_trips(facts: &WebSocketFacts) -> Option<&RoundTrips> {
         .max_by_key(|trips| trips.count)
 }
 
-fn ping_rtt(facts: &WebSocketFacts) -> model::PingRtt {
-    round_trips(facts).map_or_else(model::PingRtt::default, |trips| model::PingRtt {
-        min: Some(Millis::from_nanos(trips.min)),
-        median: trips.median().map(Millis::from_nanos),
-        max: Some(Millis::from_nanos(trips.max)),
+fn ping_rtt(facts: &WebSocketFacts) -> Option<model::PingRtt> {
+    let trips = round_trips(facts)?;
+    Some(model::PingRtt {
+        min: Millis::from_nanos(trips.min),
+        median: trips.median().map(Millis::from_nanos)?,
+        max: Millis::from_nanos(trips.max),
     })
+}
+
+/// How long nothing was sent before the last packet. Times that run backwards say nothing.
+fn silence(tcp: &TcpFacts) -> model::Silence {
+    let before_end = |last: Option<Stamp>| {
+        let silence = tcp.last.at.checked_sub(last?.at)?;
+        (silence >= 0).then(|| Millis::from_nanos(silence))
+    };
+    model::Silence {
+        client: before_end(tcp.side(Side::Client).last_payload()),
+        server: before_end(tcp.side(Side::Server).last_payload()),
+        both: before_end(tcp.last_payload()),
+    }
 }
 
 /// Who sent the first of the Close frames of client and server.
@@ -350,35 +380,53 @@ fn first_to_close(frames: [Option<&CloseFacts>; 2]) -> Option<Side> {
     }
 }
 
-fn close(facts: &WebSocketFacts) -> model::Close<'_> {
+fn close(facts: &WebSocketFacts) -> Option<model::Close<'_>> {
     let client = facts[Direction::ToServer].close.as_deref();
     let server = facts[Direction::ToClient].close.as_deref();
-    model::Close {
-        first: first_to_close([client, server]).map(model::Side::from),
+    Some(model::Close {
+        first: Some(first_to_close([client, server])?.into()),
         client: client.map(close_frame),
         server: server.map(close_frame),
         complete: client.is_some() && server.is_some(),
-    }
+    })
 }
 
 fn close_frame(close: &CloseFacts) -> model::CloseFrame<'_> {
-    model::CloseFrame { code: close.code, reason: close.reason.as_str().into(), packet: close.stamp.packet }
+    model::CloseFrame {
+        code: close.code,
+        reason: close.reason.as_str().into(),
+        cut: !close.captured,
+        packet: close.stamp.packet,
+    }
 }
 
 /// What is known of a finding before the ids of the connections it is about are.
 #[must_use]
 pub fn finding(finding: &Finding) -> model::FindingBody<'_> {
+    let rule = finding.rule;
+    let specific = |text: &'_ Cow<'static, str>, general: &str| (**text != *general).then(|| text.clone());
     model::FindingBody {
-        rule: finding.rule.id.into(),
-        slug: finding.rule.slug.into(),
+        rule: rule.id.into(),
         severity: severity(finding.severity),
         confidence: confidence(finding.confidence),
         summary: finding.summary.as_str().into(),
-        explanation: Text::from(&*finding.explanation),
-        advice: Text::from(&*finding.advice),
-        unless: Text::from(&*finding.unless),
-        references: finding.rule.references.iter().map(|reference| (*reference).into()).collect(),
+        explanation: specific(&finding.explanation, rule.explanation),
+        advice: specific(&finding.advice, rule.advice),
+        unless: specific(&finding.unless, rule.unless),
         evidence: finding.evidence.iter().map(evidence).collect(),
+    }
+}
+
+/// What a rule always says.
+#[must_use]
+pub const fn rule(rule: &'static Rule) -> model::Rule {
+    model::Rule {
+        slug: rule.slug,
+        title: rule.title,
+        explanation: rule.explanation,
+        advice: rule.advice,
+        unless: rule.unless,
+        references: rule.references,
     }
 }
 
@@ -391,12 +439,6 @@ fn evidence(evidence: &finding::Evidence) -> model::Evidence<'_> {
     }
 }
 
-/// What is said to be the cause of an outcome.
-#[must_use]
-pub fn root_cause(heading: Heading) -> model::RootCause<'static> {
-    model::RootCause { rule: heading.rule.id.into(), confidence: confidence(heading.confidence) }
-}
-
 /// One relation; `id` tells the id of a subject.
 #[must_use]
 pub fn relation(relation: &Relation, id: impl Fn(usize) -> u64) -> model::Relation {
@@ -406,7 +448,6 @@ pub fn relation(relation: &Relation, id: impl Fn(usize) -> u64) -> model::Relati
             back: id(*back),
             by: "sec-websocket-key".to_owned(),
             score: 100,
-            differences: Vec::new(),
         },
         Relation::ReconnectLoop { attempts, median_gap_ns } => model::Relation::ReconnectLoop {
             connections: attempts.iter().map(|attempt| id(*attempt)).collect(),

@@ -10,7 +10,7 @@ use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::compact::{self, Escape, escape_of};
-use super::model::{RootCause, SCHEMA_VERSION, WSSCAN_VERSION};
+use super::model::{RootCause, SCHEMA_VERSION, Verdict, WSSCAN_VERSION};
 use super::render::{Analysis, Render};
 use crate::engine::parallel::in_order;
 
@@ -201,12 +201,15 @@ pub(super) fn append_joined(out: &mut Vec<u8>, objects: &[&[u8]]) {
 struct ConnectionHead {
     id: u64,
     tcp_stream: u32,
+    verdict: Verdict,
 }
 
 /// The members of a [`Connection`](super::model::Connection) behind its body.
 #[derive(Serialize)]
 struct ConnectionTail<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     root_cause: Option<&'a RootCause<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     findings: &'a [u64],
 }
 
@@ -221,12 +224,13 @@ pub(super) fn append_connection(
     out: &mut Vec<u8>,
     first: &[u8],
     (id, tcp_stream): (u64, u32),
+    verdict: Verdict,
     body: &[u8],
     root_cause: Option<&RootCause<'_>>,
     findings: &[u64],
 ) {
     let (mut head, mut tail) = (Vec::with_capacity(64), Vec::with_capacity(128));
-    append(&mut head, &ConnectionHead { id, tcp_stream });
+    append(&mut head, &ConnectionHead { id, tcp_stream, verdict });
     append(&mut tail, &ConnectionTail { root_cause, findings });
     append_joined(out, &[first, &head, body, &tail]);
 }
@@ -261,8 +265,11 @@ impl Render for Json {
         let subjects = analysis.connections();
         writer.begin_list("connections")?;
         if layout == Layout::Compact {
-            let make = |range: Range<usize>, out: &mut Vec<u8>| analysis.append_connections(range, out);
-            in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_elements(list))?;
+            let worker = || {
+                let mut reader = analysis.reader();
+                move |range: Range<usize>, out: &mut Vec<u8>| analysis.append_connections(&mut *reader, range, out)
+            };
+            in_order(threads, subjects, AT_ONCE, worker, |list| writer.compact_elements(list))?;
         } else {
             analysis.each_connection(&mut |connection| writer.element(&connection))?;
         }
@@ -270,10 +277,14 @@ impl Render for Json {
         writer.begin_list("relations")?;
         analysis.relations().try_for_each(|relation| writer.element(&relation))?;
         writer.end_list()?;
+        writer.member("rules", &analysis.rules())?;
         writer.begin_list("findings")?;
         if layout == Layout::Compact {
-            let make = |range: Range<usize>, out: &mut Vec<u8>| analysis.append_own_findings(range, out);
-            in_order(threads, subjects, AT_ONCE, make, |list| writer.compact_elements(list))?;
+            let worker = || {
+                let mut reader = analysis.reader();
+                move |range: Range<usize>, out: &mut Vec<u8>| analysis.append_own_findings(&mut *reader, range, out)
+            };
+            in_order(threads, subjects, AT_ONCE, worker, |list| writer.compact_elements(list))?;
             analysis.each_other_finding(&mut |finding| writer.element(&finding))?;
         } else {
             analysis.each_finding(&mut |finding| writer.element(&finding))?;

@@ -1,8 +1,9 @@
 //! The document that wsscan publishes, as plain data: the serialisable twins of the engine's records.
 //!
-//! Field names and their order are a contract with other people's scripts (schema version 1): fields may be
-//! added, none is renamed within a major version. What is not known is `null`, never a guess. These types
-//! hold no behaviour beyond names and order, and never see a packet.
+//! Field names are a contract with other people's scripts (schema version 2): fields may be added, none is renamed
+//! within a major version. What is unknown, empty or does not apply is left out, never guessed; counts that are zero stay
+//! where their object stands. What a rule always says stands once, in `rules`. These types hold no behaviour beyond
+//! names and order, and never see a packet.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use crate::stream;
 pub use super::time::{Millis, Seconds, Time};
 
 /// Version of the published form: major.minor.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "2.0";
 /// Version of the program.
 pub const WSSCAN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -39,8 +40,28 @@ pub struct Document<'a> {
     pub connections: Vec<Connection<'a>>,
     /// How connections belong together.
     pub relations: Vec<Relation>,
+    /// What the rules of these findings always say, by rule.
+    pub rules: BTreeMap<String, Rule>,
     /// What is wrong or worth knowing, each with its evidence.
     pub findings: Vec<Finding<'a>>,
+}
+
+/// What a rule always says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Rule {
+    /// Its lasting name, such as `upgrade-stripped`.
+    pub slug: &'static str,
+    /// What it is about, in one sentence.
+    pub title: &'static str,
+    /// What happened, and how packets show it.
+    pub explanation: &'static str,
+    /// How it is fixed.
+    pub advice: &'static str,
+    /// What would disprove it.
+    pub unless: &'static str,
+    /// Where it comes from.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub references: &'static [&'static str],
 }
 
 impl<'a> Document<'a> {
@@ -51,6 +72,7 @@ impl<'a> Document<'a> {
         summary: Summary,
         connections: Vec<Connection<'a>>,
         relations: Vec<Relation>,
+        rules: BTreeMap<String, Rule>,
         findings: Vec<Finding<'a>>,
     ) -> Self {
         Self {
@@ -60,6 +82,7 @@ impl<'a> Document<'a> {
             summary,
             connections,
             relations,
+            rules,
             findings,
         }
     }
@@ -69,16 +92,20 @@ impl<'a> Document<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capture {
     /// The files, in the order given; empty for a live capture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<CaptureFile>,
     /// Packets read, in all files.
     pub packets: u64,
     /// Bytes these packets had on the wire.
     pub bytes: u64,
     /// Time of the earliest packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_time: Option<Time>,
     /// Time of the latest packet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_time: Option<Time>,
-    /// Packets that the capturing machine reports as dropped; null when it reports nothing.
+    /// Packets that the capturing machine reports as dropped; left out when it reports nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub packets_dropped: Option<u64>,
     /// TCP connections seen, WebSockets or not.
     pub tcp_connections: u64,
@@ -86,6 +113,17 @@ pub struct Capture {
     pub undecoded_packets: u64,
     /// TLS secrets at hand: from key-log files and from the capture itself.
     pub tls_secrets: u64,
+    /// Bounds that were reached, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, u64>,
+    /// Connections that failed and are no entry, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+pub(super) const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One capture file.
@@ -96,14 +134,17 @@ pub struct CaptureFile {
     /// File format, after decompression.
     pub format: CaptureFormat,
     /// Names of the link types in it (`ETHERNET`, `LINUX_SLL2` …), in order of appearance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub link_types: Vec<String>,
     /// Packets read from it.
     pub packets: u64,
     /// Bytes these packets had on the wire.
     pub bytes: u64,
     /// The file ends in the middle of a packet.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
     /// Why reading stopped early.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
@@ -124,6 +165,9 @@ pub struct Summary {
     pub connections: u64,
     /// Those that became a WebSocket.
     pub websockets: u64,
+    /// How many entries are in which state; states that did not occur are absent.
+    #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Verdict"}))]
+    pub verdicts: BTreeMap<Verdict, u64>,
     /// How many entries ended in which way; ways that did not happen are absent.
     #[schemars(extend("propertyNames" = {"$ref": "#/$defs/Outcome"}))]
     pub outcomes: BTreeMap<Outcome, u64>,
@@ -151,6 +195,26 @@ impl FindingCounts {
             Severity::Info => self.info += 1,
         }
     }
+}
+
+/// Whether a connection needs somebody's attention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It did, or does, what it should.
+    Fine,
+    /// It worked, and something about it is worth knowing.
+    Noteworthy,
+    /// It failed or was cut off, or data was lost.
+    Trouble,
+    /// The capture does not tell.
+    #[default]
+    Unknown,
+}
+
+impl Verdict {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Verdict; 4] = [Verdict::Fine, Verdict::Noteworthy, Verdict::Trouble, Verdict::Unknown];
 }
 
 /// How a connection ended.
@@ -235,12 +299,18 @@ impl From<stream::Side> for Side {
 }
 
 /// A value for each end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PerSide<T> {
     /// Of what the client sent.
     pub client: T,
     /// Of what the server sent.
     pub server: T,
+}
+
+impl<T: Default + PartialEq> PerSide<T> {
+    fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An address and a TCP port.
@@ -270,12 +340,16 @@ pub struct Connection<'a> {
     pub id: u64,
     /// Equals Wireshark's `tcp.stream` for the same file.
     pub tcp_stream: u64,
+    /// Whether it needs somebody's attention.
+    pub verdict: Verdict,
     /// What is known when it is over.
     #[serde(flatten)]
     pub body: ConnectionBody<'a>,
-    /// The finding that explains the outcome best; null when nothing needs or has an explanation.
+    /// The finding that explains the outcome best; left out when nothing needs or has an explanation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub root_cause: Option<RootCause<'a>>,
     /// Indices into the document's `findings`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<u64>,
 }
 
@@ -290,7 +364,8 @@ impl<'a> Deref for Connection<'a> {
 /// The members of a [`Connection`] that are known when it is over, before the rest of the capture is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionBody<'a> {
-    /// HTTP/2 stream that carries it (RFC 8441); null for HTTP/1.1.
+    /// HTTP/2 stream that carries it (RFC 8441); left out for HTTP/1.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http2_stream: Option<u32>,
     /// Community ID version 1 with seed 0, as Zeek and Suricata write it.
     pub community_id: String,
@@ -312,13 +387,17 @@ pub struct ConnectionBody<'a> {
     pub outcome: Outcome,
     /// What TCP shows.
     pub tcp: Tcp,
-    /// What TLS shows; null without TLS.
+    /// What TLS shows; left out without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls<'a>>,
-    /// The opening handshake; null when none was seen, or none could be read.
+    /// The opening handshake; left out when none was seen, or none could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<Http<'a>>,
-    /// The WebSocket, or the attempt at one; null when nothing was seen of it.
+    /// The WebSocket, or the attempt at one; left out when nothing was seen of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub websocket: Option<WebSocket<'a>>,
-    /// What each end's program was told, derived by RFC 6455 §7.1.5.
+    /// What each end's program was told, derived by RFC 6455 §7.1.5; left out when that is not known.
+    #[serde(default, skip_serializing_if = "ApplicationView::is_unknown")]
     pub application_view: ApplicationView,
 }
 
@@ -329,16 +408,24 @@ pub struct Tcp {
     pub opening: TcpOpening,
     /// How it ended: the first of the two that was seen.
     pub closing: TcpClosing,
-    /// Who sent the first FIN or RST; null when none was seen.
+    /// Who sent the first FIN or RST; left out when none was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_closer: Option<Side>,
     /// Round trip of the TCP handshake in milliseconds, seen from where the capture was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<Millis>,
-    /// Segments sent again.
+    /// Segments sent again; left out when there are none.
+    #[serde(default, skip_serializing_if = "PerSide::is_zero")]
     pub retransmissions: PerSide<u64>,
-    /// Segments that arrived after later ones.
+    /// Segments that arrived after later ones; left out when there are none.
+    #[serde(default, skip_serializing_if = "PerSide::is_zero")]
     pub out_of_order: PerSide<u64>,
-    /// Bytes that were sent but are not in the capture.
+    /// Bytes that were sent but are not in the capture; left out when there are none.
+    #[serde(default, skip_serializing_if = "PerSide::is_zero")]
     pub lost_bytes: PerSide<u64>,
+    /// Longest time that a side advertised a zero receive window, in milliseconds; left out when no side did.
+    #[serde(default, skip_serializing_if = "PerSide::is_zero")]
+    pub zero_window_ms: PerSide<Millis>,
 }
 
 /// How a TCP connection began.
@@ -371,18 +458,24 @@ pub enum TcpClosing {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls<'a> {
     /// Negotiated version: `1.0`, `1.1`, `1.2` or `1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Text<'a>>,
     /// Negotiated cipher suite by its IANA name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cipher_suite: Option<Text<'a>>,
     /// Server name the client asked for (SNI, RFC 6066 §3).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_name: Option<Text<'a>>,
     /// Negotiated protocol (ALPN, RFC 7301).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<Text<'a>>,
     /// Whether application data was decrypted.
     pub decrypted: bool,
     /// The server's certificates, its own first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate<'a>>,
     /// Alerts, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<TlsAlert<'a>>,
 }
 
@@ -394,12 +487,15 @@ pub struct Certificate<'a> {
     /// Distinguished name of who signed it.
     pub issuer: Text<'a>,
     /// Not valid before.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Seconds>,
     /// Not valid after.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Seconds>,
     /// Signed by its own holder.
     pub self_signed: bool,
     /// DNS names and addresses it is valid for (subjectAltName).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Text<'a>>,
 }
 
@@ -408,11 +504,14 @@ pub struct Certificate<'a> {
 pub struct TlsAlert<'a> {
     /// Who sent it.
     pub from: Side,
-    /// `warning` or `fatal`; null while encrypted.
+    /// `warning` or `fatal`; left out while encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<Text<'a>>,
-    /// AlertDescription number; null while encrypted.
+    /// AlertDescription number; left out while encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<u8>,
     /// AlertDescription name of RFC 8446 §6, such as `certificate_expired`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Text<'a>>,
     /// The packet that completed it.
     pub packet: u64,
@@ -425,22 +524,31 @@ pub type Header<'a> = (Text<'a>, Text<'a>);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Http<'a> {
     /// HTTP version of the request: `1.0`, `1.1` or `2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Text<'a>>,
     /// Request method.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Text<'a>>,
     /// Request target.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Text<'a>>,
     /// Host header, or `:authority`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Text<'a>>,
-    /// Status of the final response; null when there was none.
+    /// Status of the final response; left out when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Reason phrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
     /// Request headers as sent, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub request_headers: Vec<Header<'a>>,
     /// Response headers as sent, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub response_headers: Vec<Header<'a>>,
     /// Beginning of the body of a response that is no upgrade.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<Text<'a>>,
 }
 
@@ -472,21 +580,49 @@ pub struct WebSocket<'a> {
     /// What became of the upgrade.
     pub upgrade: Upgrade,
     /// Subprotocol the server selected.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub subprotocol: Option<Text<'a>>,
     /// Extensions the server agreed to, as it wrote them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub extensions: Option<Text<'a>>,
-    /// Whether Sec-WebSocket-Accept fits the key (RFC 6455 §4.2.2); null when either was not seen.
+    /// Whether Sec-WebSocket-Accept fits the key (RFC 6455 §4.2.2); left out when either was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accept_valid: Option<bool>,
     /// What the client sent.
     pub client: Traffic,
     /// What the server sent.
     pub server: Traffic,
-    /// Time from ping to its pong, in milliseconds; nulls when no pair was seen.
-    pub ping_rtt_ms: PingRtt,
+    /// Time from ping to its pong, in milliseconds; left out when no pair was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ping_rtt_ms: Option<PingRtt>,
     /// Pings that no pong answered.
     pub unanswered_pings: u64,
-    /// The closing handshake.
-    pub close: Close<'a>,
+    /// How long nothing was sent before the last packet of the connection, in milliseconds.
+    #[serde(default, skip_serializing_if = "Silence::is_unknown")]
+    pub silence_ms: Silence,
+    /// The closing handshake; left out when there was no Close frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<Close<'a>>,
+}
+
+/// How long nothing was sent before the last packet of the connection, in milliseconds of capture time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Silence {
+    /// Since the client's last byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Millis>,
+    /// Since the server's last byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<Millis>,
+    /// Since the last byte of either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub both: Option<Millis>,
+}
+
+impl Silence {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What became of the upgrade.
@@ -532,21 +668,24 @@ pub struct Traffic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PingRtt {
     /// Shortest.
-    pub min: Option<Millis>,
+    pub min: Millis,
     /// Median.
-    pub median: Option<Millis>,
+    pub median: Millis,
     /// Longest.
-    pub max: Option<Millis>,
+    pub max: Millis,
 }
 
 /// The closing handshake.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Close<'a> {
-    /// Who sent the first Close frame; null when nobody did.
+    /// Who sent the first Close frame; left out when nobody did.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<Side>,
     /// The client's first Close frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<CloseFrame<'a>>,
     /// The server's first Close frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<CloseFrame<'a>>,
     /// Both ends sent one.
     pub complete: bool,
@@ -555,10 +694,15 @@ pub struct Close<'a> {
 /// A Close frame as the wire carried it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloseFrame<'a> {
-    /// Status code; null when the frame carried none.
+    /// Status code; left out when the frame carried none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<u16>,
-    /// Reason; empty when the frame carried none.
+    /// Reason; left out when the frame carried none.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub reason: Text<'a>,
+    /// The snap length or a gap cut it: what is missing may have been sent.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
     /// The packet that completed it.
     pub packet: u64,
 }
@@ -567,17 +711,26 @@ pub struct CloseFrame<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationView {
     /// The client's program.
-    pub client: View,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<View>,
     /// The server's program.
-    pub server: View,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<View>,
+}
+
+impl ApplicationView {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a program was told about the end of its connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct View {
-    /// Close code, here also 1005, 1006 and 1015; null when open or unknown.
-    pub code: Option<u16>,
-    /// Whether it counts as a clean close; null when open or unknown.
+    /// Close code, here also 1005, 1006 and 1015.
+    pub code: u16,
+    /// Whether it counts as a clean close; left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub was_clean: Option<bool>,
 }
 
@@ -588,6 +741,12 @@ pub struct RootCause<'a> {
     pub rule: Text<'a>,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Id of the connection where it is proven; left out when several prove it together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u64>,
+    /// Index into the document's `findings`; left out when it is not among those wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finding: Option<u64>,
 }
 
 /// How sure a finding is.
@@ -652,27 +811,15 @@ pub enum Relation {
         by: String,
         /// How well they fit, 0 to 100.
         score: u8,
-        /// What the proxy changed.
-        differences: Vec<Difference>,
     },
     /// A client that keeps coming back.
     ReconnectLoop {
         /// Its connections, in order.
         connections: Vec<u64>,
         /// Median time from the end of one to the start of the next, in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
         median_gap_ms: Option<Millis>,
     },
-}
-
-/// What a proxy changed between its two legs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Difference {
-    /// What differs: a header name, or `method`, `target`, `version`.
-    pub name: String,
-    /// On the client's side; null when absent.
-    pub front: Option<String>,
-    /// On the server's side; null when absent.
-    pub back: Option<String>,
 }
 
 /// What is wrong or worth knowing, with its evidence.
@@ -698,23 +845,23 @@ impl<'a> Deref for Finding<'a> {
 pub struct FindingBody<'a> {
     /// Rule, such as `WSH301`.
     pub rule: Text<'a>,
-    /// Its lasting name, such as `upgrade-stripped`.
-    pub slug: Text<'a>,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
     /// What happened, in one sentence.
     pub summary: Text<'a>,
-    /// Why that is so.
-    pub explanation: Text<'a>,
-    /// What to do.
-    pub advice: Text<'a>,
-    /// What would disprove it.
-    pub unless: Text<'a>,
-    /// Where the rule comes from.
-    pub references: Vec<Text<'a>>,
+    /// Why that is so, where that is more than its rule always says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Text<'a>>,
+    /// What to do, where that is more specific than what its rule always says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Text<'a>>,
+    /// What would disprove it, where that is more specific than what its rule always says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<Text<'a>>,
     /// The packets that show it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence<'a>>,
 }
 
@@ -726,6 +873,7 @@ pub struct Evidence<'a> {
     /// When it was captured.
     pub time: Time,
     /// Who sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Side>,
     /// What it shows.
     pub note: Text<'a>,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::from_record;
-use super::model::{FindingCounts, Outcome, Relation, Summary};
+use super::model::{self, FindingCounts, Outcome, Relation, RootCause, Summary, Verdict};
 use crate::diagnosis::catalogue::Rule;
 use crate::diagnosis::{Finding, Heading, Severity};
-use crate::engine::{Judgement, parallel};
+use crate::engine::{Cause, Judgement, parallel};
 
 /// Which findings are wanted.
 pub type Wanted<'w> = dyn Fn(&Rule, Severity) -> bool + Sync + 'w;
@@ -52,11 +52,13 @@ impl<'j> Listing<'j> {
         let count = |range: Range<usize>| {
             let mut summary = Summary::default();
             let mut outcomes = [0; Outcome::ALL.len()];
+            let mut verdicts = [0; Verdict::ALL.len()];
             let mut numbers = Vec::with_capacity(range.len());
             for subject in range {
                 summary.connections += 1;
                 summary.websockets += u64::from(judgement.is_websocket(subject));
                 outcomes[from_record::outcome(judgement.outcome(subject)) as usize] += 1;
+                verdicts[from_record::verdict(judgement.assessment(subject)) as usize] += 1;
                 let mut number = 0_u32;
                 for (_, heading) in judgement.headings(subject).filter(|(_, heading)| is_wanted(heading)) {
                     summary.findings.add(from_record::severity(heading.severity));
@@ -64,6 +66,7 @@ impl<'j> Listing<'j> {
                 }
                 numbers.push(number);
             }
+            summary.verdicts = Verdict::ALL.into_iter().zip(verdicts).filter(|(_, count)| *count > 0).collect();
             summary.outcomes = Outcome::ALL.into_iter().zip(outcomes).filter(|(_, count)| *count > 0).collect();
             (summary, numbers)
         };
@@ -175,6 +178,48 @@ impl<'j> Listing<'j> {
         own.chain(self.shared.get(&subject).into_iter().flatten().copied()).map(|number| self.from + number)
     }
 
+    /// Whether a subject needs somebody's attention.
+    #[must_use]
+    pub fn verdict(&self, subject: usize) -> Verdict {
+        from_record::verdict(self.judgement.assessment(subject))
+    }
+
+    /// What explains the outcome of a subject best.
+    #[must_use]
+    pub fn root_cause(&self, subject: usize) -> Option<RootCause<'static>> {
+        let heading = self.judgement.root_cause_heading(subject)?;
+        let (connection, number) = match self.judgement.root_cause(subject)? {
+            Cause::Own(own) => {
+                let place = self.headings(subject).position(|(index, _)| index == own);
+                (Some(self.id(subject)), place.map(|place| self.first[subject] + place as u64))
+            }
+            Cause::Shared(shared) => {
+                let place = self.others.iter().position(|other| *other == Place::Shared(shared));
+                (None, place.map(|place| self.own() as u64 + place as u64))
+            }
+        };
+        Some(RootCause {
+            rule: heading.rule.id.into(),
+            confidence: from_record::confidence(heading.confidence),
+            connection,
+            finding: number.map(|number| self.from + number),
+        })
+    }
+
+    /// What the rules of all findings that are listed always say.
+    #[must_use]
+    pub fn rules(&self) -> BTreeMap<String, model::Rule> {
+        let own = (0..self.judgement.len()).flat_map(|subject| self.headings(subject).map(|(_, heading)| heading.rule));
+        let others = self.others.iter().filter_map(|place| self.other(*place)).map(|(finding, _)| finding.rule);
+        let mut rules = BTreeMap::new();
+        for rule in own.chain(others) {
+            if !rules.contains_key(rule.id) {
+                rules.insert(rule.id.to_owned(), from_record::rule(rule));
+            }
+        }
+        rules
+    }
+
     /// How the subjects belong together.
     pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
         self.judgement.relations.iter().map(|relation| from_record::relation(relation, |subject| self.id(subject)))
@@ -198,6 +243,9 @@ impl<'j> Listing<'j> {
 pub(super) fn add(summary: &mut Summary, part: Summary) {
     summary.connections += part.connections;
     summary.websockets += part.websockets;
+    for (verdict, count) in part.verdicts {
+        *summary.verdicts.entry(verdict).or_default() += count;
+    }
     for (outcome, count) in part.outcomes {
         *summary.outcomes.entry(outcome).or_default() += count;
     }

@@ -10,15 +10,12 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Deref;
-use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hashbrown::HashMap;
 use ring::{digest, hmac};
 
-use super::model::{ConnectionBody, FindingBody, Header, Http, Relation, WebSocket};
-use crate::diagnosis::catalogue::{self, Rule};
+use super::model::{ConnectionBody, FindingBody, Header, Http, WebSocket};
 use crate::diagnosis::secret::{
     MIN_LENGTH, ends_in_secret_word, is_handshake_value, is_jwt, is_random, is_secret_in_query, is_secret_name,
     is_uuid, looks_secret, percent_decoded,
@@ -190,19 +187,6 @@ pub(super) fn treatment(name: &str) -> Option<Treatment> {
         .map(|(_, treatment)| *treatment)
 }
 
-/// The rules of the catalogue by their ids.
-static RULES: LazyLock<HashMap<&'static str, &'static Rule, foldhash::fast::FixedState>> =
-    LazyLock::new(|| catalogue::all().map(|rule| (rule.id, rule)).collect());
-
-fn rule(id: &str) -> Option<&'static Rule> {
-    RULES.get(id).copied().or_else(|| catalogue::rule(id))
-}
-
-/// Whether a text is the rule's own, in which nothing was captured.
-pub(super) fn is_text_of(rule: &Rule, text: &str) -> bool {
-    [rule.title, rule.explanation, rule.advice, rule.unless].contains(&text)
-}
-
 /// The bytes of running text that may be part of something random.
 const IN_RUN: [bool; 256] = {
     let mut table = [false; 256];
@@ -305,8 +289,10 @@ impl Redactor {
     /// What a WebSocket says of itself.
     pub(super) fn websocket(&self, websocket: &mut WebSocket<'_>) {
         self.apply(&mut websocket.subprotocol, Self::subprotocols_of);
-        for frame in [&mut websocket.close.client, &mut websocket.close.server].into_iter().flatten() {
-            self.replace(&mut frame.reason, Self::text_of);
+        if let Some(close) = &mut websocket.close {
+            for frame in [&mut close.client, &mut close.server].into_iter().flatten() {
+                self.replace(&mut frame.reason, Self::text_of);
+            }
         }
     }
 
@@ -320,28 +306,11 @@ impl Redactor {
         }
     }
 
-    /// One relation.
-    pub fn relation(&self, relation: &mut Relation) {
-        let Relation::ProxyLeg { differences, .. } = relation else { return };
-        for difference in differences {
-            let name = difference.name.clone();
-            for value in [&mut difference.front, &mut difference.back].into_iter().flatten() {
-                *value = match name.as_str() {
-                    "target" => self.target(value),
-                    name => self.header_value(name, value),
-                };
-            }
-        }
-    }
-
-    /// One finding. Texts that are the catalogue's own hold nothing captured and stay as they are.
+    /// One finding.
     pub fn finding(&self, finding: &mut FindingBody<'_>) {
-        let rule = rule(&finding.rule);
-        let own = |text: &str| rule.is_some_and(|rule| is_text_of(rule, text));
-        for text in [&mut finding.summary, &mut finding.explanation, &mut finding.advice, &mut finding.unless] {
-            if !own(text) {
-                self.replace(text, Self::text_of);
-            }
+        self.replace(&mut finding.summary, Self::text_of);
+        for text in [&mut finding.explanation, &mut finding.advice, &mut finding.unless] {
+            self.apply(text, Self::text_of);
         }
         for evidence in &mut finding.evidence {
             self.replace(&mut evidence.note, Self::text_of);
@@ -1012,23 +981,6 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogue_speaks_freely() {
-        for rule in catalogue::all() {
-            let mut finding = sample::stripped_finding(1).body;
-            finding.rule = rule.id.into();
-            finding.summary = rule.title.into();
-            finding.explanation = rule.explanation.into();
-            finding.advice = rule.advice.into();
-            finding.unless = rule.unless.into();
-            let before = finding.clone();
-            finding.evidence.clear();
-            redactor().finding(&mut finding);
-            assert_eq!(finding.explanation, before.explanation);
-            assert_eq!(finding.advice, before.advice);
-        }
-    }
-
-    #[test]
     fn well_known_headers_are_no_secrets() {
         for (name, treatment) in HEADERS {
             assert_eq!(super::treatment(name), Some(*treatment), "{name}");
@@ -1042,9 +994,6 @@ mod tests {
         for name in ["", "x", "hos", "hosts", "nost", "x-api-key", "ſec-websocket-key", &"x".repeat(300)] {
             assert_eq!(super::treatment(name), None, "{name}");
         }
-        assert_eq!(rule("WSH301").map(|rule| rule.id), Some("WSH301"));
-        assert_eq!(rule(" wsh301").map(|rule| rule.id), Some("WSH301"));
-        assert_eq!(rule("WSH000").map(|rule| rule.id), None);
     }
 
     #[test]

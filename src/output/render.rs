@@ -3,12 +3,12 @@
 //!
 //! Nothing here decides anything, and nothing passes that the redactor has not seen.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::Range;
 
-use super::from_record;
 use super::json::{append_connection, append_finding};
-use super::model::{Capture, Connection, ConnectionBody, Finding, Relation, RootCause, Summary};
+use super::model::{Capture, Connection, ConnectionBody, Finding, Relation, Rule, Summary};
 use super::numbering::Listing;
 use super::redact::Redactor;
 use super::store::{self, Reader, Texts, read_connection, read_finding};
@@ -56,24 +56,29 @@ impl<'a> Analysis<'a> {
         self.listing.judgement().len()
     }
 
-    /// How they belong together.
-    pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
-        self.listing.relations().map(|mut relation| {
-            self.redactor.relation(&mut relation);
-            relation
-        })
+    /// Reads texts, for one thread.
+    pub(super) fn reader(&self) -> Box<dyn Reader + '_> {
+        self.texts.reader()
     }
 
-    fn root_cause(&self, subject: usize) -> Option<RootCause<'static>> {
-        self.listing.judgement().root_cause_heading(subject).map(from_record::root_cause)
+    /// How they belong together.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
+        self.listing.relations()
+    }
+
+    /// What the rules of its findings always say.
+    #[must_use]
+    pub fn rules(&self) -> BTreeMap<String, Rule> {
+        self.listing.rules()
     }
 
     fn joined(&self, subject: usize, body: ConnectionBody<'static>) -> Connection<'static> {
         Connection {
             id: self.listing.id(subject),
             tcp_stream: self.texts.tcp_stream(subject).into(),
+            verdict: self.listing.verdict(subject),
             body,
-            root_cause: self.root_cause(subject),
+            root_cause: self.listing.root_cause(subject),
             findings: self.listing.numbers(subject).collect(),
         }
     }
@@ -148,8 +153,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// Appends connections as a compact JSON list without its brackets.
-    pub(super) fn append_connections(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
-        let mut reader = self.texts.reader();
+    pub(super) fn append_connections(&self, reader: &mut dyn Reader, subjects: Range<usize>, out: &mut Vec<u8>) {
         let mut numbers = Vec::new();
         for subject in subjects {
             if !out.is_empty() {
@@ -158,17 +162,16 @@ impl<'a> Analysis<'a> {
             numbers.clear();
             numbers.extend(self.listing.numbers(subject));
             let ids = (self.listing.id(subject), self.texts.tcp_stream(subject));
-            let root_cause = self.root_cause(subject);
-            append_connection(out, b"{}", ids, reader.connection(subject), root_cause.as_ref(), &numbers);
+            let (verdict, root_cause) = (self.listing.verdict(subject), self.listing.root_cause(subject));
+            append_connection(out, b"{}", ids, verdict, reader.connection(subject), root_cause.as_ref(), &numbers);
         }
     }
 
     /// Appends the findings about one subject each as a compact JSON list without its brackets.
-    pub(super) fn append_own_findings(&self, subjects: Range<usize>, out: &mut Vec<u8>) {
-        let mut reader = self.texts.reader();
+    pub(super) fn append_own_findings(&self, reader: &mut dyn Reader, subjects: Range<usize>, out: &mut Vec<u8>) {
         for subject in subjects {
             let id = self.listing.id(subject);
-            self.each_own_finding(&mut *reader, subject, &mut |json| {
+            self.each_own_finding(reader, subject, &mut |json| {
                 if !out.is_empty() {
                     out.push(b',');
                 }
@@ -195,7 +198,7 @@ impl<'a> Analysis<'a> {
         });
         debug_assert!(read.is_ok(), "keeping does not fail");
         let relations = self.relations().collect();
-        Document::new(self.capture.clone(), self.summary().clone(), connections, relations, findings)
+        Document::new(self.capture.clone(), self.summary().clone(), connections, relations, self.rules(), findings)
     }
 }
 

@@ -14,6 +14,7 @@ use anstyle::{AnsiColor, Style};
 use super::model::*;
 use super::render::{Analysis, Render};
 use super::terminal::escape;
+use crate::diagnosis::catalogue::{self, Rule};
 
 /// Connections shown in full for one cause.
 const MAX_SHOWN: usize = 3;
@@ -297,8 +298,8 @@ impl Report {
                 if group.same { "" } else { "; the first is described" }
             ),
         };
-        let line =
-            format!("{} {} · {}{about}", escape(&finding.rule), escape(&finding.slug), finding.confidence.name());
+        let slug = catalogue::rule(&finding.rule).map_or("", |rule| rule.slug);
+        let line = format!("{} {slug} · {}{about}", escape(&finding.rule), finding.confidence.name());
         page.labelled_styled(Style::new(), "", 9, DIM, &line)?;
         page.blank()?;
 
@@ -321,13 +322,18 @@ impl Report {
                 self.facts(page, first)?;
             }
         }
-        page.texts("why", &finding.explanation)?;
+        let rule = catalogue::rule(&finding.rule);
+        let text = |own: &Option<Text<'static>>, general: fn(&Rule) -> &'static str| {
+            own.clone().unwrap_or_else(|| rule.map_or("", general).into())
+        };
+        page.texts("why", &text(&finding.explanation, |rule| rule.explanation))?;
         self.evidence(page, finding, &shown)?;
         self.filters(page, group, capture)?;
-        page.texts("fix", &finding.advice)?;
-        page.texts("unless", &finding.unless)?;
-        if self.options.detail == Detail::Verbose && !finding.references.is_empty() {
-            page.fact("references", &one(&finding.references.join(" · ")))?;
+        page.texts("fix", &text(&finding.advice, |rule| rule.advice))?;
+        page.texts("unless", &text(&finding.unless, |rule| rule.unless))?;
+        let references = rule.map_or(&[][..], |rule| rule.references);
+        if self.options.detail == Detail::Verbose && !references.is_empty() {
+            page.fact("references", &one(&references.join(" · ")))?;
         }
         if let Some(first) = shown.first() {
             self.also(page, first, &finding.rule)?;
@@ -572,24 +578,9 @@ impl Report {
         page.heading("Connections that belong together")?;
         for relation in &self.relations {
             match relation {
-                Relation::ProxyLeg { front, back, by, score, differences } => {
-                    let changed: Vec<String> = differences
-                        .iter()
-                        .map(|d| match (&d.front, &d.back) {
-                            (Some(_), None) => format!("{} removed", one(&d.name)),
-                            (None, Some(back)) => format!("{} added ({})", one(&d.name), one(back)),
-                            _ => format!(
-                                "{} changed from {} to {}",
-                                one(&d.name),
-                                one(d.front.as_deref().unwrap_or_default()),
-                                one(d.back.as_deref().unwrap_or_default())
-                            ),
-                        })
-                        .collect();
-                    let changed =
-                        if changed.is_empty() { String::new() } else { format!("; the proxy: {}", changed.join(", ")) };
+                Relation::ProxyLeg { front, back, by, score } => {
                     let text = format!(
-                        "connections {front} and {back} are the two legs of a proxied one (by {}, {score} %){changed}",
+                        "connections {front} and {back} are the two legs of a proxied one (by {}, {score} %)",
                         one(by)
                     );
                     page.labelled(Style::new(), "", 2, &text)?;
@@ -862,7 +853,7 @@ fn line(c: &Connection) -> String {
     if !address.is_empty() {
         parts.push(address);
     }
-    let close = c.websocket.as_ref().map(|ws| &ws.close);
+    let close = c.websocket.as_ref().and_then(|ws| ws.close.as_ref());
     let end = match c.outcome {
         Outcome::ClosedClean | Outcome::ClosedNoStatus => {
             let first = close.and_then(|close| close.first);
@@ -888,7 +879,7 @@ fn line(c: &Connection) -> String {
     }
     if let Some(ws) = carried(c) {
         let mut text = format!("messages {} up, {} down", ws.client.messages, ws.server.messages);
-        if let Some(rtt) = ws.ping_rtt_ms.median {
+        if let Some(rtt) = ws.ping_rtt_ms.map(|rtt| rtt.median) {
             text.push_str(&format!(", ping {rtt}"));
         }
         if ws.unanswered_pings > 0 {
@@ -901,11 +892,11 @@ fn line(c: &Connection) -> String {
 
 /// What each side's program was told.
 fn views(c: &Connection) -> [String; 2] {
-    let view = |name: &str, view: &View| match (view.code, view.was_clean) {
-        (None, _) => format!("{name}: nothing that the capture tells"),
-        (Some(code), clean) => {
+    let view = |name: &str, view: Option<View>| match view {
+        None => format!("{name}: nothing that the capture tells"),
+        Some(View { code, was_clean }) => {
             let meaning = code_name(code).map_or(String::new(), |meaning| format!(" {meaning}"));
-            let clean = match clean {
+            let clean = match was_clean {
                 Some(true) => ", clean",
                 Some(false) => ", not clean",
                 None => "",
@@ -913,7 +904,7 @@ fn views(c: &Connection) -> [String; 2] {
             format!("{name}: {code}{meaning}{clean}")
         }
     };
-    [view("client", &c.application_view.client), view("server", &c.application_view.server)]
+    [view("client", c.application_view.client), view("server", c.application_view.server)]
 }
 
 /// Name of a close code (RFC 6455 §7.4.1 and the IANA registry).
@@ -1093,8 +1084,14 @@ mod tests {
 
     #[test]
     fn nothing_found() {
-        let document =
-            Document::new(Capture { packets: 7, ..Capture::default() }, Summary::default(), vec![], vec![], vec![]);
+        let document = Document::new(
+            Capture { packets: 7, ..Capture::default() },
+            Summary::default(),
+            vec![],
+            vec![],
+            BTreeMap::new(),
+            vec![],
+        );
         insta::assert_snapshot!(plain(&document, Detail::Normal, 80), @r"
         No WebSocket was found in 7 packets and 0 TCP connections.
         Encrypted WebSockets can only be recognised by their looks without keys: -k FILE
@@ -1173,7 +1170,7 @@ mod tests {
                 tls.alpn = Some(evil.into());
                 tls.certificates[0].subject = evil.into();
             }
-            if let Some(close) = connection.body.websocket.as_mut().and_then(|ws| ws.close.client.as_mut()) {
+            if let Some(close) = connection.body.websocket.as_mut().and_then(|ws| ws.close.as_mut()?.client.as_mut()) {
                 close.reason = evil.into();
             }
             if let Some(ws) = &mut connection.body.websocket {
@@ -1184,9 +1181,9 @@ mod tests {
         for Finding { body: finding, .. } in &mut document.findings {
             for text in [
                 &mut finding.summary,
-                &mut finding.explanation,
-                &mut finding.advice,
-                &mut finding.unless,
+                finding.explanation.get_or_insert_default(),
+                finding.advice.get_or_insert_default(),
+                finding.unless.get_or_insert_default(),
                 &mut finding.evidence[0].note,
             ] {
                 text.to_mut().push_str(evil);
@@ -1194,11 +1191,8 @@ mod tests {
             }
         }
         for relation in &mut document.relations {
-            if let Relation::ProxyLeg { by, differences, .. } = relation {
+            if let Relation::ProxyLeg { by, .. } = relation {
                 by.push_str(evil);
-                differences[0].name.push_str(evil);
-                differences[0].front = Some(evil.into());
-                differences[0].back = Some(evil.into());
             }
         }
         document.capture.files[1].path.push_str(evil);

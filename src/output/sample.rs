@@ -1,7 +1,10 @@
 //! A document with every kind of thing in it, for tests.
 
+use super::from_record;
 use super::model::*;
 use super::redact::Redactor;
+use crate::diagnosis::catalogue::wsh::UPGRADE_STRIPPED;
+use crate::diagnosis::catalogue::wst::CERT_UNTRUSTED;
 
 /// 2026-11-21T08:00:00Z.
 pub(crate) const START: i64 = 1_795_248_000_000_000_000;
@@ -24,6 +27,7 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
     Connection {
         id,
         tcp_stream,
+        verdict: Verdict::Fine,
         body: ConnectionBody {
             http2_stream: None,
             community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
@@ -43,6 +47,7 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
                 retransmissions: PerSide { client: 1, server: 0 },
                 out_of_order: PerSide::default(),
                 lost_bytes: PerSide::default(),
+                zero_window_ms: PerSide::default(),
             },
             tls: None,
             http: Some(Http {
@@ -89,22 +94,23 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
                     close: 1,
                     ..Traffic::default()
                 },
-                ping_rtt_ms: PingRtt {
-                    min: Some(Millis::from_nanos(900_000)),
-                    median: Some(Millis::from_nanos(900_000)),
-                    max: Some(Millis::from_nanos(900_000)),
-                },
+                ping_rtt_ms: Some(PingRtt {
+                    min: Millis::from_nanos(900_000),
+                    median: Millis::from_nanos(900_000),
+                    max: Millis::from_nanos(900_000),
+                }),
                 unanswered_pings: 0,
-                close: Close {
+                silence_ms: Silence::default(),
+                close: Some(Close {
                     first: Some(Side::Client),
-                    client: Some(CloseFrame { code: Some(1000), reason: "done".into(), packet: 20 }),
-                    server: Some(CloseFrame { code: None, reason: Text::default(), packet: 21 }),
+                    client: Some(CloseFrame { code: Some(1000), reason: "done".into(), cut: false, packet: 20 }),
+                    server: Some(CloseFrame { code: None, reason: Text::default(), cut: false, packet: 21 }),
                     complete: true,
-                },
+                }),
             }),
             application_view: ApplicationView {
-                client: View { code: Some(1005), was_clean: Some(true) },
-                server: View { code: Some(1000), was_clean: Some(true) },
+                client: Some(View { code: 1005, was_clean: Some(true) }),
+                server: Some(View { code: 1000, was_clean: Some(true) }),
             },
         },
         root_cause: None,
@@ -148,17 +154,24 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
                 accept_valid: None,
                 client: Traffic::default(),
                 server: Traffic::default(),
-                ping_rtt_ms: PingRtt::default(),
+                ping_rtt_ms: None,
                 unanswered_pings: 0,
-                close: Close::default(),
+                silence_ms: Silence::default(),
+                close: None,
             }),
             application_view: ApplicationView {
-                client: View { code: Some(1006), was_clean: Some(false) },
-                server: View::default(),
+                client: Some(View { code: 1006, was_clean: Some(false) }),
+                server: None,
             },
             ..healthy(id, tcp_stream).body
         },
-        root_cause: Some(RootCause { rule: "WSH301".into(), confidence: Confidence::Proven }),
+        root_cause: Some(RootCause {
+            rule: "WSH301".into(),
+            confidence: Confidence::Proven,
+            connection: Some(id),
+            finding: Some(finding),
+        }),
+        verdict: Verdict::Trouble,
         findings: vec![finding],
         ..healthy(id, tcp_stream)
     }
@@ -170,22 +183,19 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
     Finding {
         body: FindingBody {
         rule: "WSH301".into(),
-        slug: "upgrade-stripped".into(),
         severity: Severity::Error,
         confidence: Confidence::Proven,
         summary:
             "A proxy removed the Upgrade header, so the server answered 426 to what it took for an ordinary request."
                 .into(),
-        explanation:
+        explanation: Some(
             "The request carries Sec-WebSocket-Key and Sec-WebSocket-Version, which only a WebSocket client sends, \
                       but no Upgrade header, and it says HTTP/1.0: what nginx does unless it is told otherwise."
-                .into(),
-        advice: "Tell the proxy to pass the upgrade on:\n\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade \
+                .into()),
+        advice: Some("Tell the proxy to pass the upgrade on:\n\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade \
                  $http_upgrade;\n    proxy_set_header Connection $connection_upgrade;"
-            .into(),
-        unless: "The client itself never sent Upgrade: a capture on the client's side of the proxy would show it."
-            .into(),
-        references: vec!["RFC 6455 §4.2.1".into(), "RFC 9110 §7.8".into()],
+            .into()),
+        unless: Some("The client itself never sent Upgrade: a capture on the client's side of the proxy would show it.".into()),
         evidence: vec![
             Evidence {
                 packet: 103 + connection * 10,
@@ -242,12 +252,18 @@ pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection<'static> {
             http: None,
             websocket: None,
             application_view: ApplicationView {
-                client: View { code: Some(1006), was_clean: Some(false) },
-                server: View::default(),
+                client: Some(View { code: 1006, was_clean: Some(false) }),
+                server: None,
             },
             ..healthy(id, 9).body
         },
-        root_cause: Some(RootCause { rule: "WST103".into(), confidence: Confidence::Proven }),
+        root_cause: Some(RootCause {
+            rule: "WST103".into(),
+            confidence: Confidence::Proven,
+            connection: Some(id),
+            finding: Some(finding),
+        }),
+        verdict: Verdict::Trouble,
         findings: vec![finding],
         ..healthy(id, 9)
     }
@@ -258,15 +274,14 @@ pub(crate) fn tls_finding(connection: u64) -> Finding<'static> {
     Finding {
         body: FindingBody {
             rule: "WST103".into(),
-            slug: "cert-untrusted".into(),
             severity: Severity::Error,
             confidence: Confidence::Proven,
             summary: "The client refused the server's certificate: it does not know who signed it.".into(),
-            explanation: "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed."
-                .into(),
-            advice: "Install a certificate that the client trusts, with its intermediate certificates.".into(),
-            unless: "".into(),
-            references: vec!["RFC 8446 §6.2".into()],
+            explanation: Some(
+                "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed.".into(),
+            ),
+            advice: Some("Install a certificate that the client trusts, with its intermediate certificates.".into()),
+            unless: None,
             evidence: vec![Evidence {
                 packet: 307,
                 time: at(90_030),
@@ -284,21 +299,17 @@ pub(crate) fn document() -> Document<'static> {
     let summary = Summary {
         connections: 4,
         websockets: 1,
+        verdicts: [(Verdict::Fine, 1), (Verdict::Trouble, 3)].into(),
         outcomes: [(Outcome::ClosedClean, 1), (Outcome::UpgradeFailed, 2), (Outcome::TlsFailed, 1)].into(),
         findings: FindingCounts { error: 3, warning: 0, info: 0 },
     };
     let relations = vec![
-        Relation::ProxyLeg {
-            front: 1,
-            back: 2,
-            by: "sec-websocket-key".into(),
-            score: 100,
-            differences: vec![Difference { name: "Upgrade".into(), front: Some("websocket".into()), back: None }],
-        },
+        Relation::ProxyLeg { front: 1, back: 2, by: "sec-websocket-key".into(), score: 100 },
         Relation::ReconnectLoop { connections: vec![2, 3], median_gap_ms: Some(Millis::from_nanos(988 * MS)) },
     ];
     let findings = vec![stripped_finding(2), stripped_finding(3), tls_finding(4)];
-    Document::new(capture(), summary, connections, relations, findings)
+    let rules = [&UPGRADE_STRIPPED, &CERT_UNTRUSTED].map(|rule| (rule.id.to_owned(), from_record::rule(rule))).into();
+    Document::new(capture(), summary, connections, relations, rules, findings)
 }
 
 /// Two files, one of them damaged.
@@ -332,6 +343,8 @@ pub(crate) fn capture() -> Capture {
         tcp_connections: 10,
         undecoded_packets: 1,
         tls_secrets: 0,
+        limits: [("http.heads".to_owned(), 3)].into(),
+        left_out: [("no_websocket_near".to_owned(), 2)].into(),
     }
 }
 
@@ -340,6 +353,5 @@ impl Document<'_> {
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         self.connections.iter_mut().for_each(|connection| redactor.connection(&mut connection.body));
         self.findings.iter_mut().for_each(|finding| redactor.finding(&mut finding.body));
-        self.relations.iter_mut().for_each(|relation| redactor.relation(relation));
     }
 }

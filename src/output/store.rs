@@ -7,10 +7,10 @@
 //! form is written. Never holds a record, never holds a secret that the redactor would hide.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
-use hashbrown::HashMap;
 use lz4_flex::block;
 use smallvec::SmallVec;
 
@@ -20,13 +20,14 @@ use super::model::{ConnectionBody, FindingBody, Time};
 use super::redact::Redactor;
 use crate::connection::{ConnectionRecord, Interest};
 use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
-use crate::engine::{Connections, Event, Finished, Judgement, Kept, Numbering, Observer, Over, SHARDS};
+use crate::engine::{Connections, Event, Finished, Judgement, Kept, Local, Numbering, Observer, Over, SHARDS};
 
 /// Bytes after which a block is compressed. A connection and its findings take about one kilobyte.
 const BLOCK_SIZE: usize = 16 << 10;
 
-/// Decompressed blocks that one reader keeps: the latest of every shard, twice.
-const CACHED_BLOCKS: usize = 4 * SHARDS;
+/// Bytes of text that wait in each shard to be put in order. What is out of order by more is found all the same, only
+/// more slowly.
+const WAITING_SIZE: usize = 8 * BLOCK_SIZE;
 
 /// Appends the JSON of a connection's body, redacted.
 pub(super) fn append_connection(
@@ -106,7 +107,7 @@ pub trait Texts: Sync {
     fn reader(&self) -> Box<dyn Reader + '_>;
 }
 
-/// A place in the blocks of one shard.
+/// Where the text of a connection begins.
 #[derive(Clone, Copy, Debug)]
 struct Position {
     block: u32,
@@ -116,35 +117,79 @@ struct Position {
 /// Texts of one kind and shard, in blocks.
 #[derive(Debug, Default)]
 struct Blocks {
-    compressed: Vec<Box<[u8]>>,
+    /// Each with the size that it has when it is decompressed.
+    compressed: Vec<(Box<[u8]>, u32)>,
     open: Vec<u8>,
 }
 
 impl Blocks {
-    fn position(&self) -> Position {
-        Position { block: self.compressed.len() as u32, offset: self.open.len() as u32 }
-    }
-
-    fn compress_full(&mut self) {
+    fn add(&mut self, text: &[u8]) -> Position {
+        let position = Position { block: self.compressed.len() as u32, offset: self.open.len() as u32 };
+        self.open.extend_from_slice(text);
         if self.open.len() >= BLOCK_SIZE {
-            self.compressed.push(block::compress_prepend_size(&self.open).into_boxed_slice());
+            self.compressed.push((block::compress(&self.open).into_boxed_slice(), self.open.len() as u32));
             self.open.clear();
         }
+        position
     }
 
-    fn read(&self, block: u32) -> Cow<'_, [u8]> {
+    /// Reads a block into `buffer`.
+    fn read(&self, block: u32, buffer: &mut Vec<u8>) {
         match self.compressed.get(block as usize) {
-            Some(compressed) => block::decompress_size_prepended(compressed).unwrap_or_default().into(),
-            None => Cow::Borrowed(&self.open),
+            Some((compressed, size)) => {
+                buffer.resize(*size as usize, 0);
+                let read = block::decompress_into(compressed, buffer);
+                debug_assert!(read.is_ok(), "it was compressed here");
+            }
+            None => buffer.clone_from(&self.open),
         }
+    }
+}
+
+/// The texts of a connection on their way into the blocks.
+#[derive(Debug)]
+struct Waiting {
+    number: u32,
+    /// Bodies of the connection's subjects, each with its length in front, and then their findings.
+    text: Box<[u8]>,
+    /// Where the findings begin.
+    findings: u32,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    /// The connection that began first is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.number.cmp(&self.number)
     }
 }
 
 /// What one shard stored.
 #[derive(Debug, Default)]
 struct ShardStore {
+    /// Connections close in another order than they begin, and are read in the latter: so they wait here, up to
+    /// [`WAITING_SIZE`], for those that began before.
+    waiting: BinaryHeap<Waiting>,
+    waiting_size: usize,
     connections: Blocks,
     findings: Blocks,
+    /// Where the texts of each connection are, by its number in the shard.
+    positions: Vec<(u32, [Position; 2])>,
+    /// Reused from one connection to the next.
+    buffers: [Vec<u8>; 2],
 }
 
 /// Listens to an engine and stores what closes.
@@ -154,14 +199,14 @@ pub struct Store {
     shards: Vec<Mutex<ShardStore>>,
 }
 
-/// What is kept of a connection that is over.
+/// What is kept of a connection that is over, beside its texts.
 #[derive(Debug)]
 pub struct Stored {
+    /// Number of the connection in its shard.
+    number: u32,
     summaries: SmallVec<[Brief; 1]>,
     /// Findings about no WebSocket in particular: hardly any connection has them.
     plain: Option<Box<[Finding]>>,
-    connections: Position,
-    findings: Position,
 }
 
 impl Kept for Stored {
@@ -179,27 +224,54 @@ impl Kept for Stored {
 }
 
 impl ShardStore {
-    fn add(&mut self, redactor: &Redactor, record: &ConnectionRecord) -> Stored {
+    fn add(&mut self, redactor: &Redactor, number: u32, record: &ConnectionRecord) -> Stored {
         let verdicts = diagnose_all(record);
-        let (connections, findings) = (self.connections.position(), self.findings.position());
+        let [text, findings] = &mut self.buffers;
+        text.clear();
+        findings.clear();
         for (index, verdict) in verdicts.iter().enumerate() {
             let entry = (!record.entries.is_empty()).then_some(index);
-            with_length(&mut self.connections.open, |out| append_connection(out, redactor, record, entry, verdict));
-            with_length(&mut self.findings.open, |out| {
+            with_length(text, |out| append_connection(out, redactor, record, entry, verdict));
+            with_length(findings, |out| {
                 for finding in &verdict.findings {
                     with_length(out, |out| append_finding(out, redactor, finding));
                 }
             });
         }
-        self.connections.compress_full();
-        self.findings.compress_full();
+        let begin = text.len() as u32;
+        text.extend_from_slice(findings);
+        self.waiting_size += text.len();
+        self.waiting.push(Waiting { number, text: text.as_slice().into(), findings: begin });
+        while self.waiting_size > WAITING_SIZE {
+            self.store_first();
+        }
         let plain: Box<[Finding]> = diagnose_plain(record).collect();
         Stored {
+            number,
             summaries: Brief::of(record, &verdicts).collect(),
             plain: (!plain.is_empty()).then_some(plain),
-            connections,
-            findings,
         }
+    }
+
+    /// Stores the waiting connection that began first.
+    fn store_first(&mut self) {
+        let Some(Waiting { number, text, findings }) = self.waiting.pop() else { return };
+        self.waiting_size -= text.len();
+        let (connections, findings) = text.split_at(findings as usize);
+        self.positions.push((number, [self.connections.add(connections), self.findings.add(findings)]));
+    }
+
+    fn finish(mut self) -> Self {
+        while !self.waiting.is_empty() {
+            self.store_first();
+        }
+        self.positions.sort_unstable_by_key(|(number, _)| *number);
+        self
+    }
+
+    fn positions(&self, number: u32) -> Option<[Position; 2]> {
+        let found = self.positions.binary_search_by_key(&number, |(number, _)| *number);
+        found.ok().map(|index| self.positions[index].1)
     }
 }
 
@@ -214,7 +286,7 @@ impl Store {
     #[must_use]
     pub fn into_texts<'a>(self, judgement: &'a Judgement<'a>, connections: &'a Connections<Stored>) -> StoredTexts<'a> {
         let shards = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
-        StoredTexts { shards: shards.collect(), judgement, connections }
+        StoredTexts { shards: shards.map(ShardStore::finish).collect(), judgement, connections }
     }
 }
 
@@ -231,10 +303,10 @@ impl Observer for Store {
     fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Stored>>) {
         let Some((local, _)) = over.first() else { return };
         let mut shard = self.shards[usize::from(local.shard)].lock().unwrap_or_else(PoisonError::into_inner);
-        finished.extend(
-            over.drain(..)
-                .map(|(local, record)| Finished { number: local.number, kept: shard.add(&self.redactor, &record) }),
-        );
+        finished.extend(over.drain(..).map(|(Local { number, .. }, record)| Finished {
+            number,
+            kept: shard.add(&self.redactor, number, &record),
+        }));
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}
@@ -253,62 +325,48 @@ impl Texts for StoredTexts<'_> {
     }
 
     fn reader(&self) -> Box<dyn Reader + '_> {
-        Box::new(StoredReader { texts: self, cached: [Cache::default(), Cache::default()] })
+        let nothing = || (0..SHARDS).map(|_| (u32::MAX, Vec::new())).collect();
+        Box::new(StoredReader { texts: self, decompressed: [nothing(), nothing()] })
     }
 }
 
-/// Decompressed blocks by shard and number; the oldest goes first.
-#[derive(Default)]
-struct Cache<'a> {
-    blocks: HashMap<(usize, u32), Cow<'a, [u8]>, foldhash::fast::FixedState>,
-    order: VecDeque<(usize, u32)>,
-}
-
-impl<'a> Cache<'a> {
-    fn block(&mut self, shard: usize, number: u32, blocks: &'a Blocks) -> &[u8] {
-        let key = (shard, number);
-        if !self.blocks.contains_key(&key) {
-            if self.order.len() >= CACHED_BLOCKS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.blocks.remove(&oldest);
-            }
-            self.order.push_back(key);
-        }
-        self.blocks.entry(key).or_insert_with(|| blocks.read(number))
-    }
-}
-
+/// Reads blocks, and keeps the latest of every shard, connections and findings apart.
 struct StoredReader<'a> {
     texts: &'a StoredTexts<'a>,
-    cached: [Cache<'a>; 2],
+    decompressed: [Vec<(u32, Vec<u8>)>; 2],
 }
 
-/// The text of the nth subject of a connection, which stands behind those of its other subjects.
-fn nth(mut rest: &[u8], nth: usize) -> &[u8] {
-    for _ in 0..nth {
-        take(&mut rest);
+impl StoredReader<'_> {
+    /// The text of a subject: of its connection (0) or of its findings (1).
+    fn text(&mut self, kind: usize, subject: usize) -> &[u8] {
+        let StoredTexts { shards, judgement, connections } = self.texts;
+        let subject = judgement.subject(subject);
+        let connection = subject.connection as usize;
+        let shard = connections.shard(connection);
+        let Some(positions) = shards[shard].positions(connections[connection].kept.number) else { return &[] };
+        let Position { block, offset } = positions[kind];
+        let (number, buffer) = &mut self.decompressed[kind][shard];
+        if *number != block {
+            let blocks = if kind == 0 { &shards[shard].connections } else { &shards[shard].findings };
+            blocks.read(block, buffer);
+            *number = block;
+        }
+        let mut rest = buffer.get(offset as usize..).unwrap_or_default();
+        // The texts of the connection's other subjects stand in front.
+        for _ in 0..subject.index {
+            take(&mut rest);
+        }
+        take(&mut rest).unwrap_or_default()
     }
-    take(&mut rest).unwrap_or_default()
 }
 
 impl Reader for StoredReader<'_> {
     fn connection(&mut self, subject: usize) -> &[u8] {
-        let StoredTexts { shards, judgement, connections } = self.texts;
-        let subject = judgement.subject(subject);
-        let (connection, shard) = (subject.connection as usize, connections.shard(subject.connection as usize));
-        let Position { block, offset } = connections[connection].kept.connections;
-        let text = self.cached[0].block(shard, block, &shards[shard].connections);
-        nth(text.get(offset as usize..).unwrap_or_default(), subject.index as usize)
+        self.text(0, subject)
     }
 
     fn findings(&mut self, subject: usize, see: &mut dyn FnMut(usize, &[u8])) {
-        let StoredTexts { shards, judgement, connections } = self.texts;
-        let subject = judgement.subject(subject);
-        let (connection, shard) = (subject.connection as usize, connections.shard(subject.connection as usize));
-        let Position { block, offset } = connections[connection].kept.findings;
-        let text = self.cached[1].block(shard, block, &shards[shard].findings);
-        let mut rest = nth(text.get(offset as usize..).unwrap_or_default(), subject.index as usize);
+        let mut rest = self.text(1, subject);
         let findings = std::iter::from_fn(|| take(&mut rest));
         findings.enumerate().for_each(|(index, json)| see(index, json));
     }

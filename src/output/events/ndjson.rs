@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::tracker::{ClosedEntry, FoundFinding};
 use crate::output::compact::append_text;
 use crate::output::json::{append, append_connection, append_finding};
-use crate::output::model::{Capture, Connection, Endpoint, Finding, Http, Millis, Side, Summary, Time};
+use crate::output::model::{Capture, Connection, Endpoint, Finding, Http, Millis, Side, Summary, Text, Time};
 use crate::output::redact::Redactor;
 use crate::output::time::{TIME_LEN, decimal};
 use crate::websocket;
@@ -69,7 +69,8 @@ pub struct Opened {
     /// Which connection.
     #[serde(flatten)]
     pub binding: Binding,
-    /// HTTP/2 stream that carries it; null for HTTP/1.1.
+    /// HTTP/2 stream that carries it; left out for HTTP/1.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub http2_stream: Option<u32>,
     /// The end that opened the connection.
     pub client: Endpoint,
@@ -118,7 +119,8 @@ pub struct Frame {
     pub masked: bool,
     /// Payload length in bytes.
     pub length: u64,
-    /// Status code of a Close frame; null without one.
+    /// Status code of a Close frame; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub close_code: Option<u16>,
 }
 
@@ -136,9 +138,11 @@ pub struct Message {
     pub from: Side,
     /// What it carries.
     pub kind: MessageKind,
-    /// Length in bytes, decompressed; null when it could not be decompressed.
+    /// Length in bytes, decompressed; left out when it could not be decompressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
     /// Length on the wire in bytes, when it was compressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compressed_length: Option<u64>,
     /// The text, on request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,13 +151,8 @@ pub struct Message {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base64: Option<String>,
     /// True when only the beginning is shown, or nothing, because it is too long; absent otherwise.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "crate::output::model::is_false")]
     pub truncated: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// What a message carries.
@@ -184,6 +183,7 @@ pub struct Found<'a> {
     /// Time of its last evidence.
     pub time: Time,
     /// Id of the connection, when it is about one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
     /// Community ID of that connection.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +191,10 @@ pub struct Found<'a> {
     /// `tcp.stream` of that connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp_stream: Option<u64>,
+    /// Lasting name of its rule, such as `upgrade-stripped`.
+    pub slug: Text<'a>,
+    /// What its rule is about, in one sentence.
+    pub title: Text<'a>,
     /// The finding, as in the document.
     #[serde(flatten)]
     pub finding: Finding<'a>,
@@ -201,16 +205,13 @@ pub struct Found<'a> {
 pub struct Stats {
     /// Capture time.
     pub time: Time,
-    /// Always null: this line is about the whole.
-    pub connection: Option<u64>,
     /// Packets so far.
     pub packets: u64,
     /// Bytes so far, as on the wire.
     pub bytes: u64,
-    /// Packets that the capturing machine reports as dropped so far; null when it reports nothing.
+    /// Packets that the capturing machine reports as dropped so far; left out when it reports nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub packets_dropped: Option<u64>,
-    /// Packets that wsscan itself could not keep up with so far.
-    pub packets_shed: u64,
     /// TCP connections seen so far.
     pub tcp_connections: u64,
     /// WebSockets open now.
@@ -224,10 +225,9 @@ pub struct Stats {
 /// The last line.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct CaptureEnd {
-    /// Time of the last packet; null when there was none.
+    /// Time of the last packet; left out when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
-    /// Always null: this line is about the whole.
-    pub connection: Option<u64>,
     /// What was read, as in the document.
     pub capture: Capture,
     /// The whole in numbers, as in the document.
@@ -256,6 +256,7 @@ pub(super) fn append_closed(out: &mut Vec<u8>, closed: &ClosedEntry<'_>) {
         out,
         &head,
         (closed.id, closed.tcp_stream),
+        closed.verdict,
         closed.body,
         closed.root_cause.as_ref(),
         &closed.findings,
@@ -268,11 +269,14 @@ pub(super) fn append_closed(out: &mut Vec<u8>, closed: &ClosedEntry<'_>) {
 struct FoundHead<'a> {
     event: &'static str,
     time: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     community_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tcp_stream: Option<u32>,
+    slug: &'a str,
+    title: &'a str,
 }
 
 /// Appends a `finding` line: that of [`Event::Finding`].
@@ -286,6 +290,8 @@ pub(super) fn append_found(out: &mut Vec<u8>, found: &FoundFinding<'_>) {
             connection: found.about.map(|about| about.connection),
             community_id: found.about.map(|about| about.community_id.as_str()),
             tcp_stream: found.about.map(|about| about.tcp_stream),
+            slug: found.rule.slug,
+            title: found.rule.title,
         },
     );
     append_finding(out, &head, found.body, found.connections);
@@ -403,7 +409,7 @@ pub fn frame_line(out: &mut Vec<u8>, frame: &FrameLine) {
     out.extend_from_slice(if frame.masked { br#"true,"length":"# } else { br#"false,"length":"# });
     decimal(out, frame.length);
     match frame.close_code {
-        None => out.extend_from_slice(b",\"close_code\":null}\n"),
+        None => out.extend_from_slice(b"}\n"),
         Some(code) => {
             out.extend_from_slice(br#","close_code":"#);
             decimal(out, u64::from(code));
@@ -461,18 +467,19 @@ pub fn message_line(out: &mut Vec<u8>, message: &MessageLine<'_>) {
     out.extend_from_slice(br#""packet":"#);
     decimal(out, message.packet);
     out.extend_from_slice(match (message.from, message.kind) {
-        (Side::Client, MessageKind::Text) => br#","from":"client","kind":"text","length":"#,
-        (Side::Client, MessageKind::Binary) => br#","from":"client","kind":"binary","length":"#,
-        (Side::Server, MessageKind::Text) => br#","from":"server","kind":"text","length":"#,
-        (Side::Server, MessageKind::Binary) => br#","from":"server","kind":"binary","length":"#,
+        (Side::Client, MessageKind::Text) => br#","from":"client","kind":"text""#,
+        (Side::Client, MessageKind::Binary) => br#","from":"client","kind":"binary""#,
+        (Side::Server, MessageKind::Text) => br#","from":"server","kind":"text""#,
+        (Side::Server, MessageKind::Binary) => br#","from":"server","kind":"binary""#,
     });
-    let number = |out: &mut Vec<u8>, value: Option<u64>| match value {
-        Some(value) => decimal(out, value),
-        None => out.extend_from_slice(b"null"),
-    };
-    number(out, message.length);
-    out.extend_from_slice(br#","compressed_length":"#);
-    number(out, message.compressed_length);
+    for (name, value) in
+        [(&br#","length":"#[..], message.length), (&br#","compressed_length":"#[..], message.compressed_length)]
+    {
+        if let Some(value) = value {
+            out.extend_from_slice(name);
+            decimal(out, value);
+        }
+    }
     let shown = match message.content {
         None => None,
         Some(Content::Text(text)) => Some((&br#","text":"#[..], text)),
@@ -626,6 +633,8 @@ pub(crate) mod tests {
                 connection: Some(12),
                 community_id: Some(bound().community_id),
                 tcp_stream: Some(7),
+                slug: "upgrade-stripped".into(),
+                title: "A proxy removed it".into(),
                 finding: document.findings[0].clone(),
             })),
             Event::Finding(Box::new(Found {
@@ -633,15 +642,15 @@ pub(crate) mod tests {
                 connection: None,
                 community_id: None,
                 tcp_stream: None,
+                slug: "upgrade-stripped".into(),
+                title: "A proxy removed it".into(),
                 finding: Finding { connections: vec![2, 3], ..document.findings[1].clone() },
             })),
             Event::Stats(Stats {
                 time: sample::at(1000),
-                connection: None,
                 packets: 10,
                 bytes: 1000,
                 packets_dropped: Some(0),
-                packets_shed: 0,
                 tcp_connections: 2,
                 websockets_open: 1,
                 frames: 4,
@@ -649,7 +658,6 @@ pub(crate) mod tests {
             }),
             Event::CaptureEnd(Box::new(CaptureEnd {
                 time: document.capture.last_time,
-                connection: None,
                 capture: document.capture,
                 summary: document.summary,
             })),
@@ -662,10 +670,10 @@ pub(crate) mod tests {
         for event in every_event().iter().take(4) {
             append_event(&mut out, event);
         }
-        let expected = r#"{"event":"connection.opened","time":"2026-11-21T08:00:00.000000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"http2_stream":null,"client":{"ip":"10.10.1.10","port":32900},"server":{"ip":"10.10.2.20","port":8080},"first_packet":1}
-{"event":"handshake","time":"2026-11-21T08:00:00.003000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"version":"1.1","method":"GET","target":"/ws?room=7","host":"chat.example","status":101,"reason":"Switching Protocols","request_headers":[["Host","chat.example"],["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Key","dGhlIHNhbXBsZSBub25jZQ=="],["Sec-WebSocket-Version","13"]],"response_headers":[["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Accept","s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]],"body_excerpt":null}
-{"event":"frame","time":"2026-11-21T08:00:00.004000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":8,"from":"client","fin":true,"rsv":4,"opcode":1,"opcode_name":"text","masked":true,"length":40,"close_code":null}
-{"event":"message","time":"2026-11-21T08:00:00.005000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":9,"from":"client","kind":"text","length":40,"compressed_length":null}
+        let expected = r#"{"event":"connection.opened","time":"2026-11-21T08:00:00.000000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"client":{"ip":"10.10.1.10","port":32900},"server":{"ip":"10.10.2.20","port":8080},"first_packet":1}
+{"event":"handshake","time":"2026-11-21T08:00:00.003000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"version":"1.1","method":"GET","target":"/ws?room=7","host":"chat.example","status":101,"reason":"Switching Protocols","request_headers":[["Host","chat.example"],["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Key","dGhlIHNhbXBsZSBub25jZQ=="],["Sec-WebSocket-Version","13"]],"response_headers":[["Upgrade","websocket"],["Connection","Upgrade"],["Sec-WebSocket-Accept","s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]]}
+{"event":"frame","time":"2026-11-21T08:00:00.004000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":8,"from":"client","fin":true,"rsv":4,"opcode":1,"opcode_name":"text","masked":true,"length":40}
+{"event":"message","time":"2026-11-21T08:00:00.005000000Z","connection":12,"community_id":"1:LQU9qZlK+B5F3KDmev6m5PMibrg=","tcp_stream":7,"packet":9,"from":"client","kind":"text","length":40}
 "#;
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
@@ -678,9 +686,9 @@ pub(crate) mod tests {
             assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
             let line: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&out).unwrap();
             let name = line["event"].as_str().unwrap();
-            assert!(line["time"].is_string() && line.contains_key("connection"), "{name}");
-            assert_eq!(line["connection"].is_null(), !line.contains_key("community_id"), "{name}");
-            assert_eq!(line["connection"].is_null(), !line.contains_key("tcp_stream"), "{name}");
+            assert!(line["time"].is_string(), "{name}");
+            assert_eq!(line.contains_key("connection"), line.contains_key("community_id"), "{name}");
+            assert_eq!(line.contains_key("connection"), line.contains_key("tcp_stream"), "{name}");
             let text = String::from_utf8(out).unwrap();
             for member in ["\"connection\":", "\"community_id\":", "\"tcp_stream\":", "\"time\":"] {
                 let top = text.matches(member).count();

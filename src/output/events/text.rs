@@ -6,7 +6,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::ndjson::Event;
-use crate::output::model::{Connection, Endpoint, Finding, Outcome, Severity, Time};
+use crate::output::model::{Connection, Endpoint, Finding, Outcome, Severity, Time, View};
 use crate::output::terminal::escape;
 
 const DIM: Style = Style::new().dimmed();
@@ -89,10 +89,10 @@ fn ending(connection: &Connection) -> String {
         Outcome::ClosedNoStatus | Outcome::Unknown => YELLOW,
         _ => RED,
     };
-    let code = |code: Option<u16>| code.map_or_else(|| "nothing".to_owned(), |code| code.to_string());
+    let code = |view: Option<View>| view.map_or_else(|| "nothing".to_owned(), |view| view.code.to_string());
     let view = &connection.application_view;
     let saw = if connection.websocket.is_some() {
-        format!("; client saw {}, server saw {}", code(view.client.code), code(view.server.code))
+        format!("; client saw {}, server saw {}", code(view.client), code(view.server))
     } else {
         String::new()
     };

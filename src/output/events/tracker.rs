@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 use super::journal::{Closed, Handshake, Journal, NoteKind, Opening};
 use super::{Options, Progress};
 use crate::connection::Ends;
+use crate::diagnosis::catalogue::Rule;
 use crate::diagnosis::relations::{Shared, Surroundings, belongs};
 use crate::diagnosis::{Brief, Finding, Heading};
-use crate::engine::{Judgement, Local, Numbering};
+use crate::engine::{Cause, Judgement, Local, Numbering};
 use crate::output::events::ndjson::Stats;
 use crate::output::from_record;
 use crate::output::model::{self, Time};
@@ -39,6 +40,8 @@ pub struct FoundFinding<'a> {
     pub time: Time,
     /// The connection it is about, when it is about one only.
     pub about: Option<&'a EntryId>,
+    /// Its rule.
+    pub rule: &'static Rule,
     /// JSON of its [`model::FindingBody`], redacted.
     pub body: &'a [u8],
     /// Ids of all connections it is about.
@@ -66,6 +69,8 @@ pub struct ClosedEntry<'a> {
     pub tcp_stream: u32,
     /// How it ended.
     pub outcome: model::Outcome,
+    /// Whether it needs somebody's attention.
+    pub verdict: model::Verdict,
     /// JSON of its [`model::ConnectionBody`], redacted.
     pub body: &'a [u8],
     /// What explains its end best.
@@ -81,6 +86,7 @@ impl ClosedEntry<'_> {
         Some(model::Connection {
             id: self.id,
             tcp_stream: self.tcp_stream.into(),
+            verdict: self.verdict,
             body: read_connection(self.body)?,
             root_cause: self.root_cause.clone(),
             findings: self.findings.clone(),
@@ -272,12 +278,9 @@ impl<C: Consumer> Tracker<C> {
     pub(super) fn stats(&self, progress: &Progress) -> Stats {
         Stats {
             time: progress.time,
-            connection: None,
             packets: progress.packets,
             bytes: progress.bytes,
             packets_dropped: progress.packets_dropped,
-            // Nothing is shed here: where this is too slow, the kernel's buffer fills and the kernel counts.
-            packets_shed: 0,
             tcp_connections: self.tcp_connections,
             websockets_open: self.websockets_open,
             frames: self.frames,
@@ -561,28 +564,27 @@ impl<C: Consumer> Tracker<C> {
                 Some((finding, connections)) => {
                     scratch.clear();
                     append_finding(&mut scratch, &options.redactor, finding);
-                    (last_evidence(finding), None, &scratch[..], connections)
+                    (finding.rule, last_evidence(finding), None, &scratch[..], connections)
                 }
                 None => {
                     let Place::Own(subject, index) = place else { continue };
                     let subject = &subjects[subject];
                     let Some((time, body)) = subject.text.findings.get(index) else { continue };
-                    (*time, Some(&subject.id), &body[..], vec![subject.id.connection])
+                    let Some(heading) = subject.summary.headings.get(index) else { continue };
+                    (heading.rule, *time, Some(&subject.id), &body[..], vec![subject.id.connection])
                 }
             };
-            let (time, about, body, connections) = found;
+            let (rule, time, about, body, connections) = found;
             let about = about.or_else(|| match connections[..] {
                 [id] => subjects.iter().map(|subject| &subject.id).find(|one| one.connection == id),
                 _ => None,
             });
             let time = time.or(end).unwrap_or_default();
-            self.consumer.finding(&FoundFinding { time, about, body, connections: &connections, all_open });
+            self.consumer.finding(&FoundFinding { time, about, rule, body, connections: &connections, all_open });
         }
         for (index, subject) in subjects.iter().enumerate() {
-            self.consumer.closed(&subject.closed(
-                judgement.root_cause_heading(index).map(from_record::root_cause),
-                listing.numbers(index).collect(),
-            ));
+            let numbers = listing.numbers(index).collect();
+            self.consumer.closed(&subject.closed(listing.verdict(index), listing.root_cause(index), numbers));
         }
         let rules: Vec<&'static str> = judgement.shared.iter().map(|shared| shared.finding.rule.id).collect();
         for (one, index) in places {
@@ -605,7 +607,14 @@ impl<C: Consumer> Tracker<C> {
         let mut body = Vec::new();
         append_finding(&mut body, &options.redactor, &finding);
         let time = last_evidence(&finding).unwrap_or_default();
-        self.consumer.finding(&FoundFinding { time, about: None, body: &body, connections: &[], all_open: false });
+        self.consumer.finding(&FoundFinding {
+            time,
+            about: None,
+            rule: finding.rule,
+            body: &body,
+            connections: &[],
+            all_open: false,
+        });
         if self.plain.len() < MAX_PLAIN {
             self.plain.push(finding);
         }
@@ -636,17 +645,19 @@ impl<C: Consumer> Tracker<C> {
             remembered.iter().flat_map(|one| (0..one.summaries.len()).map(move |index| (one, index))).collect();
         let judgement = Judgement::among(&summaries);
         let is_wanted = |heading: &Heading| (options.wanted)(heading.rule, heading.severity);
-        let is_new = |shared: &&Shared| {
+        let is_new = |shared: &Shared| {
             let rule = shared.finding.rule.id;
             is_wanted(&Heading::of(&shared.finding))
                 && !shared.subjects.iter().all(|subject| places[*subject].0.leg_rules.contains(&rule))
         };
         let consumer = &mut self.consumer;
         let mut scratch = Vec::new();
-        // The numbers of what is found about several subjects, by subject.
+        // The numbers of what is found about several subjects: by subject, and by their index in the judgement.
         let mut about: HashMap<usize, Vec<u64>> = HashMap::new();
-        for shared in judgement.shared.iter().filter(is_new) {
+        let mut shared_numbers: HashMap<usize, u64> = HashMap::new();
+        for (index, shared) in judgement.shared.iter().enumerate().filter(|(_, shared)| is_new(shared)) {
             shared.subjects.iter().for_each(|subject| about.entry(*subject).or_default().push(self.next_finding));
+            shared_numbers.insert(index, self.next_finding);
             self.summary.findings.add(from_record::severity(shared.finding.severity));
             self.next_finding += 1;
             if !options.report_follows {
@@ -661,6 +672,7 @@ impl<C: Consumer> Tracker<C> {
                 consumer.finding(&FoundFinding {
                     time: last_evidence(&shared.finding).or(end).unwrap_or_default(),
                     about: entry.as_ref(),
+                    rule: shared.finding.rule,
                     body: &scratch,
                     connections: &connections,
                     all_open: false,
@@ -672,15 +684,26 @@ impl<C: Consumer> Tracker<C> {
             self.summary.connections += 1;
             self.summary.websockets += u64::from(subject.summary.is_websocket());
             *self.summary.outcomes.entry(subject.outcome()).or_default() += 1;
+            let verdict = from_record::verdict(judgement.assessment(index));
+            *self.summary.verdicts.entry(verdict).or_default() += 1;
+            let cause = judgement.root_cause(index);
+            let mut cause_number = match cause {
+                Some(Cause::Shared(shared)) => shared_numbers.get(&shared).copied(),
+                _ => None,
+            };
             let mut numbers = Vec::new();
             for (nth, heading) in judgement.headings(index).filter(|(_, heading)| is_wanted(heading)) {
                 numbers.push(self.next_finding);
+                if cause == Some(Cause::Own(nth)) {
+                    cause_number = Some(self.next_finding);
+                }
                 self.next_finding += 1;
                 self.summary.findings.add(from_record::severity(heading.severity));
                 if let Some((time, body)) = subject.text.findings.get(nth).filter(|_| !options.report_follows) {
                     consumer.finding(&FoundFinding {
                         time: time.unwrap_or(Time(subject.summary.last.at)),
                         about: Some(&subject.id),
+                        rule: heading.rule,
                         body,
                         connections: &[subject.id.connection],
                         all_open: subject.outcome() == model::Outcome::Open,
@@ -689,8 +712,14 @@ impl<C: Consumer> Tracker<C> {
             }
             if !options.report_follows {
                 numbers.extend(about.remove(&index).unwrap_or_default());
-                let cause = judgement.root_cause_heading(index).map(from_record::root_cause);
-                consumer.closed(&subject.closed(cause, numbers));
+                let about_itself = matches!(cause, Some(Cause::Own(_))).then_some(subject.id.connection);
+                let cause = judgement.root_cause_heading(index).map(|heading| model::RootCause {
+                    rule: heading.rule.id.into(),
+                    confidence: from_record::confidence(heading.confidence),
+                    connection: about_itself,
+                    finding: cause_number,
+                });
+                consumer.closed(&subject.closed(verdict, cause, numbers));
             }
         }
     }
@@ -714,12 +743,18 @@ impl<'a> Subject<'a> {
         from_record::outcome(self.summary.outcome)
     }
 
-    fn closed(&self, root_cause: Option<model::RootCause<'static>>, findings: Vec<u64>) -> ClosedEntry<'a> {
+    fn closed(
+        &self,
+        verdict: model::Verdict,
+        root_cause: Option<model::RootCause<'static>>,
+        findings: Vec<u64>,
+    ) -> ClosedEntry<'a> {
         ClosedEntry {
             time: Time(self.summary.last.at),
             id: self.id.connection,
             tcp_stream: self.id.tcp_stream,
             outcome: self.outcome(),
+            verdict,
             body: &self.text.connection,
             root_cause,
             findings,

@@ -122,7 +122,7 @@ impl<W: Write> LineWriter<W> {
     {
         if self.form == Form::Ndjson {
             let time = capture.last_time;
-            let end = CaptureEnd { time, connection: None, capture, summary };
+            let end = CaptureEnd { time, capture, summary };
             ndjson::append_event(&mut self.lines, &Event::CaptureEnd(Box::new(end)));
         }
         self.flush();
