@@ -163,7 +163,7 @@ fn tell_readers(analysis: &Analysis, capture: &Live) {
     if analysis.format != Format::Report(Detail::Verbose) {
         return;
     }
-    let _ = match (capture.readers(), capture.alone()) {
+    let _ = match (capture.readers(), capture.single_reader_reason()) {
         (1, None) => Ok(()),
         (1, Some(why)) => writeln!(io::stderr(), "wsscan: one reader: {}", escape(why)),
         (n, _) => writeln!(io::stderr(), "wsscan: {n} readers on {}", escape(capture.interface())),
@@ -298,7 +298,7 @@ impl Feed for LiveFeed {
 
     fn now(&self) -> Option<i64> {
         let state = hold(&self.state);
-        if state.caught_up { state.capture.reached() } else { None }
+        if state.caught_up { state.capture.watermark() } else { None }
     }
 }
 
