@@ -17,15 +17,12 @@ use std::num::NonZeroU32;
 use std::ops::Index;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
+use super::dispatch::{Counts, Routed, SHARDS, Wanted};
 use super::event::Finished;
 use super::event::{Local, Numbering, Observer};
 use super::shard::Shard;
 use crate::connection::{Context, Keys};
 use crate::packet::{Batch, Defragmenter};
-
-/// Most steps of name resolution that are remembered.
-pub const NAMES: usize = 4096;
 
 /// How many chunks a worker takes a shard through before it turns to the next shard, where connections are
 /// many or hold inflate windows: those of one shard stay in the cache meanwhile, which those of all do not fit into. Otherwise it takes
@@ -175,8 +172,6 @@ pub struct Totals {
     pub first: Option<i64>,
     /// Latest packet time.
     pub last: Option<i64>,
-    /// Name resolution seen on the way (the first [`NAMES`] steps).
-    pub names: Vec<Name>,
     /// TLS secrets known at the end.
     pub tls_secrets: usize,
     /// IP fragments that were given up.
@@ -535,9 +530,6 @@ impl<J> Ledger<J> {
     fn publish_ready(&mut self) {
         while let Some(mut chunk) = self.routed.remove(&self.publish) {
             chunk.routed.reassemble(&chunk.batch, &mut self.defragmenter);
-            let names = chunk.routed.take_names();
-            let room = NAMES.saturating_sub(self.totals.names.len());
-            self.totals.names.extend(names.into_iter().take(room));
             self.totals.add(&chunk.routed.counts());
             self.published.push_back(Published {
                 chunk: Arc::new(chunk),

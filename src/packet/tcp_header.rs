@@ -12,7 +12,7 @@ pub(super) const BASE_LEN: usize = 20;
 /// RFC 7323 §2.3: a shift above 14 must be used as 14.
 const MAX_WINDOW_SCALE: u8 = 14;
 
-/// What the IP header contributes to a segment.
+/// The IP header's contribution to a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IpContext {
     pub(super) source: IpAddr,
@@ -53,7 +53,7 @@ pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Resul
     header(view).map(|(header, header_len)| whole(stamp, ip, view, header, header_len))
 }
 
-/// Shows `take` the segment that starts with `view` where it lies. Whether there is one.
+/// Calls `take` with the segment that starts with `view`. Returns whether there is one.
 #[inline(always)]
 pub(super) fn with_segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
     let Ok((header, header_len)) = header(view) else { return false };
@@ -86,7 +86,7 @@ fn whole<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, header: &[u8; BASE_LE
     }
 }
 
-/// Reads options up to the first one that makes no sense; a malformed list costs the rest of the list only.
+/// Reads options up to the first malformed one.
 #[inline(never)]
 fn options(mut rest: &[u8]) -> TcpOptions {
     let mut found = TcpOptions::default();

@@ -246,3 +246,11 @@ fn layers_are_bounded() {
     let labels = cat(&[&[0, 1, 0, 64].repeat(5000), &[0, 1, 1, 64], &tcp_v4()]);
     assert_eq!(reason(LinkType::ETHERNET, &ethernet(0x8847, &labels)), Undecodable::TooManyLayers);
 }
+
+#[test]
+fn an_answer_to_a_resolver_on_a_tunnel_port_is_no_tunnel() {
+    let vxlan = cat(&[&[0x08, 0, 0, 0, 0, 0, 42, 0], &ethernet(0x0800, &tcp_v4())]);
+    let frame = |source| ethernet(0x0800, &ipv4(17, &udp(source, 4789, &vxlan)));
+    assert!(matches!(decode(packet(LinkType::ETHERNET, &frame(50_000))), Decoded::Segment(_)));
+    assert!(is_other(LinkType::ETHERNET, &frame(53)));
+}
