@@ -1,4 +1,4 @@
-//! What the segments of one connection prove, with the packets that prove it. No opinion is formed here.
+//! The facts that the segments of one connection prove, each with its packet. No opinion is formed here.
 
 use super::half::Tally;
 use crate::packet::{Endpoint, IcmpError, MaybeStamp, Stamp};
@@ -28,7 +28,7 @@ pub enum Closing {
     None,
 }
 
-/// An RST, with what speaks for or against its sender being who it claims to be.
+/// An RST, with the evidence for or against its claimed sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// The packet.
@@ -44,7 +44,7 @@ pub struct Reset {
 }
 
 impl Reset {
-    /// Whether TTL or sequence number say that somebody else sent it.
+    /// Whether TTL or sequence number indicate that a third party sent it.
     #[must_use]
     pub fn looks_forged(&self) -> bool {
         self.ttl_distance > 1 || !self.in_window
@@ -101,8 +101,8 @@ impl ZeroWindow {
     }
 }
 
-/// What one side sent, as far as it is usual. Nearly every segment touches the first line of the processor's cache, nearly
-/// none the last.
+/// What one side sent, apart from [`Unusual`] events. Nearly every segment changes the first cache line of it, hardly
+/// any the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct SideFacts {
@@ -129,7 +129,7 @@ pub struct SideFacts {
     pub(super) fin: MaybeStamp,
 }
 
-/// What hardly any side of a connection has: troubles of the network and of the capture, and what answers them.
+/// Rare events, kept apart to keep [`SideFacts`] small: trouble of the network and of the capture, and reactions to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusual {
     /// Segments that carried bytes sent before.
@@ -148,9 +148,9 @@ pub struct Unusual {
     pub first_cut: Option<Stamp>,
     /// Bytes given up because a buffer bound was reached.
     pub dropped_bytes: u64,
-    /// Bytes that arrived after a hole the network never repaired; the receiver's program never saw them.
+    /// Bytes behind a hole that the network never repaired; the receiving program never saw them.
     pub undelivered_bytes: u64,
-    /// Segments whose bytes differ from those sent before at the same place.
+    /// Segments whose bytes differ from those sent before at the same offset.
     pub conflicting_overlaps: u32,
     /// First of them.
     pub first_conflict: Option<Stamp>,
@@ -162,7 +162,7 @@ pub struct Unusual {
     pub last_syn_again: Option<Stamp>,
     /// First RST that ended the connection (a plausible one where there is any).
     pub reset: Option<Reset>,
-    /// The other side acknowledged one sequence number more than was captured: a FIN that the capture missed.
+    /// The other side acknowledged one sequence number more than was captured: a FIN that was not captured.
     pub fin_unseen: bool,
     /// Retransmissions that got no answer until the end.
     pub unacknowledged: Option<Unacknowledged>,
@@ -199,7 +199,7 @@ impl Unusual {
 }
 
 impl Unusual {
-    pub(super) fn book(&mut self, stamp: Stamp, tally: &Tally) {
+    pub(super) fn count(&mut self, stamp: Stamp, tally: &Tally) {
         if tally.cut_bytes > 0 {
             self.cut_bytes += tally.cut_bytes;
             self.first_cut.get_or_insert(stamp);
@@ -219,7 +219,7 @@ impl Unusual {
 }
 
 impl SideFacts {
-    /// What is unusual about this side; all zero and `None` when nothing is.
+    /// Rare events of this side; all zero and `None` when there were none.
     #[must_use]
     #[inline]
     pub fn unusual(&self) -> &Unusual {
@@ -227,19 +227,19 @@ impl SideFacts {
         self.unusual.as_deref().unwrap_or(USUAL)
     }
 
-    /// Whether there is nothing unusual.
+    /// Whether there were none.
     #[cfg(test)]
     pub(super) fn is_usual(&self) -> bool {
         self.unusual.is_none()
     }
 
-    /// The same to write to, if there is anything.
+    /// Rare events to update, if there were any.
     #[inline]
     pub(super) fn known_unusual(&mut self) -> Option<&mut Unusual> {
         self.unusual.as_deref_mut()
     }
 
-    /// The same to write something unusual to.
+    /// Rare events to add one to.
     #[cold]
     pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
         self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
@@ -269,7 +269,7 @@ impl SideFacts {
         self.last_payload.get()
     }
 
-    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reached.
+    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reachable.
     #[must_use]
     pub fn last_ack(&self) -> Option<Stamp> {
         self.last_ack.get()
@@ -305,13 +305,13 @@ impl SideFacts {
         self.unusual().reset
     }
 
-    /// Moves it out.
+    /// Moves the facts out.
     fn take(&mut self) -> Self {
         Self { unusual: self.unusual.take(), ..*self }
     }
 }
 
-/// What TCP proves about one connection.
+/// The facts about one TCP connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpFacts {
     /// The end that opened the connection.
@@ -326,9 +326,9 @@ pub struct TcpFacts {
     pub last: Stamp,
     pub(super) syn_ack: MaybeStamp,
     pub(super) established: MaybeStamp,
-    /// Who sent the first FIN or accepted RST.
+    /// Sender of the first FIN or accepted RST.
     pub first_closer: Option<Side>,
-    /// What it was.
+    /// Which of the two it was.
     pub closing: Closing,
     pub(super) closed_at: MaybeStamp,
     /// First sequence numbers of client and server, where known.

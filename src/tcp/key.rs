@@ -1,4 +1,4 @@
-//! The name of a connection: the same for both of its directions.
+//! The key of a connection: the same for both of its directions.
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -40,7 +40,7 @@ impl FlowKey {
         }
     }
 
-    /// Whether it is the key of a segment's connection.
+    /// Whether `segment` is of this connection.
     #[inline]
     #[must_use]
     pub fn is_of(&self, segment: &Segment<'_>) -> bool {
@@ -53,7 +53,7 @@ impl FlowKey {
             || is(y, x, [segment.destination.port, segment.source.port])
     }
 
-    /// A number that spreads connections evenly; the same in every run.
+    /// A hash that distributes connections evenly; the same in every run.
     #[inline]
     #[must_use]
     pub fn spread(&self) -> u64 {
