@@ -46,7 +46,7 @@ impl std::fmt::Display for SubjectName {
     }
 }
 
-/// What a certificate says.
+/// The fields of a certificate that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Distinguished name of its owner, as `C=…, O=…, CN=…`.
@@ -76,7 +76,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads one DER certificate; `None` when it is none.
+    /// Parses one DER certificate; `None` if it is none.
     #[must_use]
     pub fn parse(der: &[u8]) -> Option<Certificate> {
         let (_, cert) = X509Certificate::from_der(der).ok()?;
@@ -135,7 +135,7 @@ impl Certificate {
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
         if self.names_sent > self.names.len() as u32 {
-            // Not all names were kept: absence proves nothing.
+            // Not all names were kept, so absence proves nothing.
             return true;
         }
         if self.names.is_empty() {

@@ -300,7 +300,7 @@ pub struct Flow {
     pub change_cipher_spec: Option<Stamp>,
     /// Its Finished message: decrypted, or in TLS 1.2 the record after ChangeCipherSpec.
     pub finished: Option<Stamp>,
-    /// Its close_notify, read in plaintext or decrypted. Hidden ones are [`super::keyless`]'s matter.
+    /// Its close_notify, read in plaintext or decrypted. Hidden ones are inferred by [`super::traffic_analysis`].
     pub close_notify: Option<Stamp>,
     /// How the TCP stream under it ended.
     pub ended: Option<(Stamp, End)>,

@@ -560,16 +560,22 @@ fn a_refused_certificate_shows_its_alert_in_clear_or_decrypted() {
         assert!(leaf.self_signed && leaf.covers("any.wild.example") && !leaf.covers("wild.example"));
         assert!(leaf.covers("10.1.2.3") && !leaf.covers("10.1.2.4") && !leaf.covers("a.b.wild.example"));
         assert!(matches!(leaf.key, KeyType::Ec(256)));
-        let meaning = keyless::handshake(&facts).map(|reading| (reading.meaning, reading.certainty));
-        assert_eq!(meaning, Some((keyless::Meaning::ClientRefusedCertificate(Some(48)), keyless::Certainty::Proven)));
+        let meaning = traffic_analysis::handshake(&facts).map(|reading| (reading.meaning, reading.certainty));
+        assert_eq!(
+            meaning,
+            Some((traffic_analysis::Meaning::ClientRefusedCertificate(Some(48)), traffic_analysis::Certainty::Proven))
+        );
     }
     // The same without keys: a guess from the length, and said to be one.
     let setup = Choice { trusting: false, ..Choice::tls13() }.setup();
     let mut pair = Pair::new(&setup);
     pair.settle();
     let (facts, _) = observe(&pair.talk, &KeyLog::new(), || 1460);
-    let meaning = keyless::handshake(&facts).map(|reading| (reading.meaning, reading.certainty));
-    assert_eq!(meaning, Some((keyless::Meaning::ClientRefusedCertificate(None), keyless::Certainty::Likely)));
+    let meaning = traffic_analysis::handshake(&facts).map(|reading| (reading.meaning, reading.certainty));
+    assert_eq!(
+        meaning,
+        Some((traffic_analysis::Meaning::ClientRefusedCertificate(None), traffic_analysis::Certainty::Likely))
+    );
 }
 
 #[test]
@@ -582,8 +588,8 @@ fn a_client_without_the_certificate_asked_for_is_seen() {
         let (facts, _) = observe(&pair.talk, &keys(&setup), || 33);
         assert!(facts.certificate_request.is_some());
         assert_eq!(facts.client_certificates.as_ref().map(|chain| chain.sent), Some(0));
-        let reading = keyless::handshake(&facts).expect("a reading");
-        assert!(matches!(reading.meaning, keyless::Meaning::ServerRefusedClient(Some(_))), "{reading:?}");
+        let reading = traffic_analysis::handshake(&facts).expect("a reading");
+        assert!(matches!(reading.meaning, traffic_analysis::Meaning::ServerRefusedClient(Some(_))), "{reading:?}");
     }
 }
 
@@ -903,7 +909,7 @@ mod properties {
                 tls.feed(Stamp::default(), direction, event, &keys, &mut |_, _, _| panic!("nothing can be opened"));
             }
             let facts = tls.facts();
-            let _ = (keyless::handshake(facts), keyless::closing(facts), keyless::websocket(facts));
+            let _ = (traffic_analysis::handshake(facts), traffic_analysis::closing(facts), traffic_analysis::websocket(facts));
         }
 
         /// A real conversation with damaged bytes: what leaves was said.
