@@ -60,6 +60,13 @@ pub struct FileSummary {
     pub error: Option<String>,
 }
 
+impl FileSummary {
+    /// Bounds that were reached: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("capture.secrets", self.secrets_refused)].into_iter().filter(|(_, count)| *count > 0)
+    }
+}
+
 type Raw = Buffered<Box<dyn Read + Send>>;
 
 /// The bytes of the capture, decompressed on the way if they are compressed.

@@ -200,13 +200,11 @@ impl TcpFlags {
     }
 }
 
-/// The TCP options in use here (RFC 9293 §3.2, RFC 7323); read from segments with SYN.
+/// The TCP options in use here (RFC 9293 §3.2); read from segments with SYN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
     /// Maximum segment size in bytes; 0 when the option is absent.
     pub mss: u16,
-    /// Window scale shift; `None` when the option is absent.
-    pub window_scale: Option<u8>,
 }
 
 /// One TCP segment, borrowed from its packet.

@@ -1,4 +1,4 @@
-//! The TCP header (RFC 9293 §3.1) and the two options that matter (RFC 9293 §3.2, RFC 7323 §2.2).
+//! The TCP header (RFC 9293 §3.1) and the maximum segment size option (RFC 9293 §3.7.1).
 //!
 //! Shared by both tiers of the decoder, so they cannot disagree. Never verifies the checksum.
 
@@ -8,9 +8,6 @@ use std::net::IpAddr;
 
 /// Length of the header without options, in bytes.
 pub(super) const BASE_LEN: usize = 20;
-
-/// RFC 7323 §2.3: a shift above 14 must be used as 14.
-const MAX_WINDOW_SCALE: u8 = 14;
 
 /// The IP header's contribution to a segment.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +97,6 @@ fn options(mut rest: &[u8]) -> TcpOptions {
                 };
                 match (kind, option) {
                     (2, &[_, _, high, low]) => found.mss = be16(high, low),
-                    (3, &[_, _, shift]) => found.window_scale = Some(shift.min(MAX_WINDOW_SCALE)),
                     _ => {}
                 }
                 rest = after;

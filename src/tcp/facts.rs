@@ -39,8 +39,6 @@ pub struct Reset {
     pub ttl_distance: u8,
     /// Whether its sequence number was one that the receiver would accept (RFC 9293 §3.10.7.4, RFC 5961 §3.2).
     pub in_window: bool,
-    /// Whether it carried an acknowledgment.
-    pub with_ack: bool,
 }
 
 impl Reset {
@@ -152,8 +150,6 @@ pub struct Unusual {
     pub undelivered_bytes: u64,
     /// Segments whose bytes differ from those sent before at the same offset.
     pub conflicting_overlaps: u32,
-    /// First of them.
-    pub first_conflict: Option<Stamp>,
     /// Keep-alive probes (RFC 9293 §3.8.4).
     pub keep_alives: u32,
     /// SYNs sent again.
@@ -182,7 +178,6 @@ impl Unusual {
         dropped_bytes: 0,
         undelivered_bytes: 0,
         conflicting_overlaps: 0,
-        first_conflict: None,
         keep_alives: 0,
         syn_retransmissions: 0,
         last_syn_again: None,
@@ -213,7 +208,6 @@ impl Unusual {
         self.undelivered_bytes += tally.undelivered_bytes;
         if tally.conflict {
             self.conflicting_overlaps += 1;
-            self.first_conflict.get_or_insert(stamp);
         }
     }
 }
@@ -404,6 +398,18 @@ impl TcpFacts {
     pub fn initial_rtt_ns(&self) -> Option<i64> {
         let syn = self.side(Side::Client).last_syn()?;
         Some(self.established()?.at - syn.at).filter(|rtt| *rtt >= 0)
+    }
+
+    /// Bounds that were reached and evidence that was lost, on both sides: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let sum = |count: fn(&Unusual) -> u64| self.sides.iter().map(|side| count(side.unusual())).sum();
+        [
+            ("tcp.dropped_bytes", sum(|side| side.dropped_bytes)),
+            ("tcp.undelivered_bytes", sum(|side| side.undelivered_bytes)),
+            ("tcp.conflicting_segments", sum(|side| u64::from(side.conflicting_overlaps))),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
     }
 
     /// Whether only one of the two sides was captured.

@@ -344,8 +344,7 @@ impl Connection {
         } else {
             segment.ttl.saturating_sub(side.ttl_max).max(side.ttl_min.saturating_sub(segment.ttl))
         };
-        let reset =
-            Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
+        let reset = Reset { stamp, ttl: segment.ttl, ttl_distance, in_window };
         let known = &mut side.unusual_mut().reset;
         match known {
             Some(known) if known.in_window || !in_window => {}

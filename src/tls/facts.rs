@@ -1,4 +1,4 @@
-//! What is known about one TLS connection: data with evidence, no opinion.
+//! Facts about one TLS connection: data with evidence, no opinion.
 //!
 //! Every fact carries the [`Stamp`] of the packet that completed it. All lists are bounded by the constants
 //! below; what did not fit is counted or flagged, never silently dropped. What was not seen is `None`.
@@ -16,7 +16,7 @@ pub const MAX_ALERTS: usize = 16;
 pub const MAX_FIRST_RECORDS: usize = 16;
 /// Records kept of each side's last ones ([`Flow::last`]).
 pub const MAX_LAST_RECORDS: usize = 6;
-/// Bytes kept of an answer that is not TLS ([`NotTls::bytes`]).
+/// Bytes kept of a stream that is not TLS ([`NotTls::bytes`]).
 pub const MAX_NOT_TLS_BYTES: usize = 64;
 /// Most entries kept of each list in a ClientHello.
 pub const MAX_HELLO_LIST: usize = 256;
@@ -245,7 +245,7 @@ impl Alert {
     }
 }
 
-/// The visible outside of one record.
+/// The header of one record, and its packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordMark {
     /// Packet with its last byte.
@@ -304,17 +304,13 @@ pub struct Flow {
     pub close_notify: Option<Stamp>,
     /// How the TCP stream under it ended.
     pub ended: Option<(Stamp, End)>,
-    /// KeyUpdate messages decrypted (RFC 8446 §4.6.3).
-    pub key_updates: u32,
-    /// New session tickets seen (decrypted, or in plaintext in TLS 1.2).
-    pub session_tickets: u32,
     /// Bytes of the TCP stream that were missing from the capture.
     pub missing_bytes: u64,
     /// The record that was under way when the stream ended: bytes of it that never came.
     pub cut_record: Option<RecordMark>,
 }
 
-/// Bytes that are no TLS where TLS was due: what a plaintext server answers to a ClientHello.
+/// Bytes that are not TLS where TLS was due, such as a plaintext server's answer to a ClientHello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotTls {
     /// Packet that carried them.
@@ -350,11 +346,11 @@ pub enum Trouble {
     SecretWrong,
     /// The cipher suite or the version is not one that can be decrypted here.
     Unsupported,
-    /// Too many records are missing from the capture to find the place again.
+    /// Too many records are missing from the capture to find the record number again.
     PlaceLost,
 }
 
-/// What was decrypted, and what hindered it.
+/// What was decrypted, and what prevented it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decryption {
     /// A secret for this connection was found in the key log.
@@ -365,15 +361,15 @@ pub struct Decryption {
     pub application: [bool; 2],
     /// Records that authenticated.
     pub records: u64,
-    /// Protected records that stayed closed although the connection had secrets.
+    /// Protected records that could not be opened although the connection had secrets.
     pub records_failed: u64,
-    /// The first hindrance in each direction, if any.
+    /// The present obstacle in each direction, if any.
     pub trouble: [Option<(Stamp, Trouble)>; 2],
-    /// Places where decryption went on after bytes were missing, proved by authentication.
+    /// How often decryption resumed after missing bytes, proved by authentication.
     pub resumed_after_gap: u32,
 }
 
-/// Everything that is known about one TLS connection.
+/// All facts about one TLS connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFacts {
     /// The stream was joined after its beginning: no ClientHello was seen.
@@ -400,25 +396,43 @@ pub struct TlsFacts {
     pub client_key_exchange: Option<Stamp>,
     /// 0-RTT data was accepted (decrypted EncryptedExtensions say so).
     pub early_data_accepted: bool,
-    /// Handshakes begun inside the session (TLS 1.2 renegotiation seen after decryption).
-    pub renegotiations: u32,
     /// Alerts in order of arrival, at most [`MAX_ALERTS`].
     pub alerts: SmallVec<[Alert; 2]>,
     /// Alerts beyond [`MAX_ALERTS`].
     pub alerts_not_kept: u32,
     /// What the client and the server sent, by [`Direction::index`].
     pub flows: [Flow; 2],
-    /// Bytes that are no TLS where TLS was due.
+    /// Bytes that are not TLS where TLS was due.
     pub not_tls: Option<NotTls>,
     /// What was decrypted.
     pub decryption: Decryption,
     /// Handshake messages larger than [`super::MAX_HANDSHAKE`] bytes, skipped unread.
     pub oversized_messages: u32,
-    /// Handshake messages that could not be parsed, with the packet of the first.
-    pub malformed_messages: Option<Stamp>,
+    /// Handshake messages that could not be parsed.
+    pub malformed_messages: u32,
 }
 
 impl TlsFacts {
+    /// Bounds that were reached and evidence that was lost: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let chains = || self.client_certificates.iter().chain(&self.server_certificates);
+        let certificates = chains().map(|chain| u64::from(chain.sent) - chain.certificates.len() as u64).sum();
+        let names = chains()
+            .flat_map(|chain| &chain.certificates)
+            .map(|certificate| u64::from(certificate.names_sent) - certificate.names.len() as u64)
+            .sum();
+        [
+            ("tls.records_not_opened", self.decryption.records_failed),
+            ("tls.oversized_handshake", u64::from(self.oversized_messages)),
+            ("tls.malformed_handshake", u64::from(self.malformed_messages)),
+            ("tls.alerts", u64::from(self.alerts_not_kept)),
+            ("tls.certificates", certificates),
+            ("tls.certificate_names", names),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+    }
+
     /// What `direction` carried.
     #[must_use]
     pub fn flow(&self, direction: Direction) -> &Flow {

@@ -185,6 +185,13 @@ impl KeyLog {
         self.not_kept
     }
 
+    /// Lines and secrets that could not be kept: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("tls.keylog_bad_lines", self.bad_lines), ("tls.keylog_secrets", self.not_kept)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+    }
+
     /// Whether there is any secret for this client random.
     #[must_use]
     pub fn knows(&self, client_random: &[u8; 32]) -> bool {

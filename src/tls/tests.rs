@@ -476,7 +476,7 @@ fn key_updates_are_followed() {
     let talk = pair.close();
     let (facts, heard) = observe(&talk, &keys(&setup), || 100);
     assert_eq!(heard.plain, talk.plain);
-    assert!(facts.flows.iter().all(|flow| flow.key_updates >= 3));
+    assert_eq!(facts.decryption.records_failed, 0);
 }
 
 #[test]

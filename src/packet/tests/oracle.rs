@@ -26,7 +26,6 @@ fn oracle_facts<'a>(source: IpAddr, destination: IpAddr, ip: (u8, u16), tcp: &Tc
         for option in tcp.options_iterator() {
             match option {
                 Ok(etherparse::TcpOptionElement::MaximumSegmentSize(mss)) => options.mss = mss,
-                Ok(etherparse::TcpOptionElement::WindowScale(shift)) => options.window_scale = Some(shift.min(14)),
                 Ok(_) => {}
                 Err(_) => break,
             }

@@ -70,7 +70,7 @@ impl Tls {
         assembler.feed(data, |assembled| match assembled {
             Assembled::Message(number, body) => {
                 if self.message(stamp, direction, number, body, protected, keys, out).is_none() {
-                    self.facts.malformed_messages.get_or_insert(stamp);
+                    self.facts.malformed_messages = self.facts.malformed_messages.saturating_add(1);
                 }
             }
             Assembled::Oversized => self.facts.oversized_messages = self.facts.oversized_messages.saturating_add(1),
@@ -102,7 +102,7 @@ impl Tls {
         match (direction, number) {
             (Direction::ToServer, kind::CLIENT_HELLO) => {
                 let parsed = handshake::client_hello(body)?;
-                self.client_hello(stamp, parsed, body.len(), protected);
+                self.client_hello(stamp, parsed, body.len());
             }
             (Direction::ToClient, kind::SERVER_HELLO) => {
                 let parsed = handshake::server_hello(body)?;
@@ -135,10 +135,6 @@ impl Tls {
                 self.facts.client_key_exchange.get_or_insert(stamp);
                 self.session.premaster = handshake::encrypted_premaster(body);
             }
-            (Direction::ToClient, kind::NEW_SESSION_TICKET) => {
-                let tickets = &mut self.facts.flows[index].session_tickets;
-                *tickets = tickets.saturating_add(1);
-            }
             (_, kind::FINISHED) => {
                 self.facts.flows[index].finished.get_or_insert(stamp);
                 if tls13 && protected {
@@ -151,8 +147,6 @@ impl Tls {
                 channel.next_stage();
             }
             (_, kind::KEY_UPDATE) if tls13 && protected => {
-                let updates = &mut self.facts.flows[index].key_updates;
-                *updates = updates.saturating_add(1);
                 self.readers[index].channel.update();
             }
             _ => {}
@@ -161,11 +155,8 @@ impl Tls {
         Some(())
     }
 
-    fn client_hello(&mut self, stamp: Stamp, parsed: handshake::ParsedClientHello, len: usize, protected: bool) {
+    fn client_hello(&mut self, stamp: Stamp, parsed: handshake::ParsedClientHello, len: usize) {
         let handshake::ParsedClientHello { mut hello, random, session_id } = parsed;
-        if protected {
-            self.facts.renegotiations = self.facts.renegotiations.saturating_add(1);
-        }
         self.session.client_random = Some(random);
         self.session.premaster = None;
         self.session.early_data = hello.offers_early_data;
