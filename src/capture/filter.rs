@@ -35,7 +35,7 @@ impl Clone for Filter {
 impl Filter {
     /// The expression as given.
     #[must_use]
-    pub fn expression(&self) -> &str {
+    pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 }
@@ -46,7 +46,7 @@ impl Filter {
     ///
     /// # Errors
     /// Always.
-    pub fn compile(expression: &str) -> Result<Self, Error> {
+    pub(crate) fn compile(expression: &str) -> Result<Self, Error> {
         Err(Error::new(format!(
             "the filter {expression:?} cannot be used: this wsscan was built without libpcap; \
              build it with the feature live, or leave the filter out"
@@ -128,7 +128,7 @@ mod with_libpcap {
         ///
         /// # Errors
         /// libpcap's own message about the expression, and where the language is described.
-        pub fn compile(expression: &str) -> Result<Self, Error> {
+        pub(crate) fn compile(expression: &str) -> Result<Self, Error> {
             let mut first_error = None;
             for link in TRIED {
                 match compile(expression, link) {

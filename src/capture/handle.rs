@@ -99,13 +99,13 @@ pub struct StopHandle(Arc<AtomicBool>);
 impl StopHandle {
     /// Asks the capture to end. Its [`Live::next_batch`](super::Live::next_batch) hands on what has arrived and then
     /// returns `false`.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether the capture was asked to end.
     #[must_use]
-    pub fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -14,7 +14,7 @@ use super::handle::{Handle, LiveOptions, LiveStatistics, StopHandle, interface_l
 #[cfg(target_os = "linux")]
 use super::readers::READERS_TIMEOUT_MS;
 use super::readers::Readers;
-use crate::packet::{Batch, LinkType};
+use crate::packet::Batch;
 
 /// After how many milliseconds the kernel hands over a ring block that is not full.
 const KERNEL_TIMEOUT_MS: i32 = 50;
@@ -36,7 +36,6 @@ const JOIN_DELAY: Duration = Duration::from_millis(5);
 pub struct Live {
     backend: Backend,
     interface: String,
-    link: LinkType,
     single_reader_reason: Option<String>,
     stop: StopHandle,
     packets: u64,
@@ -61,29 +60,19 @@ impl Live {
             Ok(group) => (group, None),
             Err(reason) => (None, Some(reason)),
         };
-        let (backend, link) = match group {
-            Some((readers, link)) => (Backend::Group(readers), link),
-            None => {
-                let handle = Handle::open(&options, options.buffer_kib, KERNEL_TIMEOUT_MS)?;
-                let link = handle.link;
-                (Backend::Single(handle), link)
-            }
+        let backend = match group {
+            Some(readers) => Backend::Group(readers),
+            None => Backend::Single(Handle::open(&options, options.buffer_kib, KERNEL_TIMEOUT_MS)?),
         };
         let LiveOptions { interface, count, .. } = options;
         let left = count.unwrap_or(u64::MAX);
-        Ok(Self { backend, interface, link, single_reader_reason, stop, packets: 0, left, ended: false })
+        Ok(Self { backend, interface, single_reader_reason, stop, packets: 0, left, ended: false })
     }
 
     /// The interface's name.
     #[must_use]
     pub fn interface(&self) -> &str {
         &self.interface
-    }
-
-    /// The link type of its packets.
-    #[must_use]
-    pub fn link_type(&self) -> LinkType {
-        self.link
     }
 
     /// How many readers there are.
@@ -97,7 +86,7 @@ impl Live {
 
     /// Why there is one reader although more were asked for.
     #[must_use]
-    pub fn single_reader_reason(&self) -> Option<&str> {
+    pub(crate) fn single_reader_reason(&self) -> Option<&str> {
         self.single_reader_reason.as_deref()
     }
 
@@ -109,7 +98,7 @@ impl Live {
 
     /// A handle that stops this capture from another thread.
     #[must_use]
-    pub fn stop_handle(&self) -> StopHandle {
+    pub(crate) fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
     }
 
@@ -119,7 +108,7 @@ impl Live {
     ///
     /// # Errors
     /// When the interface disappears or goes down. Packets that arrived before are handed on first.
-    pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, Error> {
+    pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, Error> {
         batch.arena.clear();
         batch.packets.clear();
         batch.first_packet = self.packets + 1;
@@ -141,7 +130,7 @@ impl Live {
     /// The time up to which all packets have been handed on, in nanoseconds since the epoch, provided that the last
     /// batch was not full. `None` where that is not known.
     #[must_use]
-    pub fn watermark(&self) -> Option<i64> {
+    pub(crate) fn watermark(&self) -> Option<i64> {
         match &self.backend {
             Backend::Single(_) => Some(wall_clock()),
             Backend::Group(readers) => readers.watermark(),
@@ -153,7 +142,7 @@ impl Live {
     ///
     /// # Errors
     /// When the interface does not count.
-    pub fn statistics(&mut self) -> Result<LiveStatistics, Error> {
+    pub(crate) fn statistics(&mut self) -> Result<LiveStatistics, Error> {
         let counts = match &mut self.backend {
             Backend::Single(handle) => handle.statistics(),
             Backend::Group(readers) => readers.statistics(),
@@ -163,12 +152,12 @@ impl Live {
     }
 }
 
-/// Starts as many readers as are wanted and possible, with the link type of their packets; `None` when one is enough.
+/// Starts as many readers as are wanted and possible; `None` when one is enough.
 ///
 /// # Errors
 /// Why there cannot be several although they are wanted.
 #[cfg(target_os = "linux")]
-fn open_group(options: &LiveOptions, stop: &StopHandle) -> Result<Option<(Readers, LinkType)>, String> {
+fn open_group(options: &LiveOptions, stop: &StopHandle) -> Result<Option<Readers>, String> {
     let room = (options.buffer_kib / READER_BUFFER_KIB).max(1);
     let readers = options.readers.min(MAX_READERS).min(room as usize);
     if options.readers <= 1 {
@@ -178,9 +167,7 @@ fn open_group(options: &LiveOptions, stop: &StopHandle) -> Result<Option<(Reader
         return Err(format!("{} KiB are one reader's buffer", options.buffer_kib));
     }
     let handles = open_handles(options, readers)?;
-    let link = handles[0].link;
-    let readers = Readers::start(handles, stop.clone()).map_err(|error| format!("no threads: {error}"))?;
-    Ok(Some((readers, link)))
+    Readers::start(handles, stop.clone()).map(Some).map_err(|error| format!("no threads: {error}"))
 }
 
 /// Opens `readers` handles in one fanout group: each packet reaches exactly one of them.
@@ -208,7 +195,7 @@ fn open_handles(options: &LiveOptions, readers: usize) -> Result<Vec<Handle>, St
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_group(options: &LiveOptions, _: &StopHandle) -> Result<Option<(Readers, LinkType)>, String> {
+fn open_group(options: &LiveOptions, _: &StopHandle) -> Result<Option<Readers>, String> {
     if options.readers > 1 { Err("this system shares no interface out".to_owned()) } else { Ok(None) }
 }
 
@@ -221,6 +208,7 @@ mod tests {
 
     use super::super::handle::PATIENCE;
     use super::*;
+    use crate::packet::LinkType;
 
     /// Opens the loopback interface, or says why the test cannot run.
     fn loopback(options: impl FnOnce(&mut LiveOptions), name: &str) -> Option<Live> {
@@ -255,7 +243,6 @@ mod tests {
         else {
             return;
         };
-        assert_eq!(live.link_type(), LinkType(link));
         assert_eq!(live.readers(), if live.single_reader_reason().is_none() { readers } else { 1 });
         let before = wall_clock();
         talk(&listener, b"a message nobody else sends");
@@ -267,6 +254,7 @@ mod tests {
         while live.next_batch(&mut batch).unwrap() {
             assert_eq!(batch.first_packet, times.len() as u64 + 1);
             for packet in batch.iter() {
+                assert_eq!(packet.link, LinkType(link));
                 times.push(packet.stamp.at);
                 seen |= packet.bytes.ends_with(b"a message nobody else sends");
             }

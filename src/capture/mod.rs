@@ -43,12 +43,12 @@ pub use format::{Compression, Format};
 pub use handle::{DEFAULT_BUFFER_KIB, DEFAULT_SNAPLEN, LiveOptions, LiveStatistics, StopHandle};
 #[cfg(feature = "live")]
 pub use interfaces::{Interface, interfaces, missing_permission};
-pub use link_type::link_type_name;
+pub(crate) use link_type::link_type_name;
 #[cfg(feature = "live")]
 pub use live::Live;
 pub use merge::Capture;
 #[cfg(all(feature = "live", unix))]
-pub use privileges::drop_privileges;
+pub(crate) use privileges::drop_privileges;
 pub use source::{ARENA_SIZE, ChunkedFile, FileSummary, Input};
 pub use walker::{
     MAX_BLOCK, MAX_CAPTURED, MAX_DECLARED_CAPTURED, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Walked, Walker,

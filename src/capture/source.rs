@@ -27,7 +27,7 @@ pub enum Input {
 impl Input {
     /// The input that an argument names: `-` is standard input.
     #[must_use]
-    pub fn from_argument(argument: impl Into<PathBuf>) -> Self {
+    pub(crate) fn from_argument(argument: impl Into<PathBuf>) -> Self {
         let path = argument.into();
         if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) }
     }
@@ -350,7 +350,7 @@ impl ChunkedFile {
     ///
     /// # Errors
     /// When the medium or the network file system fails.
-    pub fn read_at(&self, offset: u64, count: usize, arena: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read_at(&self, offset: u64, count: usize, arena: &mut Vec<u8>) -> io::Result<()> {
         let there = self.length.saturating_sub(offset);
         let count = usize::try_from(there).unwrap_or(usize::MAX).min(count);
         arena.resize(count, 0);

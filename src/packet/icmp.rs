@@ -62,7 +62,7 @@ pub enum IcmpKind {
 impl IcmpError {
     /// The message in the words of its RFC.
     #[must_use]
-    pub fn description(&self) -> &'static str {
+    pub(crate) fn description(&self) -> &'static str {
         match (self.kind, self.reporter.is_ipv6()) {
             (IcmpKind::Unreachable { code: 0 }, false) => "network unreachable",
             (IcmpKind::Unreachable { code: 1 }, false) => "host unreachable",

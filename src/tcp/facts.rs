@@ -44,7 +44,7 @@ pub struct Reset {
 impl Reset {
     /// Whether TTL or sequence number indicate that a third party sent it.
     #[must_use]
-    pub fn looks_forged(&self) -> bool {
+    pub(crate) fn looks_forged(&self) -> bool {
         self.ttl_distance > 1 || !self.in_window
     }
 }
@@ -253,37 +253,37 @@ impl SideFacts {
 
     /// First new payload byte.
     #[must_use]
-    pub fn first_payload(&self) -> Option<Stamp> {
+    pub(crate) fn first_payload(&self) -> Option<Stamp> {
         self.first_payload.get()
     }
 
     /// Last new payload byte.
     #[must_use]
-    pub fn last_payload(&self) -> Option<Stamp> {
+    pub(crate) fn last_payload(&self) -> Option<Stamp> {
         self.last_payload.get()
     }
 
     /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reachable.
     #[must_use]
-    pub fn last_ack(&self) -> Option<Stamp> {
+    pub(crate) fn last_ack(&self) -> Option<Stamp> {
         self.last_ack.get()
     }
 
     /// The packet that carried the oldest byte not acknowledged at the end; `None` when all was.
     #[must_use]
-    pub fn unacknowledged_since(&self) -> Option<Stamp> {
+    pub(crate) fn unacknowledged_since(&self) -> Option<Stamp> {
         self.unacknowledged_since.get()
     }
 
     /// First SYN.
     #[must_use]
-    pub fn syn(&self) -> Option<Stamp> {
+    pub(crate) fn syn(&self) -> Option<Stamp> {
         self.syn.get()
     }
 
     /// Last SYN.
     #[must_use]
-    pub fn last_syn(&self) -> Option<Stamp> {
+    pub(crate) fn last_syn(&self) -> Option<Stamp> {
         self.unusual().last_syn_again.or(self.syn())
     }
 
@@ -358,21 +358,15 @@ impl TcpFacts {
         Self { icmp: self.icmp.take(), sides: [client.take(), server.take()], ..*self }
     }
 
-    /// SYN-ACK.
-    #[must_use]
-    pub fn syn_ack(&self) -> Option<Stamp> {
-        self.syn_ack.get()
-    }
-
     /// First ACK by the client after the SYN-ACK.
     #[must_use]
-    pub fn established(&self) -> Option<Stamp> {
+    pub(crate) fn established(&self) -> Option<Stamp> {
         self.established.get()
     }
 
     /// The packet with the first FIN or accepted RST.
     #[must_use]
-    pub fn closed_at(&self) -> Option<Stamp> {
+    pub(crate) fn closed_at(&self) -> Option<Stamp> {
         self.closed_at.get()
     }
 
@@ -395,7 +389,7 @@ impl TcpFacts {
 
     /// Time from SYN to the client's first ACK in nanoseconds (Wireshark's initial RTT).
     #[must_use]
-    pub fn initial_rtt_ns(&self) -> Option<i64> {
+    pub(crate) fn initial_rtt_ns(&self) -> Option<i64> {
         let syn = self.side(Side::Client).last_syn()?;
         Some(self.established()?.at - syn.at).filter(|rtt| *rtt >= 0)
     }
@@ -414,13 +408,13 @@ impl TcpFacts {
 
     /// Whether only one of the two sides was captured.
     #[must_use]
-    pub fn one_way(&self) -> bool {
+    pub(crate) fn one_way(&self) -> bool {
         self.side(Side::Client).packets == 0 || self.side(Side::Server).packets == 0
     }
 
     /// Last new payload byte of either side.
     #[must_use]
-    pub fn last_payload(&self) -> Option<Stamp> {
+    pub(crate) fn last_payload(&self) -> Option<Stamp> {
         self.side(Side::Client).last_payload().max(self.side(Side::Server).last_payload())
     }
 }

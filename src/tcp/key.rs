@@ -43,7 +43,7 @@ impl FlowKey {
     /// Whether `segment` is of this connection.
     #[inline]
     #[must_use]
-    pub fn is_of(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn is_of(&self, segment: &Segment<'_>) -> bool {
         let (x, y) = (words(segment.source.ip), words(segment.destination.ip));
         let is = |a: [u64; 2], b: [u64; 2], ports: [u16; 2]| {
             let [low, high] = [[self.addresses[0], self.addresses[1]], [self.addresses[2], self.addresses[3]]];

@@ -63,20 +63,20 @@ impl Connection {
     }
 
     /// Records an ICMP error about this connection; the first one counts.
-    pub fn note_icmp(&mut self, error: IcmpError) {
+    pub(crate) fn note_icmp(&mut self, error: IcmpError) {
         self.facts.icmp.get_or_insert_with(|| Box::new(error));
     }
 
     /// Takes the facts at the end.
     #[must_use]
     #[inline]
-    pub fn take_facts(&mut self) -> TcpFacts {
+    pub(crate) fn take_facts(&mut self) -> TcpFacts {
         self.facts.take()
     }
 
     /// Reads the memory that the next segment will need, so that it is in the cache then. The value means nothing.
     #[must_use]
-    pub fn prefetch(&self) -> u64 {
+    pub(crate) fn prefetch(&self) -> u64 {
         let [to_server, to_client] = &self.halves;
         let facts = &self.facts;
         to_server.prefetch()
@@ -95,7 +95,7 @@ impl Connection {
 
     /// Exchanges client and server, which were guessed the wrong way round. Only for connections picked up mid-stream,
     /// before any layer has been fed.
-    pub fn swap_roles(&mut self) {
+    pub(crate) fn swap_roles(&mut self) {
         self.facts.swap_sides();
         self.halves.swap(0, 1);
         self.last_sent.swap(0, 1);
@@ -118,7 +118,7 @@ impl Connection {
 
     /// First sequence number of each end where known, the lower endpoint's first.
     #[must_use]
-    pub fn bases(&self) -> [Option<u32>; 2] {
+    pub(crate) fn bases(&self) -> [Option<u32>; 2] {
         let [client, server] = self.facts.initial_sequence;
         if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
     }
@@ -126,7 +126,7 @@ impl Connection {
     /// Whether `segment` opens a new connection between the same endpoints, as Wireshark counts
     /// `tcp.stream`: a SYN whose sequence number differs from the known one, or any SYN after FIN or RST.
     #[must_use]
-    pub fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
         if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
             return false;
         }
@@ -139,7 +139,7 @@ impl Connection {
 
     /// Whether both directions have ended.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.reset || self.halves.iter().all(Half::ended)
     }
 

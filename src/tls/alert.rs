@@ -11,7 +11,7 @@ pub const CERTIFICATE_REQUIRED: u8 = 116;
 
 /// `warning` or `fatal`.
 #[must_use]
-pub const fn level(level: u8) -> Option<&'static str> {
+pub(crate) const fn level(level: u8) -> Option<&'static str> {
     match level {
         1 => Some("warning"),
         2 => Some("fatal"),
@@ -21,7 +21,7 @@ pub const fn level(level: u8) -> Option<&'static str> {
 
 /// The registered name of an AlertDescription.
 #[must_use]
-pub const fn description(code: u8) -> Option<&'static str> {
+pub(crate) const fn description(code: u8) -> Option<&'static str> {
     Some(match code {
         0 => "close_notify",
         10 => "unexpected_message",
@@ -66,7 +66,7 @@ pub const fn description(code: u8) -> Option<&'static str> {
 
 /// Whether the alert is about the peer's certificate.
 #[must_use]
-pub const fn is_about_certificate(code: u8) -> bool {
+pub(crate) const fn is_about_certificate(code: u8) -> bool {
     matches!(code, 41..=46 | 48 | 111 | 113 | 114 | 116)
 }
 

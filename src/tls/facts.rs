@@ -90,7 +90,7 @@ impl NamedGroup {
 
     /// Whether it holds a post-quantum part, whose key share alone takes about 1.2 KB of a ClientHello.
     #[must_use]
-    pub const fn is_post_quantum(self) -> bool {
+    pub(crate) const fn is_post_quantum(self) -> bool {
         matches!(self.0, 0x0200..=0x0202 | 0x11eb..=0x11ed | 0x6399 | 0x639a)
     }
 }
@@ -133,19 +133,19 @@ pub struct ClientHello {
 impl ClientHello {
     /// Whether a post-quantum group is among those offered.
     #[must_use]
-    pub fn post_quantum(&self) -> bool {
+    pub(crate) fn post_quantum(&self) -> bool {
         self.groups.iter().chain(&self.key_shares).any(|group| group.is_post_quantum())
     }
 
     /// The highest version offered.
     #[must_use]
-    pub fn highest_version(&self) -> Option<Version> {
+    pub(crate) fn highest_version(&self) -> Option<Version> {
         self.versions.iter().copied().max()
     }
 
     /// Whether `protocol` is among the application protocols offered.
     #[must_use]
-    pub fn offers_alpn(&self, protocol: &str) -> bool {
+    pub(crate) fn offers_alpn(&self, protocol: &str) -> bool {
         self.alpn.iter().any(|offered| offered == protocol)
     }
 }
@@ -186,7 +186,7 @@ pub struct CertificateChain {
 impl CertificateChain {
     /// The certificate of the side itself.
     #[must_use]
-    pub fn leaf(&self) -> Option<&Certificate> {
+    pub(crate) fn leaf(&self) -> Option<&Certificate> {
         self.certificates.first()
     }
 
@@ -194,14 +194,8 @@ impl CertificateChain {
     /// that a client which does not hold its issuer cannot build a path. (A root is normally left out; a chain
     /// of two or more that ends below a root is complete.)
     #[must_use]
-    pub fn lacks_issuer(&self) -> bool {
+    pub(crate) fn lacks_issuer(&self) -> bool {
         self.sent == 1 && self.leaf().is_some_and(|leaf| !leaf.self_signed)
-    }
-
-    /// Whether each certificate was issued by the next one in the list (RFC 5246 §7.4.2).
-    #[must_use]
-    pub fn in_order(&self) -> bool {
-        self.certificates.windows(2).all(|pair| pair[0].issuer == pair[1].subject)
     }
 }
 
@@ -234,13 +228,13 @@ pub struct Alert {
 impl Alert {
     /// The alert's registered name (`certificate_expired`), or `None` when hidden or unknown.
     #[must_use]
-    pub fn description(&self) -> Option<&'static str> {
+    pub(crate) fn description(&self) -> Option<&'static str> {
         self.code.and_then(alert::description)
     }
 
     /// `warning` or `fatal`, or `None` when hidden or neither.
     #[must_use]
-    pub fn level_name(&self) -> Option<&'static str> {
+    pub(crate) fn level_name(&self) -> Option<&'static str> {
         self.level.and_then(alert::level)
     }
 }
@@ -290,8 +284,6 @@ pub struct Flow {
     pub records: u64,
     /// Records of type application_data seen whole. In TLS 1.3 these carry the rest of the handshake too.
     pub application_records: u64,
-    /// Their lengths added up, in bytes, without headers.
-    pub application_bytes: u64,
     /// Its first protected records (everything after the hellos but change_cipher_spec): at most [`MAX_FIRST_RECORDS`].
     pub first: SmallVec<[RecordMark; 4]>,
     /// Its last protected records and alerts.
@@ -326,13 +318,13 @@ pub struct NotTls {
 impl NotTls {
     /// Whether they begin an HTTP/1 response.
     #[must_use]
-    pub fn is_http(&self) -> bool {
+    pub(crate) fn is_http(&self) -> bool {
         self.bytes.starts_with(b"HTTP/")
     }
 
     /// Whether all of them are printable ASCII or line ends.
     #[must_use]
-    pub fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         self.bytes.iter().all(|&byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~'))
     }
 }
@@ -447,44 +439,37 @@ impl TlsFacts {
 
     /// Cipher suite negotiated.
     #[must_use]
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+    pub(crate) fn cipher_suite(&self) -> Option<CipherSuite> {
         self.server_hello.as_ref().map(|hello| hello.cipher_suite)
     }
 
     /// Host name the client asked for.
     #[must_use]
-    pub fn server_name(&self) -> Option<&str> {
+    pub(crate) fn server_name(&self) -> Option<&str> {
         self.client_hello.as_ref()?.server_name.as_deref()
     }
 
     /// Whether application data was decrypted in either direction.
     #[must_use]
-    pub fn decrypted(&self) -> bool {
+    pub(crate) fn decrypted(&self) -> bool {
         self.decryption.application.contains(&true)
-    }
-
-    /// Whether the server's certificate covers the name the client asked for (RFC 6125 §6.4): `None` when
-    /// the name or the certificate is not known.
-    #[must_use]
-    pub fn certificate_covers_name(&self) -> Option<bool> {
-        self.certificate_covers(self.server_name()?)
     }
 
     /// Whether the server presented a certificate that only the keys would show (TLS 1.3).
     #[must_use]
-    pub fn certificate_hidden(&self) -> bool {
+    pub(crate) fn certificate_hidden(&self) -> bool {
         self.version() == Some(Version::TLS13) && self.server_certificates.is_none() && !self.resumed()
     }
 
     /// Whether an earlier session was resumed, so that no certificate is presented.
     #[must_use]
-    pub fn resumed(&self) -> bool {
+    pub(crate) fn resumed(&self) -> bool {
         self.server_hello.as_ref().is_some_and(|hello| hello.resumed)
     }
 
     /// The first alert that is an error: known, and neither close_notify nor user_canceled.
     #[must_use]
-    pub fn first_error_alert(&self) -> Option<&Alert> {
+    pub(crate) fn first_error_alert(&self) -> Option<&Alert> {
         self.alerts
             .iter()
             .find(|alert| alert.code.is_some_and(|code| code != alert::CLOSE_NOTIFY && code != alert::USER_CANCELED))
@@ -492,15 +477,8 @@ impl TlsFacts {
 
     /// Whether both sides are known to have finished the handshake.
     #[must_use]
-    pub fn handshake_complete(&self) -> bool {
+    pub(crate) fn handshake_complete(&self) -> bool {
         self.flows.iter().all(|flow| flow.finished.is_some())
-    }
-
-    /// Whether the server's certificate covers `name`, a host name or the text of an address; `None` when the
-    /// certificate is not known.
-    #[must_use]
-    pub fn certificate_covers(&self, name: &str) -> Option<bool> {
-        Some(self.server_certificates.as_ref()?.leaf()?.covers(name))
     }
 
     pub(super) fn add_alert(&mut self, alert: Alert) {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-/// Most connections for which secrets are kept; later ones are counted in [`KeyLog::not_kept`].
+/// Most connections for which secrets are kept; later ones are counted.
 pub const MAX_CONNECTIONS: usize = 1 << 20;
 /// Longest secret in bytes: the output size of the largest hash in use.
 const MAX_SECRET: usize = 64;
@@ -173,18 +173,6 @@ impl KeyLog {
         self.secrets == 0
     }
 
-    /// Lines that were neither secrets nor comments nor of a known form.
-    #[must_use]
-    pub fn bad_lines(&self) -> u64 {
-        self.bad_lines
-    }
-
-    /// Secrets beyond [`MAX_CONNECTIONS`].
-    #[must_use]
-    pub fn not_kept(&self) -> u64 {
-        self.not_kept
-    }
-
     /// Lines and secrets that could not be kept: name and count, none of them 0.
     pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [("tls.keylog_bad_lines", self.bad_lines), ("tls.keylog_secrets", self.not_kept)]
@@ -264,7 +252,8 @@ mod tests {
         );
         let mut log = KeyLog::new();
         log.add(text.as_bytes());
-        assert_eq!((log.len(), log.bad_lines()), (4, 3));
+        assert_eq!((log.len(), log.bad_lines), (4, 3));
+        assert_eq!(log.limits().collect::<Vec<_>>(), [("tls.keylog_bad_lines", 3)]);
         let entry = log.get(&random()).expect("known random");
         assert_eq!(entry.get(Label::Master).map(|secret| secret.as_slice().to_vec()), Some(vec![0xab; 48]));
         assert_eq!(entry.get(Label::ClientTraffic).map(|secret| secret.as_slice().to_vec()), Some(vec![0xcd; 32]));

@@ -7,7 +7,7 @@ use super::violation::ViolationKind;
 /// RFC 6455 §7.4.1 forbids 1005, 1006 and 1015 in a frame and reserves 1004; §7.4.2 says that 0 to 999 are not used and
 /// that 1000 to 2999 belong to the protocol, of which the IANA registry has given out those up to 1014.
 #[must_use]
-pub const fn close_code_is_legal(code: u16) -> bool {
+const fn close_code_is_legal(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

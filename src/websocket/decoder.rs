@@ -406,7 +406,6 @@ impl<S: Sink> Decoder<'_, S> {
             self.own.binary += 1;
         }
         self.count_frame(&header);
-        self.own.last_data = self.stamp.into();
         self.count_message(kind, header.length, Some(header.length));
         if self.context.interest.frames {
             self.emit_frame(&header, self.stamp, None);
@@ -821,11 +820,8 @@ impl<S: Sink> Decoder<'_, S> {
         if self.context.interest.frames {
             self.emit_frame(&header, self.state.first, close_code);
         }
-        if !header.control() && !header.reserved() {
-            self.own.last_data = self.stamp.into();
-            if header.fin() {
-                self.end_message();
-            }
+        if !header.control() && !header.reserved() && header.fin() {
+            self.end_message();
         }
     }
 
@@ -836,7 +832,6 @@ impl<S: Sink> Decoder<'_, S> {
         own.frames += 1;
         own.payload_bytes = own.payload_bytes.saturating_add(header.length);
         own.first_frame.get_or_insert(self.stamp);
-        own.last_frame = self.stamp.into();
         if header.masked && header.length > 0 {
             own.masks.note(header.key);
         }

@@ -21,12 +21,6 @@ pub struct WebSocketFacts {
 }
 
 impl WebSocketFacts {
-    /// Whether the closing handshake took place: a Close frame was seen in each direction.
-    #[must_use]
-    pub fn both_closed(&self) -> bool {
-        self.sent.iter().all(|sent| sent.close.is_some())
-    }
-
     /// Frames in both directions.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -92,8 +86,6 @@ pub struct DirectionFacts {
     /// Close frames, the first included.
     pub closes: u64,
     pub(super) first_frame: MaybeStamp,
-    pub(super) last_frame: MaybeStamp,
-    pub(super) last_data: MaybeStamp,
     pub(super) last_bytes: MaybeStamp,
     /// Largest message, in payload bytes on the wire.
     pub largest_message: u64,
@@ -189,25 +181,13 @@ impl DirectionFacts {
 
     /// First packet of the first frame.
     #[must_use]
-    pub fn first_frame(&self) -> Option<Stamp> {
+    pub(crate) fn first_frame(&self) -> Option<Stamp> {
         self.first_frame.get()
-    }
-
-    /// Last packet of the last frame.
-    #[must_use]
-    pub fn last_frame(&self) -> Option<Stamp> {
-        self.last_frame.get()
-    }
-
-    /// Last packet of the last data frame.
-    #[must_use]
-    pub fn last_data(&self) -> Option<Stamp> {
-        self.last_data.get()
     }
 
     /// The last packet with bytes of this direction.
     #[must_use]
-    pub fn last_bytes(&self) -> Option<Stamp> {
+    pub(crate) fn last_bytes(&self) -> Option<Stamp> {
         self.last_bytes.get()
     }
 

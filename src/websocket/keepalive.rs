@@ -31,8 +31,6 @@ pub struct KeepaliveFacts {
     pub last_pong: Option<Stamp>,
     /// Time between successive Pings of this side.
     pub ping_intervals: Intervals,
-    /// Time between successive Pongs of this side: unsolicited ones may be its keepalive.
-    pub pong_intervals: Intervals,
     /// Pings of this side that were answered, those skipped by a Pong for a later one included (RFC 6455 §5.5.3).
     pub answered: u64,
     /// From the Ping's packet to the Pong's, as seen at the capture point. Only where it is certain which Ping was
@@ -53,7 +51,7 @@ pub struct KeepaliveFacts {
 impl KeepaliveFacts {
     /// How many Pings of this side have no answer.
     #[must_use]
-    pub fn unanswered_count(&self) -> u64 {
+    pub(crate) fn unanswered_count(&self) -> u64 {
         self.unanswered.len() as u64 + self.unanswered_dropped
     }
 
@@ -80,7 +78,6 @@ impl KeepaliveFacts {
 
     /// Records a Pong of this side.
     pub(super) fn note_pong(&mut self, stamp: Stamp) {
-        self.pong_intervals.record(self.last_pong, stamp);
         self.last_pong = Some(stamp);
     }
 
@@ -136,7 +133,7 @@ fn hash(payload: &[u8]) -> u64 {
     payload.iter().fold(seed, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)).max(1)
 }
 
-/// Count, minimum, maximum and sum of time spans, in nanoseconds.
+/// Count, minimum and maximum of time spans, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intervals {
     /// How many.
@@ -145,23 +142,14 @@ pub struct Intervals {
     pub min: i64,
     /// The longest.
     pub max: i64,
-    /// Their sum.
-    pub sum: i64,
 }
 
 impl Intervals {
-    /// The mean, if there is one.
-    #[must_use]
-    pub fn mean(&self) -> Option<i64> {
-        (self.count > 0).then(|| self.sum / self.count.min(i64::MAX as u64) as i64)
-    }
-
     fn record(&mut self, last: Option<Stamp>, now: Stamp) {
         let Some(last) = last else { return };
         let span = now.at.saturating_sub(last.at);
         self.min = if self.count == 0 { span } else { self.min.min(span) };
         self.max = if self.count == 0 { span } else { self.max.max(span) };
-        self.sum = self.sum.saturating_add(span);
         self.count += 1;
     }
 }
@@ -204,16 +192,10 @@ impl RoundTrips {
 
     /// The median (the lower one of two), if there is one.
     #[must_use]
-    pub fn median(&self) -> Option<i64> {
+    pub(crate) fn median(&self) -> Option<i64> {
         let mut sample = self.sample.clone();
         sample.sort_unstable();
         sample.get(sample.len().saturating_sub(1) / 2).copied()
-    }
-
-    /// Whether the median is exact.
-    #[must_use]
-    pub fn median_is_exact(&self) -> bool {
-        self.thinning == 0
     }
 }
 
@@ -239,7 +221,7 @@ mod tests {
         assert_eq!(pings.answer(at(28), b""), Answer::Unsolicited, "a bare sign of life");
         assert_eq!(pings.answer(at(30), b"c"), Answer::Paired);
         assert_eq!(pings.answer(at(31), b"y"), Answer::Unsolicited);
-        assert_eq!(pings.ping_intervals, Intervals { count: 2, min: 10, max: 10, sum: 20 });
+        assert_eq!(pings.ping_intervals, Intervals { count: 2, min: 10, max: 10 });
     }
 
     #[test]
@@ -279,12 +261,12 @@ mod tests {
             few.record(value);
         }
         assert_eq!((few.median(), few.min, few.max), (Some(31), 0, 63));
-        assert!(few.median_is_exact());
+        assert_eq!(few.thinning, 0);
         let mut many = RoundTrips::default();
         for value in 0..100_000 {
             many.record(value);
         }
-        assert!(!many.median_is_exact() && many.sample.len() <= ROUND_TRIPS_KEPT);
+        assert!(many.thinning > 0 && many.sample.len() <= ROUND_TRIPS_KEPT);
         assert!((45_000..55_000).contains(&many.median().unwrap()));
         assert_eq!((many.count, many.min, many.max), (100_000, 0, 99_999));
     }

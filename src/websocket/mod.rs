@@ -22,7 +22,6 @@ mod violation;
 use decoder::{Context, Decoder, DirectionState};
 
 pub use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
-pub use close::close_code_is_legal;
 pub use event::{Frame, Message, MessageKind, Sink, opcode};
 pub use facts::{
     CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
@@ -60,7 +59,7 @@ impl Default for Deflate {
 impl Deflate {
     /// Whether the sender of `direction` promised not to refer to its earlier messages.
     #[must_use]
-    pub const fn no_context_takeover(&self, direction: Direction) -> bool {
+    pub(crate) const fn no_context_takeover(&self, direction: Direction) -> bool {
         match direction {
             Direction::ToServer => self.client_no_context_takeover,
             Direction::ToClient => self.server_no_context_takeover,
@@ -140,7 +139,7 @@ impl WebSocket {
 
     /// Reads the memory that the next bytes will need, so that it is in the cache then. The value means nothing.
     #[must_use]
-    pub fn prefetch(&self) -> u64 {
+    pub(crate) fn prefetch(&self) -> u64 {
         Direction::BOTH.iter().fold(0, |sum, direction| {
             sum ^ self.directions[direction.index()].prefetch() ^ self.facts[*direction].prefetch()
         })
@@ -167,7 +166,7 @@ impl WebSocket {
 
     /// Whether it holds windows of compressed messages.
     #[must_use]
-    pub fn holds_windows(&self) -> bool {
+    pub(crate) fn holds_windows(&self) -> bool {
         self.directions.iter().any(DirectionState::holds_window)
     }
 

@@ -129,7 +129,7 @@ impl Walker {
     /// `stop` is the chunk's length without the slack, and the next chunk's `start` is this one's
     /// [`Walked::end`] less that length. Where `end` lies before `stop` and `need` is not 0, the slack was
     /// too short for a record: show `need` bytes from there.
-    pub fn walk_until(
+    pub(crate) fn walk_until(
         &mut self,
         bytes: &[u8],
         start: usize,
@@ -216,7 +216,7 @@ impl Walker {
 
     /// Link types that the file declares, in order of appearance.
     #[must_use]
-    pub fn link_types(&self) -> &[LinkType] {
+    pub(crate) fn link_types(&self) -> &[LinkType] {
         &self.totals.link_types
     }
 
@@ -229,7 +229,7 @@ impl Walker {
     /// How many of them have no time in the file (pcapng simple packets): they were given the time of the
     /// packet before them.
     #[must_use]
-    pub fn untimed_packets(&self) -> u64 {
+    pub(crate) fn untimed_packets(&self) -> u64 {
         self.totals.untimed
     }
 
@@ -253,7 +253,7 @@ impl Walker {
 
     /// Whether nothing follows: the input ended, or it is damaged.
     #[must_use]
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         matches!(self.state, State::Finished)
     }
 
@@ -267,7 +267,7 @@ impl Walker {
     /// Secrets blocks that were left out because more than [`MAX_PENDING_SECRETS`] bytes were waiting, or
     /// because they were longer than [`MAX_BLOCK`].
     #[must_use]
-    pub fn secrets_refused(&self) -> u64 {
+    pub(crate) fn secrets_refused(&self) -> u64 {
         self.totals.secrets_refused
     }
 }

@@ -333,7 +333,6 @@ impl Tls {
         let mark = RecordMark { stamp, kind: header.kind, length: header.length };
         if header.kind == APPLICATION_DATA {
             flow.application_records += 1;
-            flow.application_bytes += u64::from(header.length);
         }
         if protected || header.kind == ALERT {
             if flow.first.len() < MAX_FIRST_RECORDS {
