@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::config::{Analysis, Format, Live as Wanted};
@@ -22,6 +22,7 @@ use crate::output::report::Detail;
 use crate::output::stream::{self, Form, Journal, Progress, Stream};
 use crate::output::terminal::escape;
 use crate::packet::Batch;
+use crate::sync::lock;
 
 /// How many closed connections are remembered for the report and for what they say together. Older ones were told when
 /// they closed; they are counted, and forgotten.
@@ -29,10 +30,6 @@ const REMEMBERED: usize = 8192;
 
 /// Time between two `stats` events.
 const STATS: Duration = Duration::from_secs(1);
-
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Captures until it is stopped.
 ///
@@ -273,7 +270,7 @@ impl Feed for LiveFeed {
     }
 
     fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
-        let mut state = hold(&self.state);
+        let mut state = lock(&self.state);
         if self.stop.load(Ordering::Acquire) || self.until.is_some_and(|until| Instant::now() >= until) {
             self.halt.stop();
         }
@@ -297,7 +294,7 @@ impl Feed for LiveFeed {
     }
 
     fn now(&self) -> Option<i64> {
-        let state = hold(&self.state);
+        let state = lock(&self.state);
         if state.caught_up { state.capture.watermark() } else { None }
     }
 }
@@ -328,7 +325,7 @@ impl<W: Write + Send> Observer for Teller<'_, '_, W> {
     fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {
         self.stream.merge(journals, numbering);
         let Some(next) = &self.next_stats else { return };
-        let mut next = hold(next);
+        let mut next = lock(next);
         let now = Instant::now();
         if now >= *next {
             *next = (*next + STATS).max(now);

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
@@ -25,6 +25,7 @@ use super::words;
 use crate::connection::Interest;
 use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
 use crate::engine::{Connections, Event, Finished, Kept, Known, Numbering, Observer, Over, SHARDS, parallel};
+use crate::sync::lock;
 
 /// Subjects, or findings, that one worker writes at a time.
 const AT_ONCE: usize = 128;
@@ -76,10 +77,6 @@ impl Sealed {
         }
         Some([take_with_length(&mut rest)?, take_with_length(&mut rest)?])
     }
-}
-
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shelf {
@@ -179,7 +176,7 @@ impl Observer for Sealer {
 
     fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Sealed>>) {
         let Some((local, _)) = over.first() else { return };
-        hold(&self.shelves[usize::from(local.shard)]).seal(&self.redactor, over, finished);
+        lock(&self.shelves[usize::from(local.shard)]).seal(&self.redactor, over, finished);
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}

@@ -19,7 +19,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,6 +40,7 @@ use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Over, Recor
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};
 use crate::packet::Stamp;
+use crate::sync::lock;
 use crate::websocket::{Frame, Message, MessageKind};
 
 /// Most bytes of ready lines in one journal, that is of one shard in one chunk of the capture. Messages beyond it are
@@ -150,10 +151,6 @@ struct Shaken {
     switched: bool,
 }
 
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// How a live capture goes; see [`Stream::stats`].
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -209,7 +206,7 @@ impl<'o, W: Write + Send> Stream<'o, W> {
 
     /// Tells how a live capture goes.
     pub fn stats(&self, progress: &Progress) {
-        let mut desk = hold(&self.desk);
+        let mut desk = lock(&self.desk);
         let line = Line::Stats(Stats {
             time: progress.time,
             connection: None,
@@ -264,7 +261,7 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
     fn note(&self, journal: &mut Journal, event: &Event<'_>) {
         let Event::Entry { stamp, connection, first, ends, entry, event } = event else { return };
         if journal.notes.capacity() == 0 {
-            let Journal { text, notes, .. } = hold(&self.spare).pop().unwrap_or_default();
+            let Journal { text, notes, .. } = lock(&self.spare).pop().unwrap_or_default();
             (journal.text, journal.notes) = (text, notes);
         }
         journal.key = journal.key.max(stamp.packet);
@@ -315,12 +312,12 @@ impl<W: Write + Send> Observer for Stream<'_, W> {
     }
 
     fn merge(&self, journals: &mut [Journal], numbering: &Numbering) {
-        let mut desk = hold(&self.desk);
+        let mut desk = lock(&self.desk);
         desk.tcp_connections = u64::from(numbering.tcp_connections());
         desk.merge(&self.options, journals, numbering);
         desk.flush(&self.options);
         drop(desk);
-        let mut spare = hold(&self.spare);
+        let mut spare = lock(&self.spare);
         for journal in journals {
             let Journal { mut text, mut notes, .. } = std::mem::take(journal);
             if spare.len() < MAX_SPARE && notes.capacity() > 0 && text.capacity() <= MAX_JOURNAL {
