@@ -8,7 +8,7 @@
 //! `*_alone` is the library that does the work in a room, called on the same bytes without the room: what there is
 //! to lose.
 
-#[allow(dead_code, reason = "the generator's own program uses what is left")]
+#[allow(dead_code, reason = "the generator's own program uses kind is left")]
 #[path = "workload/generate/mod.rs"]
 mod generate;
 
@@ -129,7 +129,7 @@ struct Frames {
     deflate: Option<Deflate>,
 }
 
-fn frames(what: &str) -> Frames {
+fn frames(kind: &str) -> Frames {
     let payloads = Payloads::new(1, 4);
     let mut random = Random::new(1);
     let mut stage = Stage::default();
@@ -137,7 +137,7 @@ fn frames(what: &str) -> Frames {
     let mut index = 0;
     let mut story = 0;
     while stage.bytes.len() < STREAM {
-        match what {
+        match kind {
             "text" => {
                 let text = &payloads.texts[index % payloads.texts.len()];
                 stage.frame(FINAL | TEXT, text, None, &mut sent);
@@ -166,8 +166,8 @@ fn frames(what: &str) -> Frames {
         }
         index += 1;
     }
-    let direction = if what.starts_with("masked") { Direction::ToServer } else { Direction::ToClient };
-    Frames { stage, direction, deflate: (what == "deflate").then(Deflate::default) }
+    let direction = if kind.starts_with("masked") { Direction::ToServer } else { Direction::ToClient };
+    Frames { stage, direction, deflate: (kind == "deflate").then(Deflate::default) }
 }
 
 fn decode_frames(bencher: Bencher, frames: &Frames, interest: Interest) {
@@ -189,14 +189,14 @@ fn decode_frames(bencher: Bencher, frames: &Frames, interest: Interest) {
 
 /// Segments of 1460 bytes to frames and facts.
 #[divan::bench(args = ["text", "masked_text", "binary", "masked_binary"])]
-fn frame_decode(bencher: Bencher, what: &str) {
-    decode_frames(bencher, &frames(what), Interest::NONE);
+fn frame_decode(bencher: Bencher, kind: &str) {
+    decode_frames(bencher, &frames(kind), Interest::NONE);
 }
 
 /// The same, with messages handed over.
 #[divan::bench(args = ["text", "masked_text", "binary", "masked_binary"])]
-fn message_decode(bencher: Bencher, what: &str) {
-    decode_frames(bencher, &frames(what), Interest::ALL);
+fn message_decode(bencher: Bencher, kind: &str) {
+    decode_frames(bencher, &frames(kind), Interest::ALL);
 }
 
 /// Compressed messages through the room. MB/s are of the wire.
@@ -244,8 +244,8 @@ struct Sealed {
     size: usize,
 }
 
-fn sealed(what: &str) -> Sealed {
-    let (suite, size) = match what {
+fn sealed(kind: &str) -> Sealed {
+    let (suite, size) = match kind {
         "aes_200" => (Suite::Aes128Gcm, 200),
         "aes_1400" => (Suite::Aes128Gcm, 1400),
         "aes_16k" => (Suite::Aes128Gcm, 16 << 10),
@@ -276,8 +276,8 @@ const RECORDS: [&str; 6] = ["aes_200", "aes_1400", "aes_16k", "chacha_200", "cha
 
 /// Sealed records through the room, segment by segment.
 #[divan::bench(args = RECORDS)]
-fn tls_open(bencher: Bencher, what: &str) {
-    let sealed = sealed(what);
+fn tls_open(bencher: Bencher, kind: &str) {
+    let sealed = sealed(kind);
     let wanted = sealed.records.len() / (sealed.size + 22) * sealed.size;
     bencher.counter(BytesCount::new(sealed.records.len())).bench(|| {
         let mut tls = Tls::new();
@@ -305,8 +305,8 @@ fn tls_open(bencher: Bencher, what: &str) {
 
 /// Records of the same sizes opened by the library alone, with the copy that opening in place demands.
 #[divan::bench(args = RECORDS)]
-fn tls_open_alone(bencher: Bencher, what: &str) {
-    let sealed = sealed(what);
+fn tls_open_alone(bencher: Bencher, kind: &str) {
+    let sealed = sealed(kind);
     let (algorithm, key) = match sealed.suite {
         Suite::Aes128Gcm => (&AES_128_GCM, &[7; 16][..]),
         Suite::ChaCha20Poly1305 => (&CHACHA20_POLY1305, &[7; 32][..]),

@@ -115,6 +115,7 @@ pub mod http2;
 pub mod output;
 pub mod packet;
 pub mod stream;
+mod sync;
 pub mod tcp;
 pub mod tls;
 pub mod websocket;

@@ -1,14 +1,14 @@
-//! The contract between layers: what a byte stream can do.
+//! The contract between layers: the events of a byte stream.
 //!
 //! A layer is fed [`StreamEvent`]s for one [`Direction`] at a time, each with the [`Stamp`] of the packet
-//! that carried it, and yields facts and events of its own. A gap is an input like any other: every layer
-//! handles it from its first day. This module holds no behaviour and knows no protocol.
+//! that carried it, and yields facts and events of its own. A gap is an input like any other, which every layer
+//! handles. This module holds no behaviour and knows no protocol.
 
 pub(crate) use crate::packet::MaybeStamp;
 pub use crate::packet::Stamp;
 
 /// Which way bytes travel. The client is whoever opened the connection (RFC 9293 §3.5: the sender of the
-/// SYN), or, without a SYN, whoever spoke as a client does.
+/// SYN) or, if no SYN was captured, whoever behaves as a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// Sent by the client.
@@ -51,7 +51,7 @@ impl Direction {
 pub enum Side {
     /// The end that opened the connection.
     Client,
-    /// The end that was called.
+    /// The end that accepted it.
     Server,
 }
 
@@ -91,7 +91,7 @@ pub enum GapCause {
     NotCaptured,
     /// The packet was captured, but cut by the snap length.
     SnapLength,
-    /// We gave up waiting for it because a buffer bound was reached: our loss.
+    /// It was given up because a buffer bound was reached: our loss.
     BufferLimit,
 }
 
@@ -100,15 +100,15 @@ pub enum GapCause {
 pub enum End {
     /// The sender finished (TCP FIN, or the like of it in an upper layer).
     Fin,
-    /// Either side reset the connection.
+    /// The connection was reset, by either side.
     Rst,
-    /// Nothing was heard for so long that the connection was given up.
+    /// The connection was given up after a long silence.
     Timeout,
     /// The capture ended while the stream was open.
     CaptureEnd,
 }
 
-/// What happened next in one direction of a connection.
+/// The next event in one direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEvent<'a> {
     /// Bytes in order. `offset` counts from the first byte of the direction, gaps included.
@@ -118,7 +118,7 @@ pub enum StreamEvent<'a> {
         /// The bytes, borrowed from the packet.
         bytes: &'a [u8],
     },
-    /// `len` bytes exist on the wire that nobody will ever see.
+    /// `len` bytes were sent that will never be seen here.
     Gap {
         /// Position of the first missing byte.
         offset: u64,
@@ -129,4 +129,19 @@ pub enum StreamEvent<'a> {
     },
     /// Nothing follows in this direction.
     End(End),
+}
+
+/// Length of a [`StreamEvent::Gap`] whose true length cannot be derived, in bytes: more than any message has, so that
+/// the layer above must find its framing anew instead of counting through.
+pub const UNKNOWN_GAP: u64 = 1 << 40;
+
+/// Whether bytes are of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniff {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+    /// More bytes are needed.
+    Maybe,
 }

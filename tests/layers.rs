@@ -18,8 +18,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("subprotocol", &["stream"]),
     ("connection", &["packet", "stream", "tcp", "tls", "http", "http2", "websocket", "subprotocol"]),
     ("diagnosis", &["packet", "stream", "tcp", "tls", "http", "http2", "websocket", "subprotocol", "connection"]),
-    ("engine", &["packet", "stream", "tcp", "connection", "diagnosis"]),
-    ("capture", &["packet"]),
+    ("engine", &["packet", "stream", "tcp", "connection", "diagnosis", "sync"]),
+    ("capture", &["packet", "sync"]),
+    ("sync", &[]),
     (
         "output",
         &[
@@ -34,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "http2",
             "websocket",
             "subprotocol",
+            "sync",
         ],
     ),
     (
@@ -70,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "capture",
             "output",
             "dashboard",
+            "sync",
         ],
     ),
 ];

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use generate::capture_file::{CaptureFile, Format};
-use generate::desk::Desk;
+use generate::context::Context;
 use generate::payloads::Payloads;
 use generate::simulation::{Shape, run};
 
@@ -88,18 +88,18 @@ fn write(arguments: &Arguments) -> std::io::Result<()> {
         return Err(std::io::Error::other("--embed-keys needs a .pcapng"));
     }
     let payloads = Arc::new(Payloads::new(arguments.seed, shape.stories(arguments.bytes)));
-    let mut desk = Desk::new(arguments.seed, payloads, CaptureFile::create(&arguments.output, format)?);
-    desk.embed_keys = arguments.embed_keys;
+    let mut context = Context::new(arguments.seed, payloads, CaptureFile::create(&arguments.output, format)?);
+    context.embed_keys = arguments.embed_keys;
     if shape.secret() {
-        desk.key_log = Some(Box::new(BufWriter::new(File::create(beside(".keys"))?)));
+        context.key_log = Some(Box::new(BufWriter::new(File::create(beside(".keys"))?)));
     }
     if let Some(path) = &arguments.frame_list {
         let mut list = BufWriter::new(File::create(path)?);
         writeln!(list, "tcp_stream,from,fin,rsv,opcode,length,captured")?;
-        desk.frame_list = Some(list);
+        context.frame_list = Some(list);
     }
     let connections = arguments.connections.unwrap_or_else(|| shape.connections(arguments.bytes)).max(1);
-    let (truth, _) = run(shape, arguments.bytes, connections, desk)?;
+    let (truth, _) = run(shape, arguments.bytes, connections, context)?;
     let mut file = BufWriter::new(File::create(beside(".truth.json"))?);
     serde_json::to_writer_pretty(&mut file, &truth)?;
     file.write_all(b"\n")?;

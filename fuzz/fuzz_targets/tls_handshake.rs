@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wsscan::stream::{Direction, End, Stamp, StreamEvent};
-use wsscan::tls::{KeyLog, Tls, keyless};
+use wsscan::tls::{KeyLog, Tls, traffic_analysis};
 
 fuzz_target!(|data: &[u8]| {
     let keys = KeyLog::new();
@@ -20,5 +20,5 @@ fuzz_target!(|data: &[u8]| {
     for direction in Direction::BOTH {
         tls.feed(Stamp::default(), direction, StreamEvent::End(End::Fin), &keys, &mut |_, _, _| {});
     }
-    let _ = (keyless::handshake(tls.facts()), keyless::websocket(tls.facts()));
+    let _ = (traffic_analysis::handshake(tls.facts()), traffic_analysis::websocket(tls.facts()));
 });

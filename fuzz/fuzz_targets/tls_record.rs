@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use wsscan::stream::{Direction, End, GapCause, Stamp, StreamEvent};
-use wsscan::tls::{KeyLog, Tls, keyless};
+use wsscan::tls::{KeyLog, Tls, traffic_analysis};
 
 fuzz_target!(|data: &[u8]| {
     let mut keys = KeyLog::new();
@@ -26,6 +26,6 @@ fuzz_target!(|data: &[u8]| {
         tls.feed(Stamp { packet, at: 0 }, direction, event, &keys, &mut |_, _, _| {});
     }
     let facts = tls.facts();
-    let _ = (keyless::handshake(facts), keyless::closing(facts), keyless::websocket(facts));
+    let _ = (traffic_analysis::handshake(facts), traffic_analysis::closing(facts), traffic_analysis::websocket(facts));
     let _ = (Tls::sniff(data), Tls::sniff_midstream(data));
 });

@@ -25,3 +25,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// libpcap's message without the prefix that the `pcap` crate adds.
+#[cfg(feature = "live")]
+pub(super) fn pcap_message(error: &pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -4,7 +4,7 @@
 //! has a safe call for this socket option. Nothing is read from the sockets here.
 //!
 //! The kernel chooses the member by a hash over addresses, protocol and ports that is the same for both directions, so
-//! a connection stays with one member. It does not always: see `lanes`, which puts the members' packets in order.
+//! a connection stays with one member. It does not always: see `time_merge`, which restores the order.
 //!
 //! Two flags of the option matter here:
 //!

@@ -35,7 +35,7 @@ impl Clone for Filter {
 impl Filter {
     /// The expression as given.
     #[must_use]
-    pub fn expression(&self) -> &str {
+    pub(crate) fn expression(&self) -> &str {
         &self.expression
     }
 }
@@ -46,7 +46,7 @@ impl Filter {
     ///
     /// # Errors
     /// Always.
-    pub fn compile(expression: &str) -> Result<Self, Error> {
+    pub(crate) fn compile(expression: &str) -> Result<Self, Error> {
         Err(Error::new(format!(
             "the filter {expression:?} cannot be used: this wsscan was built without libpcap; \
              build it with the feature live, or leave the filter out"
@@ -72,10 +72,12 @@ mod with_libpcap {
     use pcap::{BpfProgram, Linktype};
 
     use super::super::bpf::{Instruction, accepts};
+    use super::super::error::pcap_message;
     use super::super::link_type::{libpcap_link_type, link_type_name};
     use super::super::walker::NOT_A_PACKET;
     use super::{Error, Filter};
     use crate::packet::{LinkType, Packet};
+    use crate::sync::lock;
 
     /// Most link types that one filter serves. No honest capture comes near.
     const MAX_PROGRAMS: usize = 64;
@@ -98,11 +100,8 @@ mod with_libpcap {
     static COMPILER: Mutex<()> = Mutex::new(());
 
     fn compile(expression: &str, link: LinkType) -> Result<Compiled, String> {
-        let _guard = COMPILER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let text = |error: pcap::Error| match error {
-            pcap::Error::PcapError(text) => text,
-            other => other.to_string(),
-        };
+        let _guard = lock(&COMPILER);
+        let text = |error: pcap::Error| pcap_message(&error);
         let dead = pcap::Capture::dead(Linktype(libpcap_link_type(link))).map_err(text)?;
         let native = dead.compile(expression, true).map_err(text)?;
         let instructions = native.get_instructions().iter().map(|one| decode(&one.to_string())).collect();
@@ -129,7 +128,7 @@ mod with_libpcap {
         ///
         /// # Errors
         /// libpcap's own message about the expression, and where the language is described.
-        pub fn compile(expression: &str) -> Result<Self, Error> {
+        pub(crate) fn compile(expression: &str) -> Result<Self, Error> {
             let mut first_error = None;
             for link in TRIED {
                 match compile(expression, link) {

@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::error::Error;
-use super::live::words;
+use super::error::{Error, pcap_message};
 
 /// A network interface, or a pseudo-device of libpcap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// The name to capture by.
     pub name: String,
-    /// What libpcap says of it, if anything.
+    /// libpcap's description of it, if there is one.
     pub description: Option<String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
@@ -25,10 +24,11 @@ pub struct Interface {
 /// The interfaces that libpcap knows, in its order: the likeliest first.
 ///
 /// # Errors
-/// When the system does not tell them.
+/// When the system does not list them.
 pub fn interfaces() -> Result<Vec<Interface>, Error> {
-    let devices = pcap::Device::list()
-        .map_err(|error| Error::new(format!("the interfaces cannot be listed: {}; try it with sudo", words(&error))))?;
+    let devices = pcap::Device::list().map_err(|error| {
+        Error::new(format!("the interfaces cannot be listed: {}; try it with sudo", pcap_message(&error)))
+    })?;
     Ok(devices
         .into_iter()
         .map(|device| Interface {

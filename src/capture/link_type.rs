@@ -7,7 +7,7 @@ use crate::packet::LinkType;
 
 /// The registered name (`ETHERNET`, `LINUX_SLL2`, `RAW` …), or `LINKTYPE_` and the number for values without one.
 #[must_use]
-pub fn link_type_name(link: LinkType) -> Cow<'static, str> {
+pub(crate) fn link_type_name(link: LinkType) -> Cow<'static, str> {
     if link == NOT_A_PACKET {
         return "NONE".into();
     }

@@ -66,7 +66,7 @@ impl Capture {
     /// `false` at the end, with an empty batch. The batch's vectors are reused: hand them back uncleared.
     ///
     /// From a pipe, what has arrived is handed on without waiting for more.
-    pub fn next_batch(&mut self, batch: &mut Batch) -> bool {
+    pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> bool {
         batch.first_packet = self.packets + 1;
         let more = match self.inputs.as_mut_slice() {
             [only] => only.source.fill(batch),
@@ -151,7 +151,7 @@ impl Capture {
     /// The file itself, when the capture is one plain, uncompressed, seekable file of which nothing was read
     /// yet: several threads may then read it in chunks, and a [`Walker`](super::Walker) walk them in order.
     #[must_use]
-    pub fn chunked(&self) -> Option<ChunkedFile> {
+    pub(crate) fn chunked(&self) -> Option<ChunkedFile> {
         match self.inputs.as_slice() {
             [only] => only.source.chunked(),
             _ => None,

@@ -17,7 +17,7 @@ const MAX_RECORD: usize = 1 << 20;
 ///
 /// # Errors
 /// When there is no such user, or this process may not change to it.
-pub fn drop_privileges(user: &str) -> Result<(), Error> {
+pub(crate) fn drop_privileges(user: &str) -> Result<(), Error> {
     let (uid, gid) = look_up(user)?;
     let failed = |step: &str| {
         let error = io::Error::last_os_error();

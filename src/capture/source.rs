@@ -27,13 +27,13 @@ pub enum Input {
 impl Input {
     /// The input that an argument names: `-` is standard input.
     #[must_use]
-    pub fn from_argument(argument: impl Into<PathBuf>) -> Self {
+    pub(crate) fn from_argument(argument: impl Into<PathBuf>) -> Self {
         let path = argument.into();
         if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) }
     }
 }
 
-/// What is known of one input so far.
+/// What has been read of one input so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSummary {
     /// The path as given; `-` for standard input.
@@ -46,7 +46,7 @@ pub struct FileSummary {
     pub link_types: Vec<LinkType>,
     /// Packets read.
     pub packets: u64,
-    /// Packets that have no time in the file, and were given the time of the packet before them.
+    /// Packets that have no time in the file and were given the time of the packet before them.
     pub untimed_packets: u64,
     /// Secrets blocks left out because of their size; see [`MAX_PENDING_SECRETS`](super::MAX_PENDING_SECRETS).
     pub secrets_refused: u64,
@@ -54,46 +54,54 @@ pub struct FileSummary {
     pub bytes: u64,
     /// Its size on disk, for a regular file.
     pub size: Option<u64>,
-    /// Whether it ends inside a packet, a block or compressed data.
+    /// It ends inside a packet, a block or compressed data.
     pub truncated: bool,
     /// What is wrong with it, if anything, and where.
     pub error: Option<String>,
 }
 
-type Raw = Buffered<Box<dyn Read + Send>>;
-
-enum Road {
-    Plain(Raw),
-    Packed(Box<Buffered<Decompressor<Box<dyn Read + Send>>>>),
+impl FileSummary {
+    /// Bounds that were reached: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("capture.secrets", self.secrets_refused)].into_iter().filter(|(_, count)| *count > 0)
+    }
 }
 
-impl Road {
+type Raw = Buffered<Box<dyn Read + Send>>;
+
+/// The bytes of the capture, decompressed on the way if they are compressed.
+enum ByteStream {
+    Plain(Raw),
+    Compressed(Box<Buffered<Decompressor<Box<dyn Read + Send>>>>),
+}
+
+impl ByteStream {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
-            Road::Plain(reader) => reader.read(out),
-            Road::Packed(reader) => reader.read(out),
+            ByteStream::Plain(reader) => reader.read(out),
+            ByteStream::Compressed(reader) => reader.read(out),
         }
     }
 
     fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         match self {
-            Road::Plain(reader) => reader.peek(count),
-            Road::Packed(reader) => reader.peek(count),
+            ByteStream::Plain(reader) => reader.peek(count),
+            ByteStream::Compressed(reader) => reader.peek(count),
         }
     }
 
     /// Bytes of the file as it lies on disk.
     fn total(&self) -> u64 {
         match self {
-            Road::Plain(reader) => reader.total(),
-            Road::Packed(reader) => reader.inner().total(),
+            ByteStream::Plain(reader) => reader.total(),
+            ByteStream::Compressed(reader) => reader.inner().total(),
         }
     }
 
     fn truncated(&self) -> bool {
         match self {
-            Road::Plain(_) => false,
-            Road::Packed(reader) => reader.inner().truncated(),
+            ByteStream::Plain(_) => false,
+            ByteStream::Compressed(reader) => reader.inner().truncated(),
         }
     }
 }
@@ -103,14 +111,14 @@ pub(super) struct Source {
     name: String,
     format: Format,
     compression: Option<Compression>,
-    road: Road,
+    stream: ByteStream,
     walker: Walker,
     /// Start of a record whose rest is not read yet.
     carry: Vec<u8>,
     /// Bytes that the walker needs from the start of `carry`.
     need: usize,
     arena_size: usize,
-    /// Not a regular file: what has arrived is handed on at once instead of waiting for a full arena.
+    /// Not a regular file: bytes are handed on as they arrive instead of when the arena is full.
     live: bool,
     file: Option<(Arc<File>, u64)>,
     /// Why reading stopped before the end.
@@ -144,7 +152,7 @@ impl Source {
         }
     }
 
-    /// Opens the road from any reader of capture bytes.
+    /// Recognises compression and format of the bytes that `reader` delivers.
     pub(super) fn from_reader(
         name: String,
         reader: Box<dyn Read + Send>,
@@ -155,17 +163,17 @@ impl Source {
         let mut raw = Buffered::new(reader);
         let head = raw.peek(SNIFF_LENGTH).map_err(|error| cannot_read(&shown, &error))?;
         let compression = Compression::of(head);
-        let mut road = match compression {
-            None => Road::Plain(raw),
-            Some(_) => Road::Packed(Box::new(Buffered::new(Decompressor::new(raw)))),
+        let mut stream = match compression {
+            None => ByteStream::Plain(raw),
+            Some(_) => ByteStream::Compressed(Box::new(Buffered::new(Decompressor::new(raw)))),
         };
-        let (head, packed_error) = match road.peek(SNIFF_LENGTH) {
+        let (head, decompress_error) = match stream.peek(SNIFF_LENGTH) {
             Ok(head) => (head.to_vec(), None),
             Err(error) => (Vec::new(), Some(error)),
         };
         let Some(format) = capture_format(&head) else {
-            return Err(match (compression, packed_error) {
-                (Some(_), Some(_)) if road.truncated() => Error::new(format!(
+            return Err(match (compression, decompress_error) {
+                (Some(_), Some(_)) if stream.truncated() => Error::new(format!(
                     "{shown} cannot be decompressed: it is cut short before the first packet; copy or record it again"
                 )),
                 (Some(kind), Some(error)) => Error::new(format!(
@@ -184,7 +192,7 @@ impl Source {
             name,
             format,
             compression,
-            road,
+            stream,
             walker: Walker::new(),
             carry: Vec::new(),
             need: SNIFF_LENGTH,
@@ -200,16 +208,16 @@ impl Source {
     pub(super) fn fill(&mut self, batch: &mut Batch) -> bool {
         batch.packets.clear();
         while !self.ended {
-            // Room for the record that waits, but never more at once than twice what is really there.
+            // Room for the record that is incomplete, but never more at once than twice the bytes really there.
             let room = self.need.min(2 * self.carry.len()).max(self.carry.len() + 1).max(self.arena_size);
             let arena = &mut batch.arena;
-            // Only bytes that the last batch did not have are zeroed here.
+            // Only bytes beyond the last batch's are zeroed here.
             arena.resize(room, 0);
             let mut used = self.carry.len();
             arena[..used].copy_from_slice(&self.carry);
             let mut at_end = false;
             while used < room {
-                match self.road.read(&mut arena[used..]) {
+                match self.stream.read(&mut arena[used..]) {
                     Ok(0) => {
                         at_end = true;
                         break;
@@ -217,7 +225,7 @@ impl Source {
                     Ok(count) => used += count,
                     Err(error) => {
                         at_end = true;
-                        if !self.road.truncated() {
+                        if !self.stream.truncated() {
                             self.failure = Some(self.describe_failure(&error));
                         }
                         break;
@@ -244,7 +252,7 @@ impl Source {
     }
 
     fn describe_failure(&self, error: &io::Error) -> String {
-        let read = self.road.total();
+        let read = self.stream.total();
         match self.compression {
             Some(kind) => format!("the {} data are damaged near byte {read}: {error}", kind.name()),
             None => format!("reading failed after byte {read}: {error}"),
@@ -264,15 +272,15 @@ impl Source {
             packets: self.walker.packets(),
             untimed_packets: self.walker.untimed_packets(),
             secrets_refused: self.walker.secrets_refused(),
-            bytes: self.road.total(),
+            bytes: self.stream.total(),
             size: self.file.as_ref().map(|(_, size)| *size),
-            // A read that failed leaves a cut record behind, which is the failure's doing and not the file's.
-            truncated: self.road.truncated() || (self.failure.is_none() && self.walker.truncated()),
+            // A failed read leaves a cut record behind, which is the failure's fault and not the file's.
+            truncated: self.stream.truncated() || (self.failure.is_none() && self.walker.truncated()),
             error: self.failure.clone().or_else(|| self.walker.error().map(str::to_owned)),
         }
     }
 
-    /// The file itself, when it is one that can be read at any place: plain, regular, and untouched so far.
+    /// The file itself, if it can be read at any offset: uncompressed, regular, and untouched so far.
     pub(super) fn chunked(&self) -> Option<ChunkedFile> {
         let (file, length) = self.file.as_ref()?;
         let untouched = self.walker.position() == 0 && self.carry.is_empty() && !self.ended;
@@ -299,15 +307,15 @@ fn cannot_read(name: &str, error: &io::Error) -> Error {
     Error::new(format!("cannot read {name}: {}; check the file and the medium", reason(error)))
 }
 
-/// The system's words for an error, without the number that Rust adds.
+/// The system's message for an error, without the number that Rust adds.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = words.chars();
+    let message = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = message.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or(text)
 }
 
-/// A plain file that may be read at any place, by several threads at once, each with its own arena. Only the
+/// A plain file that may be read at any offset, by several threads at once, each with its own arena. Only the
 /// [`Walker`] must see the pieces in file order.
 #[derive(Clone, Debug)]
 pub struct ChunkedFile {
@@ -342,7 +350,7 @@ impl ChunkedFile {
     ///
     /// # Errors
     /// When the medium or the network file system fails.
-    pub fn read_at(&self, offset: u64, count: usize, arena: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read_at(&self, offset: u64, count: usize, arena: &mut Vec<u8>) -> io::Result<()> {
         let there = self.length.saturating_sub(offset);
         let count = usize::try_from(there).unwrap_or(usize::MAX).min(count);
         arena.resize(count, 0);
@@ -362,8 +370,7 @@ impl ChunkedFile {
         Ok(())
     }
 
-    /// What is known of this file after `walker` has walked it up to where it stands. `failure` is the error
-    /// of a read that failed.
+    /// Summary of this file as far as `walker` has walked it. `failure` is the error of a read that failed.
     #[must_use]
     pub fn summary(&self, walker: &Walker, failure: Option<&io::Error>) -> FileSummary {
         let failure = failure.map(|error| format!("reading failed after byte {}: {error}", walker.position()));

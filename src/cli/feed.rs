@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Failure;
 use super::progress::Progress;
@@ -11,6 +11,7 @@ use crate::capture::{Capture, ChunkedFile, FileSummary, Input, Walker};
 use crate::engine::{self, Analysis, Feed, Observer, Walked};
 use crate::output::redact::derive_key;
 use crate::packet::{Batch, PacketRef};
+use crate::sync::lock;
 
 /// Packets at the beginning of a capture that make the key for the marks of redacted secrets, and bytes of each.
 const KEY_PACKETS: usize = 4;
@@ -20,10 +21,6 @@ const KEY_BYTES: usize = 16 << 10;
 const CHUNK: usize = 512 << 10;
 /// Bytes read beyond a chunk, so that its last record is mostly whole.
 const MARGIN: usize = 4 << 10;
-
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Who else has a say while a capture is read.
 #[derive(Debug)]
@@ -86,7 +83,7 @@ impl Files {
             Road::Stream(feed) => {
                 let found = engine::run(feed, options, observer);
                 feed.watch.progress.clear();
-                (found, hold(&feed.capture).0.files())
+                (found, lock(&feed.capture).0.files())
             }
         }
     }
@@ -132,7 +129,7 @@ impl FileFeed {
     }
 
     fn summary(&self) -> FileSummary {
-        let walk = hold(&self.walk);
+        let walk = lock(&self.walk);
         self.file.summary(&walk.walker, walk.failure.as_ref())
     }
 }
@@ -148,13 +145,13 @@ impl Feed for FileFeed {
             return false;
         }
         if let Err(error) = self.file.read_at(offset, CHUNK + MARGIN, &mut batch.arena) {
-            hold(&self.walk).failure.get_or_insert(error);
+            lock(&self.walk).failure.get_or_insert(error);
         }
         true
     }
 
     fn walk(&self, index: u64, batch: &mut Batch) -> Walked {
-        let mut walk = hold(&self.walk);
+        let mut walk = lock(&self.walk);
         let Walk { walker, next, failure } = &mut *walk;
         let offset = index * CHUNK as u64;
         let file_end = self.file.length();
@@ -226,7 +223,7 @@ impl Feed for StreamFeed {
     }
 
     fn walk(&self, _: u64, batch: &mut Batch) -> Walked {
-        let mut capture = hold(&self.capture);
+        let mut capture = lock(&self.capture);
         let (capture, first) = &mut *capture;
         let more = match first.take() {
             Some((mut first, more)) => {

@@ -5,7 +5,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::config::{Analysis, Format, Live as Wanted};
@@ -23,6 +23,7 @@ use crate::output::render;
 use crate::output::report::Detail;
 use crate::output::terminal::escape;
 use crate::packet::Batch;
+use crate::sync::lock;
 
 /// How many closed connections are remembered for the report and for what they say together. Older ones were told when
 /// they closed; they are counted, and forgotten.
@@ -30,10 +31,6 @@ const REMEMBERED: usize = 8192;
 
 /// Time between two `stats` events.
 const STATS: Duration = Duration::from_secs(1);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Captures until it is stopped.
 ///
@@ -164,7 +161,7 @@ fn report_readers(analysis: &Analysis, capture: &Live) {
     if analysis.format != Format::Report(Detail::Verbose) {
         return;
     }
-    let _ = match (capture.readers(), capture.alone()) {
+    let _ = match (capture.readers(), capture.single_reader_reason()) {
         (1, None) => Ok(()),
         (1, Some(why)) => writeln!(io::stderr(), "wsscan: one reader: {}", escape(why)),
         (n, _) => writeln!(io::stderr(), "wsscan: {n} readers on {}", escape(capture.interface())),
@@ -299,7 +296,7 @@ impl Feed for LiveFeed {
 
     fn now(&self) -> Option<i64> {
         let state = lock(&self.state);
-        if state.caught_up { state.capture.reached() } else { None }
+        if state.caught_up { state.capture.watermark() } else { None }
     }
 }
 

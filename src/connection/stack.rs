@@ -206,7 +206,7 @@ impl Stack {
     #[must_use]
     pub fn touch(&self) -> u64 {
         match &self.layer {
-            Layer::WebSocket(websocket) => websocket.touch(),
+            Layer::WebSocket(websocket) => websocket.prefetch(),
             _ => 0,
         }
     }

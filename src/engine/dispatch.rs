@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use foldhash::fast::RandomState;
 
 use crate::packet::{
-    Batch, Decoded, Defragmenter, DnsAnswer, DnsQuery, Endpoint, FromEnds, IcmpError, Packet, Reassembled, Segment,
-    decode, plain_ends, with_plain_segment,
+    Batch, Decoded, Defragmenter, Endpoint, FromEnds, IcmpError, Packet, Reassembled, Segment, decode, plain_ends,
+    with_plain_segment,
 };
 use crate::tcp::FlowKey;
 
@@ -44,17 +44,7 @@ pub(super) struct Routed {
     fragments: Vec<(u32, bool)>,
     /// Packets put together from fragments, with the index of the packet that completed each.
     reassembled: Vec<(u32, Reassembled)>,
-    names: Vec<Name>,
     counts: Counts,
-}
-
-/// A step of a name's resolution.
-#[derive(Clone, Debug)]
-pub enum Name {
-    /// A question to a name server.
-    Query(DnsQuery),
-    /// Its answer.
-    Answer(DnsAnswer),
 }
 
 /// What a chunk held.
@@ -75,7 +65,6 @@ impl Default for Routed {
             icmp: Vec::new(),
             fragments: Vec::new(),
             reassembled: Vec::new(),
-            names: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -114,7 +103,6 @@ impl Routed {
         self.icmp.clear();
         self.fragments.clear();
         self.reassembled.clear();
-        self.names.clear();
         self.counts = Counts::default();
     }
 
@@ -157,8 +145,6 @@ impl Routed {
                 let key = FlowKey::between(error.source, error.destination);
                 self.icmp.push((shard_of(&key) as u16, key, *error));
             }
-            Decoded::Dns(answer) => self.names.push(Name::Answer(answer.clone())),
-            Decoded::DnsQuery(query) => self.names.push(Name::Query(query.clone())),
             _ => {}
         }
     }
@@ -225,9 +211,5 @@ impl Routed {
 
     pub(super) fn counts(&self) -> Counts {
         self.counts
-    }
-
-    pub(super) fn take_names(&mut self) -> Vec<Name> {
-        std::mem::take(&mut self.names)
     }
 }

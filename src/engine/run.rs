@@ -15,17 +15,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 use std::ops::Index;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use super::dispatch::{Counts, Name, Routed, SHARDS, Wanted};
+use super::dispatch::{Counts, Routed, SHARDS, Wanted};
 use super::event::Finished;
 use super::event::{Local, Numbering, Observer};
 use super::shard::Shard;
 use crate::connection::{Context, Keys};
 use crate::packet::{Batch, Defragmenter};
-
-/// Most steps of name resolution that are remembered.
-pub const NAMES: usize = 4096;
+use crate::sync::lock;
 
 /// How many chunks a worker takes a shard through before it turns to the next shard, where connections are
 /// many or hold inflate windows: those of one shard stay in the cache meanwhile, which those of all do not fit into. Otherwise it takes
@@ -175,8 +173,6 @@ pub struct Totals {
     pub first: Option<i64>,
     /// Latest packet time.
     pub last: Option<i64>,
-    /// Name resolution seen on the way (the first [`NAMES`] steps).
-    pub names: Vec<Name>,
     /// TLS secrets known at the end.
     pub tls_secrets: usize,
     /// IP fragments that were given up.
@@ -258,10 +254,6 @@ struct Workshop<'w, 'o, F, O: Observer> {
     at_once: usize,
 }
 
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Reads everything `feed` gives and follows every connection in it.
 pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) -> Analysis<O::Kept> {
     let threads = options.threads.max(1);
@@ -319,7 +311,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     }
 
     fn next_job(&self) -> Job<O::Journal> {
-        let mut ledger = hold(&self.ledger);
+        let mut ledger = lock(&self.ledger);
         loop {
             if !ledger.merging && ledger.published.front().is_some_and(|front| front.remaining == 0) {
                 ledger.merging = true;
@@ -383,11 +375,11 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let (mut batch, mut routed) = *buffers;
         batch.packets.clear();
         let fetched = self.feed.fetch(index, &mut batch);
-        let mut turn = hold(&self.turn);
+        let mut turn = lock(&self.turn);
         while turn.next != index {
             turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
         }
-        let ended = hold(&self.ledger).end.is_some_and(|end| index >= end);
+        let ended = lock(&self.ledger).end.is_some_and(|end| index >= end);
         let walked = if fetched && !ended { Some(self.feed.walk(index, &mut batch)) } else { None };
         let mut end = None;
         match &walked {
@@ -408,7 +400,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let keys = Arc::clone(&turn.keys);
         let now = self.feed.now();
         if let Some(end) = end {
-            let mut ledger = hold(&self.ledger);
+            let mut ledger = lock(&self.ledger);
             ledger.end = Some(ledger.end.map_or(end, |known| known.min(end)));
         }
         turn.next += 1;
@@ -417,7 +409,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         if walked.is_some() {
             routed.route(&batch, wanted);
         }
-        let mut ledger = hold(&self.ledger);
+        let mut ledger = lock(&self.ledger);
         ledger.readers -= 1;
         if walked.is_some() {
             let now = now.or(routed.counts().last);
@@ -436,7 +428,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let mut shares: Vec<Share<O::Journal>> = Vec::with_capacity(chunks.len() * set.count_ones() as usize);
         let mut heavy: ShardSet = 0;
         for index in members() {
-            let mut shard = hold(&self.shards[index]);
+            let mut shard = lock(&self.shards[index]);
             for chunk in &chunks {
                 let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
                 let mut journal = O::Journal::default();
@@ -449,7 +441,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let end = first + chunks.len() as u64;
         // Let go before anybody may merge them: whoever does gives their buffers to the next reader.
         drop(chunks);
-        let mut ledger = hold(&self.ledger);
+        let mut ledger = lock(&self.ledger);
         ledger.heavy = ledger.heavy & !set | heavy;
         let mut shares = shares.into_iter();
         for index in members() {
@@ -467,7 +459,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     fn merge(&self, shares: Vec<Share<O::Journal>>, chunk: Arc<Chunk>) {
         self.number_and_merge(shares);
         let spare = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
-        let mut ledger = hold(&self.ledger);
+        let mut ledger = lock(&self.ledger);
         ledger.spare.extend(spare);
         ledger.merging = false;
         self.wake(&ledger);
@@ -482,13 +474,13 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             journals.push(journal);
         }
         began.sort_unstable();
-        let mut numbering = hold(&self.numbering);
+        let mut numbering = lock(&self.numbering);
         numbering.extend(&began);
         self.observer.merge(&mut journals, &numbering);
     }
 
     fn finish(self, threads: usize) -> Analysis<O::Kept> {
-        let keys = Arc::clone(&hold(&self.turn).keys);
+        let keys = Arc::clone(&lock(&self.turn).keys);
         let interest = self.observer.interest();
         let next = std::sync::atomic::AtomicUsize::new(0);
         let shares: Vec<Mutex<Share<O::Journal>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
@@ -500,8 +492,8 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 }
                 let mut journal = O::Journal::default();
                 let context = Context { keys: &keys, interest };
-                hold(&self.shards[index]).finish(&context, self.observer, &mut journal);
-                *hold(&shares[index]) = Some((journal, Vec::new()));
+                lock(&self.shards[index]).finish(&context, self.observer, &mut journal);
+                *lock(&shares[index]) = Some((journal, Vec::new()));
             }
         };
         if threads == 1 {
@@ -535,9 +527,6 @@ impl<J> Ledger<J> {
     fn publish_ready(&mut self) {
         while let Some(mut chunk) = self.routed.remove(&self.publish) {
             chunk.routed.reassemble(&chunk.batch, &mut self.defragmenter);
-            let names = chunk.routed.take_names();
-            let room = NAMES.saturating_sub(self.totals.names.len());
-            self.totals.names.extend(names.into_iter().take(room));
             self.totals.add(&chunk.routed.counts());
             self.published.push_back(Published {
                 chunk: Arc::new(chunk),

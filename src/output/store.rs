@@ -21,6 +21,7 @@ use super::redact::Redactor;
 use crate::connection::{ConnectionRecord, Interest};
 use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::engine::{Connections, Event, Finished, Judgement, Kept, Local, Numbering, Observer, Over, SHARDS};
+use crate::sync::lock;
 
 /// Bytes after which a block is compressed. A connection and its findings take about one kilobyte.
 const BLOCK_SIZE: usize = 16 << 10;
@@ -302,7 +303,7 @@ impl Observer for Store {
 
     fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Stored>>) {
         let Some((local, _)) = over.first() else { return };
-        let mut shard = self.shards[usize::from(local.shard)].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = lock(&self.shards[usize::from(local.shard)]);
         finished.extend(over.drain(..).map(|(Local { number, .. }, record)| Finished {
             number,
             kept: shard.add(&self.redactor, number, &record),

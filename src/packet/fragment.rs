@@ -1,7 +1,7 @@
 //! Reassembly of fragmented IP datagrams: IPv4 (RFC 791 §3.2) and IPv6 (RFC 8200 §4.5, RFC 5722).
 //!
-//! The only part of this room with memory. Everything is bounded, by count, bytes and age in capture time;
-//! what is given up is counted. Fragments never write over each other, so whatever their offsets claim,
+//! The only part of this module with state. Everything is bounded, by count, bytes and age in capture time;
+//! dropped fragments are counted. Fragments never overwrite each other, so whatever their offsets claim,
 //! a datagram consists of bytes that were sent at those offsets.
 //!
 //! ```text
@@ -10,25 +10,25 @@
 //!               └─ piece ──────┘      └─ piece ─┴─ piece ───┘   sorted, disjoint
 //! ```
 
-use super::layers::{Layer, Walk};
+use super::Stamp;
+use super::layer::Walk;
 use super::tcp_header::IpContext;
 use super::view::View;
-use super::{Decoded, Stamp};
 use std::collections::BTreeMap;
 use std::mem;
 use std::net::IpAddr;
 
-/// Datagrams in reassembly at a time; the oldest gives way.
+/// Datagrams in reassembly at a time; beyond, the oldest is dropped.
 const MAX_DATAGRAMS: usize = 1024;
-/// Memory for their fragments in bytes, bookkeeping included.
+/// Memory for their fragments in bytes, overhead included.
 const MAX_BYTES: usize = 8 << 20;
 /// Pieces of one datagram: 64 KiB in packets of the smallest MTU IPv4 allows for (68 bytes, RFC 791 §3.2)
 /// would be more, but nobody sends those.
 const MAX_PIECES: usize = 256;
 /// Largest payload of a datagram in bytes.
 const MAX_DATAGRAM_LEN: u32 = 65_535;
-/// How long fragments wait, in nanoseconds of capture time: as the Linux kernel has it for IPv4; RFC 8200
-/// §4.5 for IPv6. IPv4 identifications return soon, so waiting longer would join strangers.
+/// How long fragments wait for the rest, in nanoseconds of capture time: the Linux kernel's time for IPv4; RFC 8200
+/// §4.5 for IPv6. IPv4 identifications are soon reused, so waiting longer would join fragments of different datagrams.
 const MAX_AGE_V4: i64 = 30_000_000_000;
 const MAX_AGE_V6: i64 = 60_000_000_000;
 
@@ -37,7 +37,7 @@ const MAX_AGE_V6: i64 = 60_000_000_000;
 pub struct Fragment<'a> {
     stamp: Stamp,
     key: Key,
-    /// What the whole datagram carries, as this fragment says.
+    /// Protocol of the whole datagram, by this fragment's header.
     protocol: u8,
     ttl: u8,
     guessed: bool,
@@ -51,7 +51,7 @@ pub struct Fragment<'a> {
     bytes: &'a [u8],
 }
 
-/// Which datagram a fragment belongs to (RFC 791 §3.2, RFC 8200 §4.5), within which network.
+/// Identity of the datagram that a fragment belongs to (RFC 791 §3.2, RFC 8200 §4.5), and its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     id: u32,
@@ -63,7 +63,7 @@ struct Key {
 }
 
 impl<'a> Fragment<'a> {
-    /// A fragment at `offset` (in units of 8 bytes) of the datagram whose header `walk` has just read.
+    /// A fragment at `offset` (in units of 8 bytes) of the datagram whose header `walk` has just decoded.
     pub(super) fn new(walk: &Walk, protocol: u8, id: u32, offset: u16, more: bool, payload: View<'a>) -> Self {
         let IpContext { source, destination, ttl, .. } = walk.ip;
         let identity = if source.is_ipv6() { 0 } else { protocol };
@@ -95,8 +95,8 @@ pub struct Defragmenter {
     /// The same datagrams in order of arrival.
     by_arrival: BTreeMap<u64, Key>,
     arrivals: u64,
-    /// Bytes held.
-    held: usize,
+    /// Bytes in use.
+    memory: usize,
     dropped: u64,
 }
 
@@ -112,18 +112,18 @@ struct Datagram {
     pieces: Vec<Piece>,
     /// Bytes on the wire that the pieces cover.
     covered: u32,
-    /// Bytes accounted for in [`Defragmenter::held`].
-    held: usize,
+    /// Its part of [`Defragmenter::memory`].
+    memory: usize,
     /// Length, once the last fragment has come.
     end: Option<u32>,
     /// From the fragment with offset 0: protocol, TTL, nesting.
     first: Option<(u8, u8, u8)>,
     guessed: bool,
-    /// Given up; further fragments are dropped.
+    /// Further fragments are dropped.
     discarded: bool,
 }
 
-/// Bytes of one fragment that no earlier fragment had covered.
+/// Bytes of one fragment that no earlier fragment covers.
 #[derive(Debug)]
 struct Piece {
     start: u32,
@@ -136,26 +136,19 @@ struct Piece {
 /// A datagram put together from its fragments; owns its bytes.
 #[derive(Clone, Debug)]
 pub struct Reassembled {
-    walk: Walk,
-    protocol: u8,
+    pub(super) walk: Walk,
+    pub(super) protocol: u8,
     /// Length on the wire.
-    len: usize,
+    pub(super) len: usize,
     /// Captured bytes from the start up to the first that the snap length cut off.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Reassembled {
-    /// What the datagram carries, IP header excluded, as captured.
+    /// Payload of the datagram as captured, without the IP header.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Decodes the datagram. Stamped as the packet that completed it, as Wireshark shows it. A tunnel's
-    /// datagram may turn out to carry a fragment again.
-    #[must_use]
-    pub fn decode(&self) -> Decoded<'_> {
-        self.walk.run(Layer::Transport(self.protocol), View::new(&self.bytes, self.len))
     }
 }
 
@@ -174,12 +167,12 @@ impl Defragmenter {
     }
 
     /// Datagrams that still lack a fragment.
-    #[must_use]
-    pub fn incomplete(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn incomplete(&self) -> usize {
         self.datagrams.len()
     }
 
-    /// Takes the next fragment in capture order; returns the datagram it completes.
+    /// Adds the next fragment in capture order; returns the datagram it completes.
     pub fn push(&mut self, fragment: Fragment<'_>) -> Option<Reassembled> {
         let is_v6 = fragment.key.source.is_ipv6();
         self.expire(fragment.stamp.at);
@@ -187,27 +180,27 @@ impl Defragmenter {
             self.dropped += 1;
             return None;
         };
-        // Identifications return: what is too old to be part of the same datagram is of another.
+        // Identifications are reused: a fragment too old for this datagram is of another one.
         if self.datagrams.get(&fragment.key).is_some_and(|old| old.is_expired(fragment.stamp.at, is_v6)) {
-            self.give_up(&fragment.key);
+            self.drop_datagram(&fragment.key);
         }
         if !self.datagrams.contains_key(&fragment.key) {
             self.admit(&fragment);
         }
         let datagram = self.datagrams.get_mut(&fragment.key)?;
-        let before = datagram.held;
+        let before = datagram.memory;
         self.dropped += datagram.insert(&fragment, range, is_v6);
-        self.held = self.held - before + datagram.held;
+        self.memory = self.memory - before + datagram.memory;
         if datagram.is_complete() {
             return self.remove(&fragment.key).and_then(|datagram| datagram.join(&fragment));
         }
-        while self.held > MAX_BYTES {
+        while self.memory > MAX_BYTES {
             self.drop_oldest();
         }
         None
     }
 
-    /// Makes room for, and begins, the datagram of `fragment`.
+    /// Begins the datagram of `fragment`, dropping the oldest ones if necessary.
     fn admit(&mut self, fragment: &Fragment<'_>) {
         while self.datagrams.len() >= MAX_DATAGRAMS {
             self.drop_oldest();
@@ -218,8 +211,8 @@ impl Defragmenter {
         self.datagrams.insert(fragment.key, datagram);
     }
 
-    /// Drops what has waited too long at capture time `now`. Datagrams arrive in capture order, so only the
-    /// front needs a look.
+    /// Drops the datagrams that are too old at capture time `now`. They arrive in capture order, so only the
+    /// front is checked.
     fn expire(&mut self, now: i64) {
         while let Some((_, key)) = self.by_arrival.first_key_value() {
             if self.datagrams.get(key).is_some_and(|oldest| !oldest.is_expired(now, key.source.is_ipv6())) {
@@ -231,11 +224,11 @@ impl Defragmenter {
 
     fn drop_oldest(&mut self) {
         if let Some((_, key)) = self.by_arrival.pop_first() {
-            self.give_up(&key);
+            self.drop_datagram(&key);
         }
     }
 
-    fn give_up(&mut self, key: &Key) {
+    fn drop_datagram(&mut self, key: &Key) {
         if let Some(datagram) = self.remove(key) {
             self.dropped += datagram.fragments;
         }
@@ -244,12 +237,12 @@ impl Defragmenter {
     fn remove(&mut self, key: &Key) -> Option<Datagram> {
         let datagram = self.datagrams.remove(key)?;
         self.by_arrival.remove(&datagram.arrival);
-        self.held -= datagram.held;
+        self.memory -= datagram.memory;
         Some(datagram)
     }
 }
 
-/// The bytes a fragment claims to be, once the claim makes sense.
+/// The bytes of its datagram that a fragment covers, once its header is validated.
 #[derive(Clone, Copy)]
 struct Range {
     start: u32,
@@ -273,7 +266,7 @@ impl Range {
 }
 
 impl Datagram {
-    /// Adds what is new in a fragment; returns how many fragments were dropped for it.
+    /// Adds the new bytes of a fragment; returns how many fragments were dropped.
     fn insert(&mut self, fragment: &Fragment<'_>, range: Range, is_v6: bool) -> u64 {
         if self.discarded {
             return 1;
@@ -310,14 +303,14 @@ impl Datagram {
         lost + u64::from(overlaps)
     }
 
-    /// Whether the very same fragment is here already (RFC 8200 §4.5 lets a receiver ignore such copies).
+    /// Whether the same fragment was added before (RFC 8200 §4.5 lets a receiver ignore exact copies).
     fn is_duplicate(&self, fragment: &Fragment<'_>, range: Range) -> bool {
         self.pieces
             .binary_search_by_key(&range.start, |piece| piece.start)
             .is_ok_and(|at| self.pieces[at].end == range.end && self.pieces[at].bytes == captured(fragment, range))
     }
 
-    /// Puts the fragment's bytes into the holes between `self.pieces[index..]`: who came first, wins.
+    /// Puts the fragment's bytes into the holes between `self.pieces[index..]`: earlier bytes win.
     fn fill(&mut self, fragment: &Fragment<'_>, range: Range, mut index: usize) {
         let bytes = captured(fragment, range);
         let mut at = range.start;
@@ -332,7 +325,7 @@ impl Datagram {
                 let from = bytes.len().min((at - range.start) as usize);
                 let to = bytes.len().min((stop - range.start) as usize);
                 let piece = Piece { start: at, end: stop, bytes: bytes[from..to].to_vec() };
-                self.held += piece.bytes.len() + size_of::<Piece>();
+                self.memory += piece.bytes.len() + size_of::<Piece>();
                 self.covered += stop - at;
                 self.pieces.insert(index, piece);
                 at = stop;
@@ -349,11 +342,11 @@ impl Datagram {
         !self.discarded && self.end == Some(self.covered)
     }
 
-    /// Gives the datagram up; returns how many fragments were lost with it.
+    /// Discards the datagram; returns how many fragments were lost with it.
     fn discard(&mut self) -> u64 {
         self.discarded = true;
         self.pieces = Vec::new();
-        self.held = 0;
+        self.memory = 0;
         mem::take(&mut self.fragments)
     }
 

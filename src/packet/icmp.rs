@@ -1,9 +1,9 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443) errors about TCP packets.
 //!
-//! Somebody on the path says why a packet was not delivered and quotes its start: enough to name the flow
-//! and the place in it. The quoted packet is evidence about a flow, never a segment of it.
+//! A host on the path reports why a packet was not delivered and quotes its beginning: enough to identify the flow
+//! and the position in it. The quoted packet is evidence about a flow, never a segment of it.
 
-use super::layers::protocol;
+use super::layer::protocol;
 use super::view::be16;
 use super::{Endpoint, Stamp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,9 +16,9 @@ const MAX_QUOTED_EXTENSIONS: usize = 8;
 pub struct IcmpError {
     /// Packet and time of the message.
     pub stamp: Stamp,
-    /// What it says.
+    /// Type and code.
     pub kind: IcmpKind,
-    /// Who says so: a router, a firewall or the destination host.
+    /// Sender of the message: a router, a firewall or the destination host.
     pub reporter: IpAddr,
     /// Source of the quoted packet.
     pub source: Endpoint,
@@ -28,7 +28,7 @@ pub struct IcmpError {
     pub sequence: u32,
 }
 
-/// What an ICMP error says. Codes are those on the wire: RFC 792 and RFC 1812 §5.2.7.1 for IPv4, RFC 4443
+/// Type and code of an ICMP error. Codes are those on the wire: RFC 792 and RFC 1812 §5.2.7.1 for IPv4, RFC 4443
 /// for IPv6, told apart by the family of [`IcmpError::reporter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IcmpKind {
@@ -62,7 +62,7 @@ pub enum IcmpKind {
 impl IcmpError {
     /// The message in the words of its RFC.
     #[must_use]
-    pub fn description(&self) -> &'static str {
+    pub(crate) fn description(&self) -> &'static str {
         match (self.kind, self.reporter.is_ipv6()) {
             (IcmpKind::Unreachable { code: 0 }, false) => "network unreachable",
             (IcmpKind::Unreachable { code: 1 }, false) => "host unreachable",

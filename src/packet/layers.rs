@@ -1,73 +1,16 @@
-//! The general decoder: one header after the other, until a TCP segment, or nothing of interest, is left.
+//! The general decoder: one header after the other, down to a TCP segment or to something that carries none.
 //!
-//! A loop, never recursion: the number of headers is bounded by [`MAX_LAYERS`], whatever encloses what.
+//! A loop, never recursion: the number of headers is bounded by [`MAX_LAYERS`], however they are nested.
 
+use super::layer::{Layer, MAX_LAYERS, Step, Walk, protocol};
 use super::link::{self, fold};
 use super::tcp_header::{self, IpContext};
 use super::view::{View, be16};
-use super::{Decoded, Fragment, Packet, Stamp, Undecodable, dns, icmp, tunnel};
+use super::{Decoded, Fragment, Packet, Reassembled, Undecodable, icmp, tunnel};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How many headers, tags and labels one packet may stack; real ones stay below 20.
-pub const MAX_LAYERS: u8 = 32;
-
-/// IP protocol numbers (IANA registry).
-pub(super) mod protocol {
-    pub(in super::super) const HOP_BY_HOP: u8 = 0;
-    pub(in super::super) const ICMP: u8 = 1;
-    pub(in super::super) const IPV4: u8 = 4;
-    pub(in super::super) const TCP: u8 = 6;
-    pub(in super::super) const UDP: u8 = 17;
-    pub(in super::super) const IPV6: u8 = 41;
-    pub(in super::super) const ROUTING: u8 = 43;
-    pub(in super::super) const FRAGMENT: u8 = 44;
-    pub(in super::super) const GRE: u8 = 47;
-    pub(in super::super) const AUTHENTICATION: u8 = 51;
-    pub(in super::super) const ICMPV6: u8 = 58;
-    pub(in super::super) const DESTINATION_OPTIONS: u8 = 60;
-    pub(in super::super) const ETHER_IP: u8 = 97;
-    pub(in super::super) const MPLS: u8 = 137;
-}
-
-/// What the next bytes are.
-#[derive(Clone, Copy)]
-pub(super) enum Layer {
-    Ethernet,
-    /// The type field has been read, what it announces follows; up to 1500 it is a length.
-    EtherType(u16),
-    Ppp,
-    Pppoe,
-    Mpls,
-    /// IPv4 or IPv6, as the version field says.
-    Ip,
-    Ipv4,
-    Ipv6,
-    /// What an IP header's protocol or next header field announces.
-    Transport(u8),
-    Gre,
-    /// Known, and of no interest.
-    Ignored,
-}
-
-/// What decoding one layer leads to.
-pub(super) enum Step<'a> {
-    Next(Layer, View<'a>),
-    Done(Decoded<'a>),
-}
-
-/// What is known of a packet while its layers are walked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Walk {
-    pub(super) stamp: Stamp,
-    /// Of the innermost IP header so far.
-    pub(super) ip: IpContext,
-    /// Distinguishes VLANs and virtual networks, which may use the same addresses.
-    pub(super) domain: u64,
-    /// Whether an enclosing layer was recognised by a port number or a heuristic only.
-    pub(super) guessed: bool,
-    /// Headers walked so far.
-    pub(super) layers: u8,
-}
+/// UDP port of DNS.
+const DNS_PORT: u16 = 53;
 
 /// Decodes a packet of any link type.
 #[inline(never)]
@@ -81,15 +24,24 @@ pub(super) fn decode<'a>(packet: &Packet<'a>) -> Decoded<'a> {
     }
 }
 
+impl Reassembled {
+    /// Decodes the datagram. Stamped as the packet that completed it, as Wireshark shows it. A tunnel's
+    /// datagram may turn out to carry a fragment again.
+    #[must_use]
+    pub fn decode(&self) -> Decoded<'_> {
+        self.walk.run(Layer::Transport(self.protocol), View::new(&self.bytes, self.len))
+    }
+}
+
 impl Walk {
-    /// Walks layer after layer.
-    pub(super) fn run<'a>(mut self, mut layer: Layer, mut view: View<'a>) -> Decoded<'a> {
+    /// Decodes layer after layer.
+    fn run<'a>(mut self, mut layer: Layer, mut view: View<'a>) -> Decoded<'a> {
         while self.layers < MAX_LAYERS {
             self.layers += 1;
             match self.step(layer, view) {
                 Ok(Step::Next(next, rest)) => (layer, view) = (next, rest),
                 Ok(Step::Done(decoded)) => return decoded,
-                // What was only taken for a tunnel need not be one.
+                // What was only guessed to be a tunnel need not be one.
                 Err(Undecodable::BadHeader | Undecodable::UnknownEtherType(_)) if self.guessed => {
                     return Decoded::Other;
                 }
@@ -179,7 +131,7 @@ impl Walk {
         Ok(Step::Next(Layer::Transport(header[6]), payload))
     }
 
-    /// What an IP header or an extension header announces.
+    /// The protocol that an IP header or an extension header announces.
     fn transport<'a>(&mut self, number: u8, view: View<'a>) -> Result<Step<'a>, Undecodable> {
         let is_v6 = self.ip.source.is_ipv6();
         match number {
@@ -242,7 +194,7 @@ impl Walk {
         }
     }
 
-    /// UDP (RFC 768): DNS, and the tunnels that are known by their port.
+    /// UDP (RFC 768): the tunnels that are known by their port.
     fn udp<'a>(&mut self, view: View<'a>) -> Result<Step<'a>, Undecodable> {
         let header: &[u8; 8] = view.head()?;
         let (source_port, destination_port) = (be16(header[0], header[1]), be16(header[2], header[3]));
@@ -253,8 +205,9 @@ impl Walk {
             ..8 => return Err(Undecodable::BadHeader),
             len => view.after(8)?.limit(len - 8),
         };
-        if source_port == dns::PORT || destination_port == dns::PORT {
-            return Ok(Step::Done(dns::decode(self.stamp, &self.ip, source_port, destination_port, payload.bytes)));
+        // An answer to a resolver that happens to use a tunnel's port is no tunnel.
+        if source_port == DNS_PORT || destination_port == DNS_PORT {
+            return Ok(Step::Done(Decoded::Other));
         }
         match tunnel::over_udp(destination_port, payload)? {
             Some((layer, rest, network)) => {
@@ -282,7 +235,7 @@ fn are_options(mut rest: &[u8]) -> bool {
     }
 }
 
-/// Where a packet with this routing header finally goes, if it is still under way: the flow's address.
+/// The final destination of a packet with this routing header, if it is not there yet: the flow's address.
 fn final_destination(header: &[u8]) -> Option<IpAddr> {
     let (&[_, _, kind, segments_left, ..], addresses) = (header, header.get(8..)?.as_chunks::<16>().0) else {
         return None;

@@ -1,9 +1,9 @@
-//! Link layers: what the first bytes of a captured packet mean.
+//! Link layers: from the first bytes of a captured packet to IP.
 //!
 //! Knows the headers of the link types that carry IP, and the tags and shims between link and IP
 //! (VLAN, MPLS, PPPoE, MACsec without encryption, LLC/SNAP). Never looks inside IP.
 
-use super::layers::{Layer, Step};
+use super::layer::{Layer, Step};
 use super::view::{View, be16};
 use super::{LinkType, Undecodable};
 
@@ -122,7 +122,7 @@ pub(super) fn ethernet(view: View<'_>) -> Result<Step<'_>, Undecodable> {
     Ok(Step::Next(Layer::EtherType(be16(header[12], header[13])), view.after(14)?))
 }
 
-/// What follows an EtherType field; `domain` collects VLAN numbers.
+/// The layer that an EtherType announces; `domain` collects VLAN numbers.
 pub(super) fn after_ethertype<'a>(kind: u16, view: View<'a>, domain: &mut u64) -> Result<Step<'a>, Undecodable> {
     let layer = match kind {
         ethertype::IPV4 => Layer::Ipv4,
@@ -144,7 +144,7 @@ pub(super) fn after_ethertype<'a>(kind: u16, view: View<'a>, domain: &mut u64) -
     Ok(Step::Next(layer, view))
 }
 
-/// Mixes a tag into the number that tells private networks apart (FNV-1a).
+/// Mixes a tag into the number that distinguishes private networks (FNV-1a).
 pub(super) fn fold(domain: &mut u64, tag: u32) {
     *domain = (*domain ^ (u64::from(tag) + 1)).wrapping_mul(0x0000_0100_0000_01b3);
 }

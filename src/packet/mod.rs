@@ -1,13 +1,14 @@
 //! One packet: from captured bytes to a TCP segment, or to the reason why there is none.
 //!
-//! Pure: no IO, no clock, no allocation on the fast path. Checksums are not verified, because on the
-//! capturing host offloading leaves them wrong (RFC 9293 §3.1 describes what we do not check).
+//! Pure: no IO, no clock, no allocation but for reassembling fragments. Checksums (RFC 9293 §3.1) are not verified,
+//! because offloading leaves them wrong on the capturing host.
 
 mod decode;
-mod dns;
-mod fast;
+mod decoded;
+mod fast_path;
 mod fragment;
 mod icmp;
+mod layer;
 mod layers;
 mod link;
 mod tcp_header;
@@ -16,17 +17,17 @@ mod tests;
 mod tunnel;
 mod view;
 
-pub use decode::{Decoded, Undecodable, decode};
+pub use decode::decode;
 pub(crate) use decode::{FromEnds, plain_ends, with_plain_segment};
-pub use dns::{DnsAnswer, DnsQuery, MAX_DNS_ADDRESSES};
+pub use decoded::{Decoded, Undecodable};
 pub use fragment::{Defragmenter, Fragment, Reassembled};
 pub use icmp::{IcmpError, IcmpKind};
-pub use layers::MAX_LAYERS;
+pub use layer::MAX_LAYERS;
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// When and where something was seen: every fact carries one.
+/// The packet and time at which something was seen: every fact carries one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// 1-based number of the packet in the capture, equal to Wireshark's `frame.number`.
@@ -35,12 +36,12 @@ pub struct Stamp {
     pub at: i64,
 }
 
-/// A stamp, or none, in the room of a stamp: facts hold many that may never come.
+/// `Option<Stamp>` without a discriminant: packet `u64::MAX` means none. Facts hold many stamps that may never be set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MaybeStamp(Stamp);
 
 impl MaybeStamp {
-    /// No capture counts so far.
+    /// No capture has this many packets.
     const NONE: u64 = u64::MAX;
 
     #[inline]
@@ -58,7 +59,7 @@ impl MaybeStamp {
         !self.is_some()
     }
 
-    /// Keeps `stamp` unless there is one.
+    /// Sets it to `stamp` if it is none.
     #[inline]
     pub(crate) const fn get_or_insert(&mut self, stamp: Stamp) {
         if self.is_none() {
@@ -103,15 +104,15 @@ pub struct LinkType(pub u16);
 pub struct Packet<'a> {
     /// Its number and time.
     pub stamp: Stamp,
-    /// How to read its first bytes.
+    /// Type of its first header.
     pub link: LinkType,
-    /// What was captured, perhaps cut by the snap length.
+    /// The captured bytes, perhaps cut by the snap length.
     pub bytes: &'a [u8],
     /// Its length on the wire in bytes; at least `bytes.len()`.
     pub original_len: u32,
 }
 
-/// Where a packet lies in its [`Batch`].
+/// Position of a packet in its [`Batch`].
 #[derive(Clone, Copy, Debug)]
 pub struct PacketRef {
     /// Capture time in nanoseconds since the epoch.
@@ -127,7 +128,7 @@ pub struct PacketRef {
 }
 
 /// Packets in capture order over one shared arena: the unit in which captures are read, decoded and
-/// handed on. Both vectors are pooled; nothing is allocated per packet.
+/// passed on. Both vectors are pooled; nothing is allocated per packet.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The captured bytes, record headers included.
@@ -199,13 +200,11 @@ impl TcpFlags {
     }
 }
 
-/// The TCP options that matter here (RFC 9293 §3.2, RFC 7323); read from segments that carry SYN.
+/// The TCP options in use here (RFC 9293 §3.2); read from segments with SYN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
     /// Maximum segment size in bytes; 0 when the option is absent.
     pub mss: u16,
-    /// Window scale shift; `None` when the option is absent.
-    pub window_scale: Option<u8>,
 }
 
 /// One TCP segment, borrowed from its packet.

@@ -1,4 +1,4 @@
-//! The TCP header (RFC 9293 §3.1) and the two options that matter (RFC 9293 §3.2, RFC 7323 §2.2).
+//! The TCP header (RFC 9293 §3.1) and the maximum segment size option (RFC 9293 §3.7.1).
 //!
 //! Shared by both tiers of the decoder, so they cannot disagree. Never verifies the checksum.
 
@@ -9,10 +9,7 @@ use std::net::IpAddr;
 /// Length of the header without options, in bytes.
 pub(super) const BASE_LEN: usize = 20;
 
-/// RFC 7323 §2.3: a shift above 14 must be used as 14.
-const MAX_WINDOW_SCALE: u8 = 14;
-
-/// What the IP header contributes to a segment.
+/// The IP header's contribution to a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IpContext {
     pub(super) source: IpAddr,
@@ -53,7 +50,7 @@ pub(super) fn segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>) -> Resul
     header(view).map(|(header, header_len)| whole(stamp, ip, view, header, header_len))
 }
 
-/// Shows `take` the segment that starts with `view` where it lies. Whether there is one.
+/// Calls `take` with the segment that starts with `view`. Returns whether there is one.
 #[inline(always)]
 pub(super) fn with_segment<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
     let Ok((header, header_len)) = header(view) else { return false };
@@ -86,7 +83,7 @@ fn whole<'a>(stamp: Stamp, ip: &IpContext, view: View<'a>, header: &[u8; BASE_LE
     }
 }
 
-/// Reads options up to the first one that makes no sense; a malformed list costs the rest of the list only.
+/// Reads options up to the first malformed one.
 #[inline(never)]
 fn options(mut rest: &[u8]) -> TcpOptions {
     let mut found = TcpOptions::default();
@@ -100,7 +97,6 @@ fn options(mut rest: &[u8]) -> TcpOptions {
                 };
                 match (kind, option) {
                     (2, &[_, _, high, low]) => found.mss = be16(high, low),
-                    (3, &[_, _, shift]) => found.window_scale = Some(shift.min(MAX_WINDOW_SCALE)),
                     _ => {}
                 }
                 rest = after;

@@ -1,10 +1,10 @@
 //! Tunnels: packets that carry packets.
 //!
-//! GRE with all its children, and the tunnels over UDP: VXLAN, Geneve, GTP-U. IP in IP needs no header
+//! GRE with its variants, and the tunnels over UDP: VXLAN, Geneve, GTP-U. IP in IP needs no header
 //! and is part of the general decoder.
 
 use super::Undecodable;
-use super::layers::{Layer, Step};
+use super::layer::{Layer, Step};
 use super::link::{ethertype, fold};
 use super::view::{View, be16};
 
@@ -136,7 +136,7 @@ fn gtp_u(view: View<'_>) -> Result<Option<(Layer, View<'_>, u32)>, Undecodable> 
         if header[0] & 0x04 == 0 {
             next = 0;
         }
-        // Every turn consumes at least four bytes (§5.2.1: the length counts itself and the next type).
+        // Every round consumes at least four bytes (§5.2.1: the length counts itself and the next type).
         while next != 0 {
             let len = usize::from(rest.head::<1>()?[0]) * 4;
             if len == 0 {

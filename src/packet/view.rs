@@ -1,11 +1,10 @@
-//! Bytes still to be decoded, together with how many of them there were on the wire.
+//! Bytes still to be decoded, together with their length on the wire.
 //!
-//! Keeping both apart lets every layer tell a header that the snap length cut off from a header that
-//! was never there.
+//! With both, every layer can tell a header that the snap length cut off from one that was never sent.
 
 use super::Undecodable;
 
-/// What one layer hands to the next: captured bytes and their length on the wire.
+/// The input of one layer: captured bytes and their length on the wire.
 ///
 /// Invariant: `wire >= bytes.len()`.
 #[derive(Clone, Copy)]
@@ -39,14 +38,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Only the first `wire` bytes as sent; a length field that claims more than there is changes nothing.
+    /// The first `wire` bytes as sent; a length field beyond the end changes nothing.
     #[inline(always)]
     pub(super) fn limit(self, wire: usize) -> Self {
         View { bytes: &self.bytes[..self.bytes.len().min(wire)], wire: self.wire.min(wire) }
     }
 
-    /// Exactly `wire` bytes as sent, even where the frame was recorded as shorter: some tools cut packets
-    /// and write the cut length as the original one, and then only the IP header knows better.
+    /// Exactly `wire` bytes as sent, even if the frame is recorded as shorter: some tools cut packets and write the
+    /// cut length as the original one, and then only the IP header is right.
     #[inline(always)]
     pub(super) fn resize(self, wire: usize) -> Self {
         View { bytes: &self.bytes[..self.bytes.len().min(wire)], wire }

@@ -1,4 +1,4 @@
-//! What the segments of one connection prove, with the packets that prove it. No opinion is formed here.
+//! The facts that the segments of one connection prove, each with its packet. No opinion is formed here.
 
 use super::half::Tally;
 use crate::packet::{Endpoint, IcmpError, MaybeStamp, Stamp};
@@ -28,7 +28,7 @@ pub enum Closing {
     None,
 }
 
-/// An RST, with what speaks for or against its sender being who it claims to be.
+/// An RST, with the evidence for or against its claimed sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// The packet.
@@ -39,14 +39,12 @@ pub struct Reset {
     pub ttl_distance: u8,
     /// Whether its sequence number was one that the receiver would accept (RFC 9293 §3.10.7.4, RFC 5961 §3.2).
     pub in_window: bool,
-    /// Whether it carried an acknowledgment.
-    pub with_ack: bool,
 }
 
 impl Reset {
-    /// Whether TTL or sequence number say that somebody else sent it.
+    /// Whether TTL or sequence number indicate that a third party sent it.
     #[must_use]
-    pub fn looks_forged(&self) -> bool {
+    pub(crate) fn looks_forged(&self) -> bool {
         self.ttl_distance > 1 || !self.in_window
     }
 }
@@ -101,8 +99,8 @@ impl ZeroWindow {
     }
 }
 
-/// What one side sent, as far as it is usual. Nearly every segment touches the first line of the processor's cache, nearly
-/// none the last.
+/// What one side sent, apart from [`Unusual`] events. Nearly every segment changes the first cache line of it, hardly
+/// any the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct SideFacts {
@@ -129,7 +127,7 @@ pub struct SideFacts {
     pub(super) fin: MaybeStamp,
 }
 
-/// What hardly any side of a connection has: troubles of the network and of the capture, and what answers them.
+/// Rare events, kept apart to keep [`SideFacts`] small: trouble of the network and of the capture, and reactions to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusual {
     /// Segments that carried bytes sent before.
@@ -148,12 +146,10 @@ pub struct Unusual {
     pub first_cut: Option<Stamp>,
     /// Bytes given up because a buffer bound was reached.
     pub dropped_bytes: u64,
-    /// Bytes that arrived after a hole the network never repaired; the receiver's program never saw them.
+    /// Bytes behind a hole that the network never repaired; the receiving program never saw them.
     pub undelivered_bytes: u64,
-    /// Segments whose bytes differ from those sent before at the same place.
+    /// Segments whose bytes differ from those sent before at the same offset.
     pub conflicting_overlaps: u32,
-    /// First of them.
-    pub first_conflict: Option<Stamp>,
     /// Keep-alive probes (RFC 9293 §3.8.4).
     pub keep_alives: u32,
     /// SYNs sent again.
@@ -162,7 +158,7 @@ pub struct Unusual {
     pub last_syn_again: Option<Stamp>,
     /// First RST that ended the connection (a plausible one where there is any).
     pub reset: Option<Reset>,
-    /// The other side acknowledged one sequence number more than was captured: a FIN that the capture missed.
+    /// The other side acknowledged one sequence number more than was captured: a FIN that was not captured.
     pub fin_unseen: bool,
     /// Retransmissions that got no answer until the end.
     pub unacknowledged: Option<Unacknowledged>,
@@ -182,7 +178,6 @@ impl Unusual {
         dropped_bytes: 0,
         undelivered_bytes: 0,
         conflicting_overlaps: 0,
-        first_conflict: None,
         keep_alives: 0,
         syn_retransmissions: 0,
         last_syn_again: None,
@@ -199,7 +194,7 @@ impl Unusual {
 }
 
 impl Unusual {
-    pub(super) fn book(&mut self, stamp: Stamp, tally: &Tally) {
+    pub(super) fn count(&mut self, stamp: Stamp, tally: &Tally) {
         if tally.cut_bytes > 0 {
             self.cut_bytes += tally.cut_bytes;
             self.first_cut.get_or_insert(stamp);
@@ -213,13 +208,12 @@ impl Unusual {
         self.undelivered_bytes += tally.undelivered_bytes;
         if tally.conflict {
             self.conflicting_overlaps += 1;
-            self.first_conflict.get_or_insert(stamp);
         }
     }
 }
 
 impl SideFacts {
-    /// What is unusual about this side; all zero and `None` when nothing is.
+    /// Rare events of this side; all zero and `None` when there were none.
     #[must_use]
     #[inline]
     pub fn unusual(&self) -> &Unusual {
@@ -227,19 +221,19 @@ impl SideFacts {
         self.unusual.as_deref().unwrap_or(USUAL)
     }
 
-    /// Whether there is nothing unusual.
+    /// Whether there were none.
     #[cfg(test)]
     pub(super) fn is_usual(&self) -> bool {
         self.unusual.is_none()
     }
 
-    /// The same to write to, if there is anything.
+    /// Rare events to update, if there were any.
     #[inline]
     pub(super) fn known_unusual(&mut self) -> Option<&mut Unusual> {
         self.unusual.as_deref_mut()
     }
 
-    /// The same to write something unusual to.
+    /// Rare events to add one to.
     #[cold]
     pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
         self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
@@ -259,37 +253,37 @@ impl SideFacts {
 
     /// First new payload byte.
     #[must_use]
-    pub fn first_payload(&self) -> Option<Stamp> {
+    pub(crate) fn first_payload(&self) -> Option<Stamp> {
         self.first_payload.get()
     }
 
     /// Last new payload byte.
     #[must_use]
-    pub fn last_payload(&self) -> Option<Stamp> {
+    pub(crate) fn last_payload(&self) -> Option<Stamp> {
         self.last_payload.get()
     }
 
-    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reached.
+    /// Last packet whose ACK moved forward: proof that this side's kernel was alive and reachable.
     #[must_use]
-    pub fn last_ack(&self) -> Option<Stamp> {
+    pub(crate) fn last_ack(&self) -> Option<Stamp> {
         self.last_ack.get()
     }
 
     /// The packet that carried the oldest byte not acknowledged at the end; `None` when all was.
     #[must_use]
-    pub fn unacknowledged_since(&self) -> Option<Stamp> {
+    pub(crate) fn unacknowledged_since(&self) -> Option<Stamp> {
         self.unacknowledged_since.get()
     }
 
     /// First SYN.
     #[must_use]
-    pub fn syn(&self) -> Option<Stamp> {
+    pub(crate) fn syn(&self) -> Option<Stamp> {
         self.syn.get()
     }
 
     /// Last SYN.
     #[must_use]
-    pub fn last_syn(&self) -> Option<Stamp> {
+    pub(crate) fn last_syn(&self) -> Option<Stamp> {
         self.unusual().last_syn_again.or(self.syn())
     }
 
@@ -305,13 +299,13 @@ impl SideFacts {
         self.unusual().reset
     }
 
-    /// Moves it out.
+    /// Moves the facts out.
     fn take(&mut self) -> Self {
         Self { unusual: self.unusual.take(), ..*self }
     }
 }
 
-/// What TCP proves about one connection.
+/// The facts about one TCP connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpFacts {
     /// The end that opened the connection.
@@ -326,9 +320,9 @@ pub struct TcpFacts {
     pub last: Stamp,
     pub(super) syn_ack: MaybeStamp,
     pub(super) established: MaybeStamp,
-    /// Who sent the first FIN or accepted RST.
+    /// Sender of the first FIN or accepted RST.
     pub first_closer: Option<Side>,
-    /// What it was.
+    /// Which of the two it was.
     pub closing: Closing,
     pub(super) closed_at: MaybeStamp,
     /// First sequence numbers of client and server, where known.
@@ -364,21 +358,15 @@ impl TcpFacts {
         Self { icmp: self.icmp.take(), sides: [client.take(), server.take()], ..*self }
     }
 
-    /// SYN-ACK.
-    #[must_use]
-    pub fn syn_ack(&self) -> Option<Stamp> {
-        self.syn_ack.get()
-    }
-
     /// First ACK by the client after the SYN-ACK.
     #[must_use]
-    pub fn established(&self) -> Option<Stamp> {
+    pub(crate) fn established(&self) -> Option<Stamp> {
         self.established.get()
     }
 
     /// The packet with the first FIN or accepted RST.
     #[must_use]
-    pub fn closed_at(&self) -> Option<Stamp> {
+    pub(crate) fn closed_at(&self) -> Option<Stamp> {
         self.closed_at.get()
     }
 
@@ -401,20 +389,32 @@ impl TcpFacts {
 
     /// Time from SYN to the client's first ACK in nanoseconds (Wireshark's initial RTT).
     #[must_use]
-    pub fn initial_rtt_ns(&self) -> Option<i64> {
+    pub(crate) fn initial_rtt_ns(&self) -> Option<i64> {
         let syn = self.side(Side::Client).last_syn()?;
         Some(self.established()?.at - syn.at).filter(|rtt| *rtt >= 0)
     }
 
+    /// Bounds that were reached and evidence that was lost, on both sides: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let sum = |count: fn(&Unusual) -> u64| self.sides.iter().map(|side| count(side.unusual())).sum();
+        [
+            ("tcp.dropped_bytes", sum(|side| side.dropped_bytes)),
+            ("tcp.undelivered_bytes", sum(|side| side.undelivered_bytes)),
+            ("tcp.conflicting_segments", sum(|side| u64::from(side.conflicting_overlaps))),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+    }
+
     /// Whether only one of the two sides was captured.
     #[must_use]
-    pub fn one_way(&self) -> bool {
+    pub(crate) fn one_way(&self) -> bool {
         self.side(Side::Client).packets == 0 || self.side(Side::Server).packets == 0
     }
 
     /// Last new payload byte of either side.
     #[must_use]
-    pub fn last_payload(&self) -> Option<Stamp> {
+    pub(crate) fn last_payload(&self) -> Option<Stamp> {
         self.side(Side::Client).last_payload().max(self.side(Side::Server).last_payload())
     }
 }

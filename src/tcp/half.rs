@@ -6,10 +6,10 @@
 //!          next_offset                                   highest_offset
 //! ```
 //!
-//! In-order bytes pass through without a copy. Bytes that come early are copied and wait for the hole to be
-//! filled. A hole becomes a [`StreamEvent::Gap`] only when it is certain that its bytes will not come: the
-//! peer acknowledged them (then the capture lost them), or a bound was reached (then we did). Bytes behind a
-//! hole that the network itself never repaired are not delivered: the receiving program never saw them.
+//! In-order bytes pass through without a copy. Early bytes are copied and wait for the hole to be filled. A hole becomes
+//! a [`StreamEvent::Gap`] only when it is certain that its bytes will not arrive: the peer acknowledged them (so the
+//! capture lost them), or a bound was reached (so we did). Bytes behind a hole that the network itself never repaired
+//! are not delivered: the receiving program never saw them.
 
 use crate::packet::Stamp;
 use crate::stream::{Direction, GapCause, StreamEvent};
@@ -24,12 +24,12 @@ pub const REORDER_TIME: i64 = 100_000_000;
 pub const REORDER_PACKETS: u32 = 64;
 /// With only one side captured nobody acknowledges: a hole is a loss of the capture after this time without a retransmission.
 pub const ONE_WAY_TIME: i64 = 3_000_000_000;
-/// Late segments within this time are out of order; later ones were sent again (Wireshark's threshold).
+/// Late segments within this time are out of order; later ones are retransmissions (Wireshark's threshold).
 pub const OUT_OF_ORDER_TIME: i64 = 3_000_000;
-/// Farthest jump ahead that is taken for data of this connection.
+/// Farthest jump in sequence numbers accepted as data of this connection.
 const LARGEST_JUMP: i32 = 1 << 30;
 
-/// No stream grows so long.
+/// Larger than any offset.
 const UNSEEN: u64 = u64::MAX;
 
 /// First and last bytes of a delivered segment: enough to notice a retransmission with other contents.
@@ -61,13 +61,13 @@ struct Pending {
     bytes: usize,
     /// When the hole in front of the first piece was noticed.
     since: Stamp,
-    /// When the other side was seen to have the bytes in the hole.
+    /// When the other side was first seen to acknowledge bytes in the hole.
     acknowledged: Option<Stamp>,
     /// Packets of the connection since then.
     packets_since: u32,
 }
 
-/// What [`Half::accept`] made of a segment's payload.
+/// How [`Half::accept`] classified a segment's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
     /// New bytes in order.
@@ -159,12 +159,12 @@ impl Default for Half {
 }
 
 impl Half {
-    /// Fixes where the stream starts: the sequence number of its first byte.
+    /// Sets the sequence number of the stream's first byte.
     pub(super) fn start(&mut self, first: u32) {
         self.next_sequence = first;
     }
 
-    pub(super) fn touch(&self) -> u64 {
+    pub(super) fn prefetch(&self) -> u64 {
         self.next_offset ^ self.samples[1].offset
     }
 
@@ -180,7 +180,7 @@ impl Half {
         self.ended
     }
 
-    /// Nothing follows: what was held behind a hole, beyond the end, never counts.
+    /// Ends the stream, dropping what is still pending behind a hole.
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.pending = None;
@@ -202,7 +202,7 @@ impl Half {
         self.next_offset as i64 + i64::from(sequence.wrapping_sub(self.next_sequence) as i32)
     }
 
-    /// The in-order, uncut, nothing-pending case: true when the payload may be delivered as it lies.
+    /// The fast path: a whole payload in order with nothing pending. Returns its offset if it may be delivered as it is.
     #[inline]
     pub(super) fn advance_in_order(&mut self, sequence: u32, payload: &[u8], payload_len: u32) -> Option<u64> {
         if sequence != self.next_sequence || self.pending.is_some() || payload.len() != payload_len as usize {
@@ -237,7 +237,7 @@ impl Half {
         self.sampled[0] = len;
     }
 
-    /// Whether `payload` at `offset` contradicts what is remembered of delivered bytes.
+    /// Whether `payload` at `offset` differs from the samples of delivered bytes.
     fn contradicts(&self, offset: u64, payload: &[u8]) -> bool {
         let differs = |at: u64, known: &[u8; 8]| {
             at.checked_sub(offset)
@@ -249,7 +249,7 @@ impl Half {
         })
     }
 
-    /// Takes one segment's payload. `emit` gets bytes in order, and gaps left by the snap length.
+    /// Takes one segment's payload. `out` gets bytes in order, and gaps left by the snap length.
     pub(super) fn accept(
         &mut self,
         stamp: Stamp,
@@ -279,14 +279,14 @@ impl Half {
         }
         let at = at as u64;
         if at > self.next_offset {
-            return self.hold(stamp, at, payload, len, out.tally);
+            return self.hold_back(stamp, at, payload, len, out.tally);
         }
         let Some(pending) = self.pending.as_deref() else {
             self.deliver(stamp, payload, len, out);
             return Accepted::InOrder;
         };
         let late = stamp.at - pending.since.at > OUT_OF_ORDER_TIME;
-        // What came first stands: the new segment yields to pieces that were captured before it.
+        // Earlier bytes win: the new segment yields to pieces that were captured before it.
         if let Some(first) = pending.pieces.first()
             && first.offset < at + u64::from(len)
         {
@@ -301,7 +301,7 @@ impl Half {
             payload = &payload[..payload.len().min(keep)];
             len = keep as u32;
             if let Some((offset, bytes, len)) = behind {
-                self.hold(stamp, offset, bytes, len, out.tally);
+                self.hold_back(stamp, offset, bytes, len, out.tally);
             }
         }
         self.deliver(stamp, payload, len, out);
@@ -328,8 +328,8 @@ impl Half {
         }
     }
 
-    /// Keeps bytes that came before their time.
-    fn hold(&mut self, stamp: Stamp, offset: u64, payload: &[u8], len: u32, tally: &mut Tally) -> Accepted {
+    /// Holds back early bytes until the hole before them is filled.
+    fn hold_back(&mut self, stamp: Stamp, offset: u64, payload: &[u8], len: u32, tally: &mut Tally) -> Accepted {
         self.highest_offset = self.highest_offset.max(offset + u64::from(len));
         let pending = self.pending.get_or_insert_with(|| Box::new(Pending { since: stamp, ..Pending::default() }));
         if pending.acknowledged.is_none() && self.acknowledged > self.next_offset {
@@ -337,8 +337,8 @@ impl Half {
         }
         let (mut at, mut payload, mut len) = (offset, payload, len);
         let mut index = pending.pieces.partition_point(|piece| piece.end() <= at);
-        let mut kept = false;
-        // Walk the pieces that overlap and keep only what lies between them.
+        let mut stored = false;
+        // Walk the overlapping pieces and store only what lies between them.
         while len > 0 {
             let free = match pending.pieces.get(index) {
                 Some(piece) if piece.offset <= at => {
@@ -359,16 +359,16 @@ impl Half {
             let bytes: Box<[u8]> = payload[..payload.len().min(free as usize)].into();
             pending.bytes += bytes.len();
             pending.pieces.insert(index, Piece { offset: at, len: free, bytes, stamp });
-            kept = true;
+            stored = true;
             payload = payload.get(free as usize..).unwrap_or(&[]);
             at += u64::from(free);
             len -= free;
             index += 1;
         }
-        if kept { Accepted::Early } else { Accepted::Duplicate }
+        if stored { Accepted::Early } else { Accepted::Duplicate }
     }
 
-    /// Hands on the pieces that are next in line.
+    /// Delivers the pieces that are in order now.
     fn drain(&mut self, out: &mut Outlet<'_, impl Emit>) {
         let Some(mut pending) = self.pending.take() else { return };
         let ready = pending
@@ -388,7 +388,7 @@ impl Half {
         }
     }
 
-    /// The other side acknowledges up to `acknowledgment`. Returns whether that moved forward.
+    /// Records that the other side acknowledges up to `acknowledgment`. Returns whether that moved forward.
     #[inline]
     pub(super) fn acknowledge(&mut self, acknowledgment: u32, stamp: Stamp) -> bool {
         let offset = self.offset_of(acknowledgment);
@@ -407,8 +407,8 @@ impl Half {
         true
     }
 
-    /// Declares the hole a gap once nothing can fill it any more. Called for every packet while one is open.
-    pub(super) fn settle(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) {
+    /// Turns the hole into a gap once nothing can fill it any more. Called for every packet while one is open.
+    pub(super) fn give_up_hole(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) {
         let Some(pending) = self.pending.as_deref_mut() else { return };
         let cause = if pending.bytes > PENDING_BYTES || pending.pieces.len() > PENDING_PIECES {
             if pending.acknowledged.is_some() { GapCause::NotCaptured } else { GapCause::BufferLimit }
@@ -447,7 +447,7 @@ impl Half {
         out.emit(stamp, StreamEvent::Gap { offset, len, cause });
     }
 
-    /// Notes where the stream ends. `sequence` is the FIN's own sequence number.
+    /// Records where the stream ends. `sequence` is the FIN's own sequence number.
     pub(super) fn finish_at(&mut self, sequence: u32) {
         let at = self.offset_of(sequence);
         if self.fin_at == UNSEEN && at >= 0 && at - self.next_offset as i64 <= i64::from(LARGEST_JUMP) {
@@ -456,13 +456,13 @@ impl Half {
         }
     }
 
-    /// Whether everything up to the FIN was handed on.
+    /// Whether everything up to the FIN was delivered.
     pub(super) fn reached_fin(&self) -> bool {
         !self.ended && self.next_offset >= self.fin_at
     }
 
-    /// Hands on what can still be handed on when nothing more will come. Returns whether the other side
-    /// acknowledged one byte beyond everything: most likely a FIN that was not captured.
+    /// Delivers what can still be delivered when no segments follow. Returns whether the other side acknowledged one byte
+    /// beyond everything captured: most likely a FIN that was not captured.
     pub(super) fn flush(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) -> bool {
         while let Some(pending) = self.pending.as_deref() {
             if self.acknowledged > self.next_offset || one_way {
@@ -477,7 +477,7 @@ impl Half {
         }
         let missing = self.acknowledged - self.next_offset;
         match Some(self.fin_at).filter(|at| *at != UNSEEN) {
-            // Everything before the FIN is there; what is acknowledged beyond is the FIN itself, or nonsense.
+            // Everything before the FIN was captured; what is acknowledged beyond is the FIN itself, or invalid.
             Some(fin) if self.next_offset >= fin => false,
             Some(fin) if self.acknowledged > fin => {
                 self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, out);
@@ -492,7 +492,7 @@ impl Half {
     }
 }
 
-/// Whether two views of the same bytes differ where both are known.
+/// Whether two copies of the same bytes differ where both are captured.
 fn differ(a: &[u8], b: &[u8]) -> bool {
     let common = a.len().min(b.len());
     a[..common] != b[..common]

@@ -1,4 +1,4 @@
-//! The name of a connection: the same for both of its directions.
+//! The key of a connection: the same for both of its directions.
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -40,10 +40,10 @@ impl FlowKey {
         }
     }
 
-    /// Whether it is the key of a segment's connection.
+    /// Whether `segment` is of this connection.
     #[inline]
     #[must_use]
-    pub fn is_of(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn is_of(&self, segment: &Segment<'_>) -> bool {
         let (x, y) = (words(segment.source.ip), words(segment.destination.ip));
         let is = |a: [u64; 2], b: [u64; 2], ports: [u16; 2]| {
             let [low, high] = [[self.addresses[0], self.addresses[1]], [self.addresses[2], self.addresses[3]]];
@@ -53,7 +53,7 @@ impl FlowKey {
             || is(y, x, [segment.destination.port, segment.source.port])
     }
 
-    /// A number that spreads connections evenly; the same in every run.
+    /// A hash that distributes connections evenly; the same in every run.
     #[inline]
     #[must_use]
     pub fn spread(&self) -> u64 {

@@ -1,8 +1,8 @@
 //! One connection's segments: bytes in order for the layers above, and facts about how it lived and ended.
 //!
-//! Follows RFC 9293 as an observer: nothing is answered, nothing is refused, and what a peer does wrong is
-//! a fact. Never guesses a payload byte, never delivers bytes that the receiver cannot have had, and never
-//! touches the payload beyond the few bytes needed to notice a contradictory retransmission.
+//! Follows RFC 9293 as an observer: it answers nothing and rejects nothing, and a peer's error is a fact. Never guesses
+//! a payload byte, never delivers bytes that the receiver cannot have received, and never reads the payload beyond the
+//! few bytes needed to notice a contradictory retransmission.
 
 mod facts;
 mod half;
@@ -34,14 +34,14 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens the books on a connection at its first captured segment. Pass the same segment to [`Self::segment`].
+    /// Starts tracking a connection at its first captured segment. Pass the same segment to [`Self::segment`].
     #[must_use]
     pub fn new(segment: &Segment<'_>) -> Self {
         let syn = segment.flags.has(TcpFlags::SYN);
         let from_server = if syn {
             segment.flags.has(TcpFlags::ACK)
         } else {
-            // A guess until somebody speaks: services live on the lower port.
+            // A guess until data shows the roles: servers mostly have the lower port.
             segment.source.port < segment.destination.port
         };
         let (client, server) =
@@ -56,46 +56,46 @@ impl Connection {
         }
     }
 
-    /// What is known so far.
+    /// The facts gathered so far.
     #[must_use]
     pub fn facts(&self) -> &TcpFacts {
         &self.facts
     }
 
-    /// Takes note of an ICMP error about this connection; the first one counts.
-    pub fn note_icmp(&mut self, error: IcmpError) {
+    /// Records an ICMP error about this connection; the first one counts.
+    pub(crate) fn note_icmp(&mut self, error: IcmpError) {
         self.facts.icmp.get_or_insert_with(|| Box::new(error));
     }
 
-    /// What is known, at the end. Leaves nothing of use behind.
+    /// Takes the facts at the end.
     #[must_use]
     #[inline]
-    pub fn take_facts(&mut self) -> TcpFacts {
+    pub(crate) fn take_facts(&mut self) -> TcpFacts {
         self.facts.take()
     }
 
-    /// Reads what the next segment will need, so that it is at hand then.
+    /// Reads the memory that the next segment will need, so that it is in the cache then. The value means nothing.
     #[must_use]
-    pub fn touch(&self) -> u64 {
+    pub(crate) fn prefetch(&self) -> u64 {
         let [to_server, to_client] = &self.halves;
         let facts = &self.facts;
-        to_server.touch()
-            ^ to_client.touch()
+        to_server.prefetch()
+            ^ to_client.prefetch()
             ^ facts.side(Side::Client).packets
             ^ facts.side(Side::Server).packets
             ^ facts.last.packet
             ^ u64::from(facts.client.port)
     }
 
-    /// Which way a segment of this connection travels.
+    /// The direction of a segment of this connection, by its sender.
     #[must_use]
     pub fn direction(&self, source: Endpoint) -> Direction {
         if source == self.facts.client { Direction::ToServer } else { Direction::ToClient }
     }
 
-    /// The ends were guessed the wrong way round: exchanges client and server. Only for
-    /// connections picked up mid-stream, before any layer has been given bytes.
-    pub fn swap_roles(&mut self) {
+    /// Exchanges client and server, which were guessed the wrong way round. Only for connections picked up mid-stream,
+    /// before any layer has been fed.
+    pub(crate) fn swap_roles(&mut self) {
         self.facts.swap_sides();
         self.halves.swap(0, 1);
         self.last_sent.swap(0, 1);
@@ -106,7 +106,7 @@ impl Connection {
         self.facts.initial_sequence[direction.index()]
     }
 
-    /// Fixes where a direction starts, once.
+    /// Sets the first sequence number of a direction, once.
     #[inline]
     fn start(&mut self, direction: Direction, base: u32, first: u32) {
         let known = &mut self.facts.initial_sequence[direction.index()];
@@ -118,7 +118,7 @@ impl Connection {
 
     /// First sequence number of each end where known, the lower endpoint's first.
     #[must_use]
-    pub fn bases(&self) -> [Option<u32>; 2] {
+    pub(crate) fn bases(&self) -> [Option<u32>; 2] {
         let [client, server] = self.facts.initial_sequence;
         if self.facts.client < self.facts.server { [client, server] } else { [server, client] }
     }
@@ -126,24 +126,24 @@ impl Connection {
     /// Whether `segment` opens a new connection between the same endpoints, as Wireshark counts
     /// `tcp.stream`: a SYN whose sequence number differs from the known one, or any SYN after FIN or RST.
     #[must_use]
-    pub fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
+    pub(crate) fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
         if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
             return false;
         }
-        let ended = Side::Client;
-        let over = [ended, ended.other()]
+        let over = [Side::Client, Side::Server]
+            .map(|side| self.facts.side(side))
             .iter()
-            .any(|side| self.facts.side(*side).fin.is_some() || self.facts.side(*side).reset().is_some());
+            .any(|side| side.fin.is_some() || side.reset().is_some());
         self.base(self.direction(segment.source)).is_some_and(|base| over || base != segment.sequence)
     }
 
     /// Whether both directions have ended.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.reset || self.halves.iter().all(Half::ended)
     }
 
-    /// Takes one segment; `emit` gets what it makes of both directions' streams, in stream order.
+    /// Takes one segment; `emit` is called with the resulting events of both directions' streams, in stream order.
     #[inline]
     pub fn segment(&mut self, segment: &Segment<'_>, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
         let (stamp, flags) = (segment.stamp, segment.flags);
@@ -184,7 +184,7 @@ impl Connection {
             self.fin(direction, segment, first);
         }
         if self.halves[0].is_waiting() || self.halves[1].is_waiting() {
-            self.settle(stamp, emit);
+            self.give_up_holes(stamp, emit);
         }
         let half = &mut self.halves[direction.index()];
         if half.reached_fin() {
@@ -222,8 +222,7 @@ impl Connection {
             )
         };
         match accepted {
-            Accepted::InOrder => {}
-            Accepted::Early => {}
+            Accepted::InOrder | Accepted::Early => {}
             Accepted::OutOfOrder => side.unusual_mut().out_of_order += 1,
             Accepted::FillsHole => side.unusual_mut().retransmissions += 1,
             Accepted::KeepAlive => side.unusual_mut().keep_alives += 1,
@@ -231,7 +230,7 @@ impl Connection {
             Accepted::Duplicate => {
                 side.unusual_mut().retransmissions += 1;
                 self.note_retransmission(direction, stamp);
-                self.book(direction, stamp, &tally);
+                self.count(direction, stamp, &tally);
                 return;
             }
         }
@@ -243,10 +242,10 @@ impl Connection {
                 side.unacknowledged_since = stamp.into();
             }
         }
-        self.book(direction, stamp, &tally);
+        self.count(direction, stamp, &tally);
     }
 
-    /// Bytes were sent again that the other side has not acknowledged.
+    /// Records a retransmission of bytes that the other side has not acknowledged.
     fn note_retransmission(&mut self, direction: Direction, stamp: Stamp) {
         if !self.halves[direction.index()].in_flight() {
             return;
@@ -264,7 +263,7 @@ impl Connection {
     }
 
     #[inline]
-    fn book(&mut self, direction: Direction, stamp: Stamp, tally: &Tally) {
+    fn count(&mut self, direction: Direction, stamp: Stamp, tally: &Tally) {
         let side = self.facts.sender(direction);
         if tally.new_bytes > 0 {
             side.bytes += tally.new_bytes;
@@ -272,11 +271,11 @@ impl Connection {
             side.last_payload = stamp.into();
         }
         if tally.is_unusual() {
-            side.unusual_mut().book(stamp, tally);
+            side.unusual_mut().count(stamp, tally);
         }
     }
 
-    /// The ACK and window of a segment sent in `direction` speak of the other direction's bytes.
+    /// Handles the ACK and window of a segment sent in `direction`, which concern the other direction's bytes.
     #[inline]
     fn acknowledge(&mut self, direction: Direction, segment: &Segment<'_>) {
         let stamp = segment.stamp;
@@ -345,8 +344,7 @@ impl Connection {
         } else {
             segment.ttl.saturating_sub(side.ttl_max).max(side.ttl_min.saturating_sub(segment.ttl))
         };
-        let reset =
-            Reset { stamp, ttl: segment.ttl, ttl_distance, in_window, with_ack: segment.flags.has(TcpFlags::ACK) };
+        let reset = Reset { stamp, ttl: segment.ttl, ttl_distance, in_window };
         let known = &mut side.unusual_mut().reset;
         match known {
             Some(known) if known.in_window || !in_window => {}
@@ -393,18 +391,19 @@ impl Connection {
         }
     }
 
-    fn settle(&mut self, stamp: Stamp, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
+    /// Turns holes that nothing can fill any more into gaps.
+    fn give_up_holes(&mut self, stamp: Stamp, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
         let one_way = self.facts.one_way();
         for direction in Direction::BOTH {
             let half = &mut self.halves[direction.index()];
             if half.is_waiting() {
                 let mut tally = Tally::default();
-                half.settle(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
+                half.give_up_hole(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
                 if half.reached_fin() {
                     half.end();
                     emit(stamp, direction, StreamEvent::End(End::Fin));
                 }
-                self.book(direction, stamp, &tally);
+                self.count(direction, stamp, &tally);
             }
         }
     }
@@ -425,12 +424,12 @@ impl Connection {
             if fin_unseen {
                 self.facts.sender(direction).unusual_mut().fin_unseen = true;
             }
-            self.book(direction, stamp, &tally);
+            self.count(direction, stamp, &tally);
         }
     }
 
-    /// Nothing more will come: hands on what can be, and ends both directions with `end`
-    /// (or with the reset that came before). Further calls do nothing.
+    /// Ends both directions with `end` (or with the reset that came before), after passing on what can still be passed
+    /// on. Further calls do nothing.
     pub fn finish(&mut self, end: End, emit: &mut impl FnMut(Stamp, Direction, StreamEvent<'_>)) {
         if std::mem::replace(&mut self.finished, true) {
             return;

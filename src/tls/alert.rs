@@ -1,17 +1,17 @@
 //! Alert levels and descriptions (RFC 8446 §6, RFC 5246 §7.2, IANA "TLS Alerts").
 
-/// close_notify: nothing more will be sent in this direction.
+/// close_notify: its sender will send nothing more.
 pub const CLOSE_NOTIFY: u8 = 0;
 /// user_canceled: precedes a close_notify that is no error.
 pub const USER_CANCELED: u8 = 90;
-/// handshake_failure: no common ground, or a client without a certificate.
+/// handshake_failure: no common parameters, or a client without a certificate.
 pub const HANDSHAKE_FAILURE: u8 = 40;
-/// certificate_required: the client has shown none.
+/// certificate_required: the client has presented none.
 pub const CERTIFICATE_REQUIRED: u8 = 116;
 
 /// `warning` or `fatal`.
 #[must_use]
-pub const fn level(level: u8) -> Option<&'static str> {
+pub(crate) const fn level(level: u8) -> Option<&'static str> {
     match level {
         1 => Some("warning"),
         2 => Some("fatal"),
@@ -21,7 +21,7 @@ pub const fn level(level: u8) -> Option<&'static str> {
 
 /// The registered name of an AlertDescription.
 #[must_use]
-pub const fn description(code: u8) -> Option<&'static str> {
+pub(crate) const fn description(code: u8) -> Option<&'static str> {
     Some(match code {
         0 => "close_notify",
         10 => "unexpected_message",
@@ -64,9 +64,9 @@ pub const fn description(code: u8) -> Option<&'static str> {
     })
 }
 
-/// Whether the description speaks of the peer's certificate.
+/// Whether the alert is about the peer's certificate.
 #[must_use]
-pub const fn is_about_certificate(code: u8) -> bool {
+pub(crate) const fn is_about_certificate(code: u8) -> bool {
     matches!(code, 41..=46 | 48 | 111 | 113 | 114 | 116)
 }
 

@@ -1,26 +1,26 @@
 //! One direction's keys: which secret, which epoch, which record number comes next.
 //!
-//! A record's number is never guessed for good: it holds only once a record has authenticated under it. After
-//! missing bytes, and at the border of epochs, a bounded number of candidates is tried.
+//! A record number counts as known only once a record has authenticated under it. After missing bytes, and at the
+//! border of epochs, a bounded number of candidates is tried.
 
 use smallvec::SmallVec;
 
+use super::decrypt::{KeyBlock, Opened, Opener};
 use super::facts::{Trouble, Version};
+use super::key_schedule::{expand_label, prf};
 use super::keylog::{KeyLog, Label, Secret};
-use super::open::{KeyBlock, Opened, Opener};
 use super::record::Header;
-use super::schedule::expand_label;
 use super::suite::{Hash, Parameters, Protection};
 use crate::stream::Direction;
 
 /// Most record numbers tried beyond the expected one.
 const MAX_WINDOW: u64 = 4096;
-/// Record numbers tried when a record of an in-step stream did not authenticate.
+/// Record numbers tried when a record did not authenticate although none is missing before it.
 const WINDOW_AFTER_FAILURE: u64 = 8;
 /// Record numbers tried when the stream was joined after its beginning.
 const WINDOW_MID_STREAM: u64 = 256;
-/// Bytes that may be decrypted in vain per direction before it is given up: this many, and
-/// [`TRIALS_PER_BYTE`] for each byte that did open, so that the work stays in proportion to the data.
+/// Bytes of failed decryption per direction before it is given up: this many, and [`TRIALS_PER_BYTE`] for each byte
+/// that did open, so that the work stays in proportion to the data.
 const TRIAL_BUDGET: u64 = 8 << 20;
 /// See [`TRIAL_BUDGET`].
 const TRIALS_PER_BYTE: u64 = 8;
@@ -32,7 +32,7 @@ const MAX_FAILURES: u32 = 64;
 /// Connections of the key log tried on a stream whose beginning was not seen.
 const MAX_MID_STREAM_ENTRIES: usize = 64;
 
-/// What both directions' keys are derived from.
+/// The parameters from which both directions' keys are derived.
 #[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) client_random: Option<[u8; 32]>,
@@ -50,7 +50,7 @@ pub(super) struct Session {
     pub(super) mid_stream: bool,
 }
 
-/// TLS 1.3: which traffic secret protects records (RFC 8446 §7.1). TLS 1.2 knows the last only.
+/// TLS 1.3: which traffic secret protects records (RFC 8446 §7.1). TLS 1.2 has only the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Stage {
     Early,
@@ -64,7 +64,7 @@ pub(super) enum Stage {
 struct Candidate {
     stage: Stage,
     parameters: Parameters,
-    /// TLS 1.3: where the next generation of keys comes from.
+    /// TLS 1.3: the secret from which the next generation of keys is derived.
     secret: Option<Secret>,
     opener: Opener,
 }
@@ -85,7 +85,7 @@ impl Candidate {
     }
 }
 
-/// What was lost before a record that opened.
+/// Records lost before one that opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// Nothing.
@@ -99,25 +99,25 @@ pub(super) enum Loss {
 /// The keys of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    /// The current keys first, then those that may follow or be right instead.
+    /// The current keys first, then those that may follow or be the right ones instead.
     candidates: SmallVec<[Box<Candidate>; 2]>,
     /// Number of the record after the last one that opened.
     expected: u64,
-    /// Protected records that went by since, unopened.
-    passed: u64,
-    /// How many more may have been missed.
+    /// Protected records since then, unopened.
+    unopened: u64,
+    /// How many more records may have been missed.
     window: u64,
     /// The current keys have opened a record.
     proven: bool,
     /// Records went by that no key was there for.
     late: bool,
     failures: u32,
-    /// Bytes decrypted in vain, less what opened bytes made good.
+    /// Bytes of failed decryption, less the allowance for bytes that opened.
     spent: u64,
-    /// The nonce that came with the last record that opened (TLS 1.2 GCM and CCM).
+    /// The explicit nonce of the last record that opened (TLS 1.2 GCM and CCM).
     nonce: Option<u64>,
-    /// [`KeyLog::len`] when secrets were last looked for.
-    looked: Option<usize>,
+    /// [`KeyLog::len`] when secrets were last looked up.
+    looked_up: Option<usize>,
     trouble: Option<Trouble>,
 }
 
@@ -132,7 +132,7 @@ impl Channel {
         self.candidates.first().map_or(Stage::Application, |current| current.stage)
     }
 
-    /// Why records stay closed.
+    /// Why records are not opened.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         self.trouble
     }
@@ -142,35 +142,35 @@ impl Channel {
         self.candidates.first()?.opener.overhead()
     }
 
-    /// A ChangeCipherSpec of TLS 1.2 went by: new keys, counting from zero.
+    /// After a ChangeCipherSpec of TLS 1.2: new keys, counting from zero.
     pub(super) fn restart(&mut self) {
         *self = Channel::default();
     }
 
-    /// A protected record went by that was not opened.
-    pub(super) fn pass(&mut self) {
-        self.passed = self.passed.saturating_add(1);
+    /// Counts a protected record that was not opened.
+    pub(super) fn skip_record(&mut self) {
+        self.unopened = self.unopened.saturating_add(1);
         self.late |= self.candidates.is_empty();
     }
 
-    /// `bytes` of the stream are missing, which may have held that many more records.
-    pub(super) fn miss(&mut self, bytes: u64) {
+    /// Widens the window by the most records that `bytes` missing bytes may have held.
+    pub(super) fn note_missing(&mut self, bytes: u64) {
         let least = self.candidates.first().map_or(17, |current| current.opener.least()) as u64 + 5;
         self.window = self.window.saturating_add(bytes / least + 2).min(MAX_WINDOW);
     }
 
-    /// Looks for this connection's secrets, unless that was done with the same key log.
+    /// Looks up this connection's secrets, unless that was done with the same key log.
     pub(super) fn prepare(&mut self, direction: Direction, session: &Session, keys: &KeyLog) {
-        if self.looked == Some(keys.len()) || self.has_keys() {
+        if self.looked_up == Some(keys.len()) || self.has_keys() {
             return;
         }
-        self.looked = Some(keys.len());
-        self.trouble = self.look(direction, session, keys).err();
+        self.looked_up = Some(keys.len());
+        self.trouble = self.look_up(direction, session, keys).err();
     }
 
-    fn look(&mut self, direction: Direction, session: &Session, keys: &KeyLog) -> Result<(), Trouble> {
+    fn look_up(&mut self, direction: Direction, session: &Session, keys: &KeyLog) -> Result<(), Trouble> {
         if session.mid_stream {
-            return self.look_everywhere(direction, keys);
+            return self.try_every_secret(direction, keys);
         }
         let random = session.client_random.as_ref().ok_or(Trouble::SecretMissing)?;
         let entry = keys.get(random);
@@ -204,8 +204,8 @@ impl Channel {
             }
         }
         if session.version.is_none() {
-            // Before the ServerHello there is nothing but early data; look again afterwards.
-            self.looked = None;
+            // Before the ServerHello there is nothing but early data; look up again afterwards.
+            self.looked_up = None;
             return if self.has_keys() { Ok(()) } else { Err(Trouble::SecretMissing) };
         }
         let parameters = session.parameters.ok_or(Trouble::Unsupported)?;
@@ -240,9 +240,9 @@ impl Channel {
         }
     }
 
-    /// The beginning was not seen, so the client random is not known: any TLS 1.3 connection of the log may be
-    /// this one. Which one it is, a record proves by authenticating.
-    fn look_everywhere(&mut self, direction: Direction, keys: &KeyLog) -> Result<(), Trouble> {
+    /// The beginning was not seen, so the client random is not known: this may be any TLS 1.3 connection of the log.
+    /// A record proves which one by authenticating.
+    fn try_every_secret(&mut self, direction: Direction, keys: &KeyLog) -> Result<(), Trouble> {
         const SUITES: [Protection; 3] = [Protection::Aes128Gcm, Protection::Aes256Gcm, Protection::ChaCha20Poly1305];
         let label = match direction {
             Direction::ToServer => Label::ClientTraffic,
@@ -265,17 +265,17 @@ impl Channel {
         if self.has_keys() { Ok(()) } else { Err(Trouble::SecretMissing) }
     }
 
-    /// Opens a record in place. `None` when it does not authenticate under any key and number that may be due:
-    /// then it counts as gone by, and `body` is garbage. `spare` is scratch space.
+    /// Opens a record in place. `None` when it does not authenticate under any candidate key and number: then it counts
+    /// as unopened, and `body` is garbage. `spare` is scratch space.
     pub(super) fn open(&mut self, header: Header, body: &mut [u8], spare: &mut Vec<u8>) -> Option<(Opened, Loss)> {
         if self.proven && self.window == 0 && self.candidates.len() == 1 {
             let current = &self.candidates[0];
-            let number = self.expected + self.passed;
+            let number = self.expected + self.unopened;
             let nonce = current.opener.explicit_nonce(body);
             if let Some(opened) = current.opener.open(number, header, body) {
-                let loss = if self.passed == 0 { Loss::None } else { Loss::Records(self.passed) };
+                let loss = if self.unopened == 0 { Loss::None } else { Loss::Records(self.unopened) };
                 self.expected = number + 1;
-                self.passed = 0;
+                self.unopened = 0;
                 self.failures = 0;
                 self.nonce = nonce;
                 return Some((opened, loss));
@@ -298,28 +298,28 @@ impl Channel {
             return None;
         }
         let nonce = self.candidates.first().and_then(|current| current.opener.explicit_nonce(sealed));
-        if let Some(number) = self.hinted(nonce) {
+        if let Some(number) = self.number_by_nonce(nonce) {
             body.copy_from_slice(sealed);
             if let Some(opened) = self.candidates[0].opener.open(number, header, body) {
                 let lost = number - self.expected;
-                self.settle(0, number, sealed.len());
+                self.confirm(0, number, sealed.len());
                 self.nonce = nonce;
                 return Some((opened, if lost == 0 { Loss::None } else { Loss::Records(lost) }));
             }
         }
-        let base = if self.proven || !self.tls13() { self.expected + self.passed } else { 0 };
+        let base = if self.proven || !self.tls13() { self.expected + self.unopened } else { 0 };
         let reach = if self.proven || !self.tls13() {
             self.window
         } else {
-            // Before the first record of an epoch opens, records that went by may have been of the epoch before.
-            (self.window + if self.late { self.passed } else { 0 }).min(MAX_WINDOW)
+            // Before the first record of an epoch opens, unopened records may have been of the epoch before.
+            (self.window + if self.late { self.unopened } else { 0 }).min(MAX_WINDOW)
         };
         for index in 0..self.candidates.len() {
             let from = if index == 0 || !self.proven { base } else { 0 };
             let reach = match index {
                 0 => reach,
-                // The epoch may have begun among the records that went by.
-                _ if self.window > 0 || self.late => (reach + self.passed).min(MAX_WINDOW),
+                // The epoch may have begun among the unopened records.
+                _ if self.window > 0 || self.late => (reach + self.unopened).min(MAX_WINDOW),
                 _ => 0,
             };
             for number in from..=from.saturating_add(reach) {
@@ -335,7 +335,7 @@ impl Channel {
                         lost if known => Loss::Records(lost),
                         _ => Loss::Unknown,
                     };
-                    self.settle(index, number, sealed.len());
+                    self.confirm(index, number, sealed.len());
                     self.nonce = nonce;
                     return Some((opened, loss));
                 }
@@ -354,7 +354,7 @@ impl Channel {
                 body.copy_from_slice(sealed);
                 if let Some(opened) = next.opener.open(number, header, body) {
                     *self.candidates[0] = next;
-                    self.settle(0, number, sealed.len());
+                    self.confirm(0, number, sealed.len());
                     return Some((opened, Loss::Unknown));
                 }
                 self.spent += body.len() as u64;
@@ -367,21 +367,21 @@ impl Channel {
         self.candidates.first().is_some_and(|current| current.parameters.tls13)
     }
 
-    /// Senders mostly count up the nonce that goes with the record: then it tells how many records are missing.
-    fn hinted(&self, nonce: Option<u64>) -> Option<u64> {
+    /// The record number by the explicit nonce: most senders count it up, and then it shows how many records are missing.
+    fn number_by_nonce(&self, nonce: Option<u64>) -> Option<u64> {
         let ahead = nonce?.checked_sub(self.nonce?)?;
-        (self.proven && self.window > 0 && ahead > self.passed).then(|| (self.expected - 1).checked_add(ahead))?
+        (self.proven && self.window > 0 && ahead > self.unopened).then(|| (self.expected - 1).checked_add(ahead))?
     }
 
-    /// Candidate `index` opened record `number`: it is the current one, and those before it are past.
-    fn settle(&mut self, index: usize, number: u64, len: usize) {
+    /// Makes candidate `index`, which opened record `number`, the current one; drops those before it.
+    fn confirm(&mut self, index: usize, number: u64, len: usize) {
         self.candidates.drain(..index);
-        // Other keys for the same epoch were rivals; those of later epochs stay.
+        // Other keys for the same epoch were wrong; those of later epochs stay.
         let mut first = true;
         let stage = self.stage();
         self.candidates.retain(|candidate| std::mem::take(&mut first) || candidate.stage != stage);
         self.expected = number + 1;
-        self.passed = 0;
+        self.unopened = 0;
         self.window = 0;
         self.failures = 0;
         self.spent = self.spent.saturating_sub(TRIALS_PER_BYTE * len as u64);
@@ -393,12 +393,12 @@ impl Channel {
     fn fail(&mut self) {
         self.failures += 1;
         if self.proven || !self.tls13() || self.late {
-            self.passed += 1;
+            self.unopened += 1;
         }
         if self.failures >= MAX_FAILURES || self.spent > TRIAL_BUDGET {
             self.trouble = Some(match (self.proven, self.late) {
                 (true, _) => Trouble::PlaceLost,
-                // Any of the log's secrets could have been meant: none was.
+                // It might have been any of the log's secrets, and was none.
                 (false, true) => Trouble::SecretMissing,
                 (false, false) => Trouble::SecretWrong,
             });
@@ -406,7 +406,7 @@ impl Channel {
         }
     }
 
-    /// TLS 1.3: the sender's Finished or EndOfEarlyData was read; the next record is of the next epoch.
+    /// TLS 1.3: moves to the next epoch, after the sender's Finished or EndOfEarlyData.
     pub(super) fn next_stage(&mut self) {
         let stage = self.stage();
         self.candidates.retain(|candidate| candidate.stage != stage);
@@ -417,7 +417,7 @@ impl Channel {
         }
     }
 
-    /// TLS 1.3: the sender's KeyUpdate was read.
+    /// TLS 1.3: moves to the next generation of keys, after the sender's KeyUpdate.
     pub(super) fn update(&mut self) {
         if let Some(next) = self.candidates.first().and_then(|current| current.updated()) {
             *self.candidates[0] = next;
@@ -427,7 +427,7 @@ impl Channel {
 
     fn begin(&mut self) {
         self.expected = 0;
-        self.passed = 0;
+        self.unopened = 0;
         self.window = 0;
         self.proven = false;
         self.failures = 0;
@@ -445,6 +445,6 @@ fn master_from_premaster(session: &Session, parameters: Parameters, keys: &KeyLo
     let (client, server) =
         session.client_random.as_ref().zip(session.server_random.as_ref()).ok_or(Trouble::SecretMissing)?;
     let mut master = [0; 48];
-    super::schedule::prf(parameters.hash, premaster.as_slice(), b"master secret", [client, server], &mut master);
+    prf(parameters.hash, premaster.as_slice(), b"master secret", [client, server], &mut master);
     Secret::new(&master).ok_or(Trouble::Unsupported)
 }

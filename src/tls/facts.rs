@@ -1,4 +1,4 @@
-//! What is known about one TLS connection: data with evidence, no opinion.
+//! Facts about one TLS connection: data with evidence, no opinion.
 //!
 //! Every fact carries the [`Stamp`] of the packet that completed it. All lists are bounded by the constants
 //! below; what did not fit is counted or flagged, never silently dropped. What was not seen is `None`.
@@ -16,7 +16,7 @@ pub const MAX_ALERTS: usize = 16;
 pub const MAX_FIRST_RECORDS: usize = 16;
 /// Records kept of each side's last ones ([`Flow::last`]).
 pub const MAX_LAST_RECORDS: usize = 6;
-/// Bytes kept of an answer that is not TLS ([`NotTls::bytes`]).
+/// Bytes kept of a stream that is not TLS ([`NotTls::bytes`]).
 pub const MAX_NOT_TLS_BYTES: usize = 64;
 /// Most entries kept of each list in a ClientHello.
 pub const MAX_HELLO_LIST: usize = 256;
@@ -90,7 +90,7 @@ impl NamedGroup {
 
     /// Whether it holds a post-quantum part, whose key share alone takes about 1.2 KB of a ClientHello.
     #[must_use]
-    pub const fn is_post_quantum(self) -> bool {
+    pub(crate) const fn is_post_quantum(self) -> bool {
         matches!(self.0, 0x0200..=0x0202 | 0x11eb..=0x11ed | 0x6399 | 0x639a)
     }
 }
@@ -133,19 +133,19 @@ pub struct ClientHello {
 impl ClientHello {
     /// Whether a post-quantum group is among those offered.
     #[must_use]
-    pub fn post_quantum(&self) -> bool {
+    pub(crate) fn post_quantum(&self) -> bool {
         self.groups.iter().chain(&self.key_shares).any(|group| group.is_post_quantum())
     }
 
     /// The highest version offered.
     #[must_use]
-    pub fn highest_version(&self) -> Option<Version> {
+    pub(crate) fn highest_version(&self) -> Option<Version> {
         self.versions.iter().copied().max()
     }
 
     /// Whether `protocol` is among the application protocols offered.
     #[must_use]
-    pub fn offers_alpn(&self, protocol: &str) -> bool {
+    pub(crate) fn offers_alpn(&self, protocol: &str) -> bool {
         self.alpn.iter().any(|offered| offered == protocol)
     }
 }
@@ -186,7 +186,7 @@ pub struct CertificateChain {
 impl CertificateChain {
     /// The certificate of the side itself.
     #[must_use]
-    pub fn leaf(&self) -> Option<&Certificate> {
+    pub(crate) fn leaf(&self) -> Option<&Certificate> {
         self.certificates.first()
     }
 
@@ -194,14 +194,8 @@ impl CertificateChain {
     /// that a client which does not hold its issuer cannot build a path. (A root is normally left out; a chain
     /// of two or more that ends below a root is complete.)
     #[must_use]
-    pub fn lacks_issuer(&self) -> bool {
+    pub(crate) fn lacks_issuer(&self) -> bool {
         self.sent == 1 && self.leaf().is_some_and(|leaf| !leaf.self_signed)
-    }
-
-    /// Whether each certificate was issued by the next one in the list (RFC 5246 §7.4.2).
-    #[must_use]
-    pub fn in_order(&self) -> bool {
-        self.certificates.windows(2).all(|pair| pair[0].issuer == pair[1].subject)
     }
 }
 
@@ -234,18 +228,18 @@ pub struct Alert {
 impl Alert {
     /// The alert's registered name (`certificate_expired`), or `None` when hidden or unknown.
     #[must_use]
-    pub fn description(&self) -> Option<&'static str> {
+    pub(crate) fn description(&self) -> Option<&'static str> {
         self.code.and_then(alert::description)
     }
 
     /// `warning` or `fatal`, or `None` when hidden or neither.
     #[must_use]
-    pub fn level_name(&self) -> Option<&'static str> {
+    pub(crate) fn level_name(&self) -> Option<&'static str> {
         self.level.and_then(alert::level)
     }
 }
 
-/// The visible outside of one record.
+/// The header of one record, and its packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordMark {
     /// Packet with its last byte.
@@ -290,8 +284,6 @@ pub struct Flow {
     pub records: u64,
     /// Records of type application_data seen whole. In TLS 1.3 these carry the rest of the handshake too.
     pub application_records: u64,
-    /// Their lengths added up, in bytes, without headers.
-    pub application_bytes: u64,
     /// Its first protected records (everything after the hellos but change_cipher_spec): at most [`MAX_FIRST_RECORDS`].
     pub first: SmallVec<[RecordMark; 4]>,
     /// Its last protected records and alerts.
@@ -300,21 +292,17 @@ pub struct Flow {
     pub change_cipher_spec: Option<Stamp>,
     /// Its Finished message: decrypted, or in TLS 1.2 the record after ChangeCipherSpec.
     pub finished: Option<Stamp>,
-    /// Its close_notify, read in plaintext or decrypted. Hidden ones are [`super::keyless`]'s matter.
+    /// Its close_notify, read in plaintext or decrypted. Hidden ones are inferred by [`super::traffic_analysis`].
     pub close_notify: Option<Stamp>,
     /// How the TCP stream under it ended.
     pub ended: Option<(Stamp, End)>,
-    /// KeyUpdate messages decrypted (RFC 8446 §4.6.3).
-    pub key_updates: u32,
-    /// New session tickets seen (decrypted, or in plaintext in TLS 1.2).
-    pub session_tickets: u32,
     /// Bytes of the TCP stream that were missing from the capture.
     pub missing_bytes: u64,
     /// The record that was under way when the stream ended: bytes of it that never came.
     pub cut_record: Option<RecordMark>,
 }
 
-/// Bytes that are no TLS where TLS was due: what a plaintext server answers to a ClientHello.
+/// Bytes that are not TLS where TLS was due, such as a plaintext server's answer to a ClientHello.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotTls {
     /// Packet that carried them.
@@ -330,13 +318,13 @@ pub struct NotTls {
 impl NotTls {
     /// Whether they begin an HTTP/1 response.
     #[must_use]
-    pub fn is_http(&self) -> bool {
+    pub(crate) fn is_http(&self) -> bool {
         self.bytes.starts_with(b"HTTP/")
     }
 
     /// Whether all of them are printable ASCII or line ends.
     #[must_use]
-    pub fn is_text(&self) -> bool {
+    pub(crate) fn is_text(&self) -> bool {
         self.bytes.iter().all(|&byte| matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~'))
     }
 }
@@ -350,11 +338,11 @@ pub enum Trouble {
     SecretWrong,
     /// The cipher suite or the version is not one that can be decrypted here.
     Unsupported,
-    /// Too many records are missing from the capture to find the place again.
+    /// Too many records are missing from the capture to find the record number again.
     PlaceLost,
 }
 
-/// What was decrypted, and what hindered it.
+/// What was decrypted, and what prevented it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decryption {
     /// A secret for this connection was found in the key log.
@@ -365,15 +353,15 @@ pub struct Decryption {
     pub application: [bool; 2],
     /// Records that authenticated.
     pub records: u64,
-    /// Protected records that stayed closed although the connection had secrets.
+    /// Protected records that could not be opened although the connection had secrets.
     pub records_failed: u64,
-    /// The first hindrance in each direction, if any.
+    /// The present obstacle in each direction, if any.
     pub trouble: [Option<(Stamp, Trouble)>; 2],
-    /// Places where decryption went on after bytes were missing, proved by authentication.
+    /// How often decryption resumed after missing bytes, proved by authentication.
     pub resumed_after_gap: u32,
 }
 
-/// Everything that is known about one TLS connection.
+/// All facts about one TLS connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFacts {
     /// The stream was joined after its beginning: no ClientHello was seen.
@@ -400,25 +388,43 @@ pub struct TlsFacts {
     pub client_key_exchange: Option<Stamp>,
     /// 0-RTT data was accepted (decrypted EncryptedExtensions say so).
     pub early_data_accepted: bool,
-    /// Handshakes begun inside the session (TLS 1.2 renegotiation seen after decryption).
-    pub renegotiations: u32,
     /// Alerts in order of arrival, at most [`MAX_ALERTS`].
     pub alerts: SmallVec<[Alert; 2]>,
     /// Alerts beyond [`MAX_ALERTS`].
     pub alerts_not_kept: u32,
     /// What the client and the server sent, by [`Direction::index`].
     pub flows: [Flow; 2],
-    /// Bytes that are no TLS where TLS was due.
+    /// Bytes that are not TLS where TLS was due.
     pub not_tls: Option<NotTls>,
     /// What was decrypted.
     pub decryption: Decryption,
     /// Handshake messages larger than [`super::MAX_HANDSHAKE`] bytes, skipped unread.
     pub oversized_messages: u32,
-    /// Handshake messages that could not be parsed, with the packet of the first.
-    pub malformed_messages: Option<Stamp>,
+    /// Handshake messages that could not be parsed.
+    pub malformed_messages: u32,
 }
 
 impl TlsFacts {
+    /// Bounds that were reached and evidence that was lost: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let chains = || self.client_certificates.iter().chain(&self.server_certificates);
+        let certificates = chains().map(|chain| u64::from(chain.sent) - chain.certificates.len() as u64).sum();
+        let names = chains()
+            .flat_map(|chain| &chain.certificates)
+            .map(|certificate| u64::from(certificate.names_sent) - certificate.names.len() as u64)
+            .sum();
+        [
+            ("tls.records_not_opened", self.decryption.records_failed),
+            ("tls.oversized_handshake", u64::from(self.oversized_messages)),
+            ("tls.malformed_handshake", u64::from(self.malformed_messages)),
+            ("tls.alerts", u64::from(self.alerts_not_kept)),
+            ("tls.certificates", certificates),
+            ("tls.certificate_names", names),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+    }
+
     /// What `direction` carried.
     #[must_use]
     pub fn flow(&self, direction: Direction) -> &Flow {
@@ -433,44 +439,37 @@ impl TlsFacts {
 
     /// Cipher suite negotiated.
     #[must_use]
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
+    pub(crate) fn cipher_suite(&self) -> Option<CipherSuite> {
         self.server_hello.as_ref().map(|hello| hello.cipher_suite)
     }
 
     /// Host name the client asked for.
     #[must_use]
-    pub fn server_name(&self) -> Option<&str> {
+    pub(crate) fn server_name(&self) -> Option<&str> {
         self.client_hello.as_ref()?.server_name.as_deref()
     }
 
     /// Whether application data was decrypted in either direction.
     #[must_use]
-    pub fn decrypted(&self) -> bool {
+    pub(crate) fn decrypted(&self) -> bool {
         self.decryption.application.contains(&true)
-    }
-
-    /// Whether the server's certificate covers the name the client asked for (RFC 6125 §6.4): `None` when
-    /// the name or the certificate is not known.
-    #[must_use]
-    pub fn certificate_covers_name(&self) -> Option<bool> {
-        self.certificate_covers(self.server_name()?)
     }
 
     /// Whether the server presented a certificate that only the keys would show (TLS 1.3).
     #[must_use]
-    pub fn certificate_hidden(&self) -> bool {
+    pub(crate) fn certificate_hidden(&self) -> bool {
         self.version() == Some(Version::TLS13) && self.server_certificates.is_none() && !self.resumed()
     }
 
     /// Whether an earlier session was resumed, so that no certificate is presented.
     #[must_use]
-    pub fn resumed(&self) -> bool {
+    pub(crate) fn resumed(&self) -> bool {
         self.server_hello.as_ref().is_some_and(|hello| hello.resumed)
     }
 
     /// The first alert that is an error: known, and neither close_notify nor user_canceled.
     #[must_use]
-    pub fn first_error_alert(&self) -> Option<&Alert> {
+    pub(crate) fn first_error_alert(&self) -> Option<&Alert> {
         self.alerts
             .iter()
             .find(|alert| alert.code.is_some_and(|code| code != alert::CLOSE_NOTIFY && code != alert::USER_CANCELED))
@@ -478,15 +477,8 @@ impl TlsFacts {
 
     /// Whether both sides are known to have finished the handshake.
     #[must_use]
-    pub fn handshake_complete(&self) -> bool {
+    pub(crate) fn handshake_complete(&self) -> bool {
         self.flows.iter().all(|flow| flow.finished.is_some())
-    }
-
-    /// Whether the server's certificate covers `name`, a host name or the text of an address; `None` when the
-    /// certificate is not known.
-    #[must_use]
-    pub fn certificate_covers(&self, name: &str) -> Option<bool> {
-        Some(self.server_certificates.as_ref()?.leaf()?.covers(name))
     }
 
     pub(super) fn add_alert(&mut self, alert: Alert) {

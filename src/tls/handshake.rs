@@ -1,4 +1,4 @@
-//! Handshake messages (RFC 8446 §4, RFC 5246 §7.4): putting them together from records, and reading them.
+//! Handshake messages (RFC 8446 §4, RFC 5246 §7.4): assembles them from records and parses them.
 
 use std::io::Read;
 
@@ -13,7 +13,6 @@ use crate::stream::Stamp;
 pub(super) mod kind {
     pub(in crate::tls) const CLIENT_HELLO: u8 = 1;
     pub(in crate::tls) const SERVER_HELLO: u8 = 2;
-    pub(in crate::tls) const NEW_SESSION_TICKET: u8 = 4;
     pub(in crate::tls) const END_OF_EARLY_DATA: u8 = 5;
     pub(in crate::tls) const ENCRYPTED_EXTENSIONS: u8 = 8;
     pub(in crate::tls) const CERTIFICATE: u8 = 11;
@@ -31,7 +30,7 @@ const HELLO_RETRY_RANDOM: [u8; 32] = [
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-/// A place in a message. Reading past the end gives `None`.
+/// A position in a message. Reading past the end returns `None`.
 #[derive(Clone, Copy)]
 struct Cursor<'a>(&'a [u8]);
 
@@ -77,12 +76,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// GREASE values (RFC 8701) mean nothing and must be passed over.
+/// GREASE values (RFC 8701) mean nothing and must be ignored.
 const fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
 }
 
-/// What a ClientHello holds beyond the facts.
+/// A ClientHello: the facts, and what key derivation needs.
 #[derive(Debug)]
 pub(super) struct ParsedClientHello {
     pub(super) hello: ClientHello,
@@ -90,8 +89,7 @@ pub(super) struct ParsedClientHello {
     pub(super) session_id: SmallVec<[u8; 32]>,
 }
 
-/// Reads a ClientHello body (RFC 8446 §4.1.2). With only the front of one, reads as far as it goes;
-/// `None` when not even the random is there.
+/// Parses a ClientHello body (RFC 8446 §4.1.2), or as much of it as there is; `None` without a whole random.
 pub(super) fn client_hello(body: &[u8]) -> Option<ParsedClientHello> {
     let mut cursor = Cursor(body);
     let legacy_version = Version(cursor.u16()?);
@@ -124,7 +122,7 @@ fn client_hello_rest(cursor: &mut Cursor<'_>, parsed: &mut ParsedClientHello) ->
     let mut tls13 = false;
     while !extensions.is_empty() {
         let (number, mut body) = (extensions.u16()?, extensions.long_or_rest()?);
-        // An extension that is malformed inside says nothing; the others still do.
+        // A malformed extension is ignored; the others still count.
         let _ = client_extension(number, &mut body, hello, &mut tls13);
     }
     // RFC 8446 Appendix D.4: a TLS 1.3 client fills in a session id only to look like TLS 1.2.
@@ -197,7 +195,7 @@ fn client_extension(number: u16, body: &mut Cursor<'_>, hello: &mut ClientHello,
     Some(())
 }
 
-/// What a ServerHello says.
+/// A ServerHello: the facts, and what key derivation needs.
 #[derive(Debug)]
 pub(super) struct ParsedServerHello {
     pub(super) hello: ServerHello,
@@ -207,7 +205,7 @@ pub(super) struct ParsedServerHello {
     pub(super) alpn: Option<String>,
 }
 
-/// Reads a ServerHello body (RFC 8446 §4.1.3, RFC 5246 §7.4.1.3).
+/// Parses a ServerHello body (RFC 8446 §4.1.3, RFC 5246 §7.4.1.3).
 pub(super) fn server_hello(body: &[u8]) -> Option<ParsedServerHello> {
     let mut cursor = Cursor(body);
     let mut hello = ServerHello { version: Version(cursor.u16()?), ..ServerHello::default() };
@@ -241,7 +239,7 @@ fn chosen_protocol(mut body: Cursor<'_>) -> Option<String> {
     Some(String::from_utf8_lossy(protocol.0).into_owned())
 }
 
-/// What EncryptedExtensions say (RFC 8446 §4.3.1): the application protocol chosen, and whether 0-RTT data was accepted.
+/// Parses EncryptedExtensions (RFC 8446 §4.3.1): the application protocol chosen, and whether 0-RTT data was accepted.
 pub(super) fn encrypted_extensions(body: &[u8]) -> Option<(Option<String>, bool)> {
     let mut extensions = Cursor(body).long()?;
     let (mut alpn, mut early_data) = (None, false);
@@ -256,7 +254,7 @@ pub(super) fn encrypted_extensions(body: &[u8]) -> Option<(Option<String>, bool)
     Some((alpn, early_data))
 }
 
-/// Reads a Certificate message: RFC 8446 §4.4.2 has a context before the list and extensions after each
+/// Parses a Certificate message: RFC 8446 §4.4.2 has a context before the list and extensions after each
 /// certificate, RFC 5246 §7.4.2 has neither.
 pub(super) fn certificates(body: &[u8], tls13: bool, stamp: Stamp) -> Option<CertificateChain> {
     let mut cursor = Cursor(body);
@@ -276,7 +274,7 @@ pub(super) fn certificates(body: &[u8], tls13: bool, stamp: Stamp) -> Option<Cer
     Some(CertificateChain { stamp, certificates: chain.certificates, sent: chain.sent, compressed: None })
 }
 
-/// Reads a CompressedCertificate (RFC 8879 §4): the certificates when the algorithm is zlib, else its number.
+/// Parses a CompressedCertificate (RFC 8879 §4): the certificates if the algorithm is zlib, else its number.
 pub(super) fn compressed_certificate(body: &[u8], stamp: Stamp) -> Option<CertificateChain> {
     const ZLIB: u16 = 1;
     let mut cursor = Cursor(body);
@@ -296,48 +294,48 @@ pub(super) fn encrypted_premaster(body: &[u8]) -> Option<[u8; 8]> {
     Cursor(body).long()?.0.first_chunk::<8>().copied()
 }
 
-/// A message under way in one direction.
+/// Assembles the messages of one direction from records.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
-    /// Header and body of a message of which a part has come. Bound: [`super::MAX_HANDSHAKE`].
+    /// The message under way, header included. Bound: [`super::MAX_HANDSHAKE`].
     buffer: Vec<u8>,
-    /// Bytes of an oversized message still to be passed over.
+    /// Bytes of an oversized message still to be skipped.
     skip: usize,
-    /// Bytes were missing: message borders are not known any more.
+    /// Bytes were missing: message boundaries are not known any more.
     lost: bool,
 }
 
-/// What came out of a piece of handshake data.
+/// What [`Assembler::feed`] yields.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(super) enum Assembled<'a> {
     /// A whole message: type and body.
     Message(u8, &'a [u8]),
-    /// A message too large to be read begins.
+    /// The beginning of a message too large to be read.
     Oversized,
 }
 
 impl Assembler {
-    /// Forgets the message under way, because bytes of it are missing.
+    /// Drops the message under way, because bytes of it are missing.
     pub(super) fn lose(&mut self) {
         self.buffer = Vec::new();
         self.skip = 0;
         self.lost = true;
     }
 
-    /// Begins anew at what is known to be a message border.
+    /// Starts anew at a known message boundary.
     pub(super) fn restart(&mut self) {
         *self = Assembler::default();
     }
 
-    /// The front of the message under way.
+    /// The message under way, as far as it has arrived.
     pub(super) fn partial(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// Takes in the handshake data of one record and hands on each message it completes.
-    pub(super) fn feed(&mut self, mut data: &[u8], mut each: impl FnMut(Piece<'_>)) {
+    /// Takes the handshake data of one record and calls `each` with every message it completes.
+    pub(super) fn feed(&mut self, mut data: &[u8], mut each: impl FnMut(Assembled<'_>)) {
         if self.lost {
-            // A record that holds exactly one message, by its own account, begins at a border.
+            // A record that holds exactly one message, by its length, begins at a boundary.
             if message_header(data).is_none_or(|(_, len)| len + 4 != data.len()) {
                 return;
             }
@@ -354,11 +352,11 @@ impl Assembler {
                 if let Some((kind, len)) = message_header(data) {
                     if len > super::MAX_HANDSHAKE {
                         self.skip = len + 4;
-                        each(Piece::Oversized);
+                        each(Assembled::Oversized);
                         continue;
                     }
                     if let Some(message) = data.get(..len + 4) {
-                        each(Piece::Message(kind, &message[4..]));
+                        each(Assembled::Message(kind, &message[4..]));
                         data = &data[len + 4..];
                         continue;
                     }
@@ -375,9 +373,9 @@ impl Assembler {
                     if len > super::MAX_HANDSHAKE {
                         self.buffer.clear();
                         self.skip = len;
-                        each(Piece::Oversized);
+                        each(Assembled::Oversized);
                     } else if len == 0 {
-                        each(Piece::Message(self.buffer[0], &[]));
+                        each(Assembled::Message(self.buffer[0], &[]));
                         self.buffer.clear();
                     }
                 }
@@ -387,7 +385,7 @@ impl Assembler {
             self.buffer.extend_from_slice(&data[..n]);
             data = &data[n..];
             if self.buffer.len() == len + 4 {
-                each(Piece::Message(kind, &self.buffer[4..]));
+                each(Assembled::Message(kind, &self.buffer[4..]));
                 self.buffer = Vec::new();
             }
         }
@@ -407,9 +405,9 @@ mod tests {
         let mut assembler = Assembler::default();
         let mut seen = Vec::new();
         for chunk in chunks {
-            assembler.feed(chunk, |piece| match piece {
-                Piece::Message(kind, body) => seen.push((kind, body.to_vec())),
-                Piece::Oversized => seen.push((255, Vec::new())),
+            assembler.feed(chunk, |assembled| match assembled {
+                Assembled::Message(kind, body) => seen.push((kind, body.to_vec())),
+                Assembled::Oversized => seen.push((255, Vec::new())),
             });
         }
         seen
@@ -451,7 +449,7 @@ mod tests {
         assembler.feed(&[14, 0, 0, 5, 1], |_| count += 1);
         assert_eq!(count, 0);
         assembler.feed(&[14, 0, 0, 1, 7], |_| count += 1);
-        assert_eq!(count, 1, "a record of exactly one message is a border");
+        assert_eq!(count, 1, "a record of exactly one message is a boundary");
         assembler.lose();
         assembler.restart();
         assembler.feed(&[14, 0, 0, 0, 14, 0, 0, 0], |_| count += 1);

@@ -1,13 +1,13 @@
 //! Secrets in NSS key-log format (the format of `SSLKEYLOGFILE`): one line per secret,
 //! `LABEL <client random in hex> <secret in hex>`.
 //!
-//! Lines are untrusted: what cannot be used is counted and passed over. Secrets are never printed: the
-//! `Debug` form shows counts only.
+//! Lines are untrusted: malformed ones are counted and skipped. Secrets are never printed: the `Debug` form shows
+//! counts only.
 
 use std::collections::HashMap;
 use std::fmt;
 
-/// Most connections for which secrets are kept; later ones are counted in [`KeyLog::not_kept`].
+/// Most connections for which secrets are kept; later ones are counted.
 pub const MAX_CONNECTIONS: usize = 1 << 20;
 /// Longest secret in bytes: the output size of the largest hash in use.
 const MAX_SECRET: usize = 64;
@@ -29,7 +29,7 @@ pub(super) enum Label {
     ServerTraffic,
 }
 
-/// Bytes that must not be shown.
+/// Key material, hidden from `Debug`.
 #[derive(Clone, Copy)]
 pub(super) struct Secret {
     len: u8,
@@ -88,9 +88,9 @@ impl KeyLog {
         Self::default()
     }
 
-    /// Takes in key-log text: whole lines, with any line ends. May be called again as the log grows.
-    /// Comments and labels that serve other purposes (`EXPORTER_SECRET` and the like) are passed over;
-    /// lines that are neither are counted as bad.
+    /// Adds key-log text: whole lines, with any line ends. May be called again as the log grows.
+    /// Comments and labels of other purposes (`EXPORTER_SECRET` and the like) are ignored;
+    /// other lines are counted as bad.
     pub fn add(&mut self, text: &[u8]) {
         for line in text.split(|&byte| byte == b'\n' || byte == b'\r' || byte == 0) {
             let line = line.trim_ascii();
@@ -135,7 +135,7 @@ impl KeyLog {
             b"SERVER_HANDSHAKE_TRAFFIC_SECRET" => Label::ServerHandshake,
             b"CLIENT_TRAFFIC_SECRET_0" => Label::ClientTraffic,
             b"SERVER_TRAFFIC_SECRET_0" => Label::ServerTraffic,
-            // A label of the same form that we have no use for is no bad line.
+            // An unknown label of the same form is no bad line.
             other => return other.iter().all(|&byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_')).then_some(()),
         };
         let index = match self.by_random.get(&random) {
@@ -161,31 +161,26 @@ impl KeyLog {
         Some(())
     }
 
-    /// Number of secrets held.
+    /// Number of secrets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.secrets
     }
 
-    /// Whether it holds no secret.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.secrets == 0
     }
 
-    /// Lines that were neither secrets nor comments nor of a known form.
-    #[must_use]
-    pub fn bad_lines(&self) -> u64 {
-        self.bad_lines
+    /// Lines and secrets that could not be kept: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("tls.keylog_bad_lines", self.bad_lines), ("tls.keylog_secrets", self.not_kept)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
     }
 
-    /// Secrets beyond [`MAX_CONNECTIONS`].
-    #[must_use]
-    pub fn not_kept(&self) -> u64 {
-        self.not_kept
-    }
-
-    /// Whether it holds any secret for this client random.
+    /// Whether there is any secret for this client random.
     #[must_use]
     pub fn knows(&self, client_random: &[u8; 32]) -> bool {
         self.by_random.contains_key(client_random)
@@ -257,7 +252,8 @@ mod tests {
         );
         let mut log = KeyLog::new();
         log.add(text.as_bytes());
-        assert_eq!((log.len(), log.bad_lines()), (4, 3));
+        assert_eq!((log.len(), log.bad_lines), (4, 3));
+        assert_eq!(log.limits().collect::<Vec<_>>(), [("tls.keylog_bad_lines", 3)]);
         let entry = log.get(&random()).expect("known random");
         assert_eq!(entry.get(Label::Master).map(|secret| secret.as_slice().to_vec()), Some(vec![0xab; 48]));
         assert_eq!(entry.get(Label::ClientTraffic).map(|secret| secret.as_slice().to_vec()), Some(vec![0xcd; 32]));
@@ -268,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn never_shows_a_secret() {
+    fn never_prints_a_secret() {
         let mut log = KeyLog::new();
         log.add(format!("CLIENT_RANDOM {RANDOM} {}", "ab".repeat(48)).as_bytes());
         let shown = format!("{log:?} {:?}", log.entries());
@@ -277,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_said_again_counts_once_and_the_last_holds() {
+    fn a_repeated_line_counts_once_and_the_last_wins() {
         let mut log = KeyLog::new();
         log.add(format!("CLIENT_RANDOM {RANDOM} {}\n", "ab".repeat(48)).as_bytes());
         log.add(format!("CLIENT_RANDOM {RANDOM} {}\n", "cd".repeat(48)).as_bytes());

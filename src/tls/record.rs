@@ -1,4 +1,4 @@
-//! The record layer's outside (RFC 8446 §5.1, RFC 5246 §6.2): five bytes of header, then `length` bytes.
+//! The record header (RFC 8446 §5.1, RFC 5246 §6.2): five bytes, then `length` bytes of body.
 
 use super::facts::Version;
 
@@ -54,8 +54,8 @@ pub(super) fn starts_header(bytes: &[u8]) -> bool {
         && bytes.get(3).is_none_or(|&high| high <= 0x48)
 }
 
-/// Position of the first record header of protected data in `bytes`: a place at which a reader that lost
-/// its step may try again. It is a guess until records chain on from there or one authenticates.
+/// Offset of the first record header of protected data in `bytes`: where a reader that lost the record boundaries may
+/// try again. It is a guess until records chain from there or one authenticates.
 pub(super) fn find(bytes: &[u8], mut from: usize) -> Option<usize> {
     while let Some(found) = memchr::memchr(3, bytes.get(from + 1..)?) {
         let at = from + found;

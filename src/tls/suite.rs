@@ -1,5 +1,5 @@
-//! Cipher suites: numbers and names as registered with IANA ("TLS Cipher Suites"), and what a reader of
-//! records must know about the ones in use.
+//! Cipher suites: numbers and names as registered with IANA ("TLS Cipher Suites"), and the parameters needed to
+//! decrypt those in use.
 
 /// A cipher suite number (RFC 8446 §B.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +55,7 @@ pub(super) enum Protection {
     },
 }
 
-/// What it takes to open a suite's records.
+/// The parameters needed to open a suite's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) protection: Protection,
@@ -65,7 +65,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Derived from the registered name, which spells them out; `None` for a suite that cannot be opened here.
+    /// Derives them from the registered name; `None` for a suite that cannot be opened here.
     pub(super) fn of(suite: CipherSuite) -> Option<Parameters> {
         let name = suite.name()?;
         let (tls13, cipher) = match name.split_once("_WITH_") {

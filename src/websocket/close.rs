@@ -7,20 +7,20 @@ use super::violation::ViolationKind;
 /// RFC 6455 §7.4.1 forbids 1005, 1006 and 1015 in a frame and reserves 1004; §7.4.2 says that 0 to 999 are not used and
 /// that 1000 to 2999 belong to the protocol, of which the IANA registry has given out those up to 1014.
 #[must_use]
-pub const fn close_code_is_legal(code: u16) -> bool {
+const fn close_code_is_legal(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// A Close body taken apart.
+/// A parsed Close body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CloseBody<'a> {
     pub code: Option<u16>,
     pub reason: &'a [u8],
-    /// What is wrong with it, and the detail.
+    /// The violation in it, if any, and its detail.
     pub fault: Option<(ViolationKind, u64)>,
 }
 
-/// Takes apart a whole body of at most 125 bytes.
+/// Parses a whole body of at most 125 bytes.
 pub(super) fn parse(body: &[u8]) -> CloseBody<'_> {
     match body {
         [] => CloseBody { code: None, reason: &[], fault: None },

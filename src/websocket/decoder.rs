@@ -8,16 +8,15 @@
 //!            │  └ gap, or no header at all ─► Lost ◄─┘ gap beyond the frame
 //!            │                                 │ proof (resync)
 //!            │                                 └─► Header
-//!            └ HTTP, HTML, JSON … ─► Foreign (for good)
+//!            └ HTTP, HTML, JSON … ─► Foreign (final)
 //! ```
 
 use super::close;
 use super::event::{Frame, Message, MessageKind, Sink, opcode};
 use super::facts::{
-    CloseFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, LATER_CLOSES_KEPT, LastMessage,
-    OpenMessage,
+    CloseFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, LastMessage, OpenMessage,
 };
-use super::foreign::{self, Text};
+use super::foreign::{self, Recognition};
 use super::header::{HEADER_MAX, Header};
 use super::inflate::{Fault, Inflation};
 use super::keepalive::Answer;
@@ -37,7 +36,7 @@ const BUFFER_KEPT: usize = 64 * 1024;
 /// Positions are not known before the first event.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What is the same for both directions.
+/// What both directions share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Context {
     pub deflate: Option<Deflate>,
@@ -46,7 +45,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Whether it is known which extensions are in use.
+    /// Whether the extensions in use are known.
     const fn extensions_known(&self) -> bool {
         self.deflate.is_some() || !self.mid_stream
     }
@@ -61,10 +60,10 @@ enum Phase {
     Ended,
 }
 
-/// What becomes of a frame's payload.
+/// What a frame's payload is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
-    Nothing,
+    Skip,
     Control,
     Message,
 }
@@ -74,31 +73,31 @@ enum Need {
 enum Open {
     No,
     Yes,
-    /// Its beginning may lie in a gap.
+    /// Perhaps: its beginning may lie in a gap.
     Unknown,
 }
 
-/// How the payload of a message becomes the message.
+/// How the payload of a message is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Plain,
     Deflate,
-    /// Not to be known: bytes or history are missing, or an extension is in use that nobody agreed on.
+    /// Unknown: bytes or history are missing, or an extension is in use that was not negotiated.
     Opaque,
 }
 
 struct MessageState {
     open: Open,
-    /// It broke into another message: after it, nothing certain is known.
-    intruder: bool,
+    /// It interrupted another message: what follows it is uncertain.
+    interrupting: bool,
     kind: MessageKind,
     compressed: bool,
     coding: Coding,
-    /// Text that has been UTF-8 so far.
+    /// Text that was valid UTF-8 so far.
     check_text: bool,
-    /// It was decoded with earlier messages, which its sender had promised not to refer to.
+    /// It was inflated with the help of earlier messages, which its sender had promised not to refer to.
     promise_broken: bool,
-    /// The message is to be handed over.
+    /// The message is collected for the sink.
     collect: bool,
     truncated: bool,
     /// Bytes are missing.
@@ -116,13 +115,13 @@ struct ControlBody {
     missing: bool,
 }
 
-/// One direction.
-pub(super) struct Half {
+/// Decoding state of one direction.
+pub(super) struct DirectionState {
     phase: Phase,
     need: Need,
-    /// A frame of this direction had its mask bit right.
+    /// A frame of this direction had the mask bit that it must have.
     mask_right: bool,
-    /// Messages may refer to earlier ones: not promised otherwise, or the promise was broken.
+    /// Messages may refer to earlier ones: that was not excluded by agreement, or the agreement was broken.
     takeover: bool,
     stash_len: u8,
     stash: [u8; HEADER_MAX],
@@ -139,11 +138,11 @@ pub(super) struct Half {
     resync: Option<Box<Resync>>,
 }
 
-impl Half {
+impl DirectionState {
     pub(super) fn new(direction: Direction, context: &Context) -> Self {
-        Half {
+        DirectionState {
             phase: if context.mid_stream { Phase::Lost } else { Phase::Header },
-            need: Need::Nothing,
+            need: Need::Skip,
             mask_right: false,
             takeover: context.deflate.is_some_and(|deflate| !deflate.no_context_takeover(direction)),
             stash_len: 0,
@@ -154,7 +153,7 @@ impl Half {
             first: Stamp::default(),
             message: MessageState {
                 open: if context.mid_stream { Open::Unknown } else { Open::No },
-                intruder: false,
+                interrupting: false,
                 kind: MessageKind::Binary,
                 compressed: false,
                 coding: Coding::Plain,
@@ -176,7 +175,7 @@ impl Half {
         }
     }
 
-    pub(super) fn touch(&self) -> u64 {
+    pub(super) fn prefetch(&self) -> u64 {
         self.position ^ self.message.length
     }
 
@@ -192,7 +191,7 @@ impl Half {
         self.inflation.is_some()
     }
 
-    /// Lets go of what an idle direction can do without.
+    /// Frees memory that an idle direction does not need.
     pub(super) fn shrink(&mut self) {
         if self.message.open == Open::No && self.phase != Phase::Payload {
             self.buffer = Vec::new();
@@ -203,12 +202,12 @@ impl Half {
     }
 }
 
-/// One direction at work on one event.
-pub(super) struct Step<'a, S> {
-    pub half: &'a mut Half,
-    /// What this direction's sender did.
+/// Decodes one event of one direction.
+pub(super) struct Decoder<'a, S> {
+    pub state: &'a mut DirectionState,
+    /// Facts about this direction's sender.
     pub own: &'a mut DirectionFacts,
-    /// What the other side did.
+    /// Facts about the other side.
     pub peer: &'a mut DirectionFacts,
     pub context: &'a Context,
     pub direction: Direction,
@@ -216,14 +215,14 @@ pub(super) struct Step<'a, S> {
     pub sink: &'a mut S,
 }
 
-impl<S: Sink> Step<'_, S> {
+impl<S: Sink> Decoder<'_, S> {
     pub(super) fn data(&mut self, offset: u64, mut bytes: &[u8]) {
-        if self.half.position == UNKNOWN {
-            self.half.position = offset;
+        if self.state.position == UNKNOWN {
+            self.state.position = offset;
         }
-        let position = self.half.position;
+        let position = self.state.position;
         if offset > position {
-            // Nobody told us of these: treat them as what they are.
+            // Missing bytes that were not announced as a gap.
             self.gap(position, offset - position, GapCause::BufferLimit);
         } else if offset < position {
             let again = (position - offset).min(bytes.len() as u64);
@@ -232,87 +231,87 @@ impl<S: Sink> Step<'_, S> {
         if bytes.is_empty() {
             return;
         }
-        let offset = self.half.position;
-        self.half.position = offset + bytes.len() as u64;
+        let offset = self.state.position;
+        self.state.position = offset + bytes.len() as u64;
         let before = self.own.last_bytes();
         self.own.last_bytes = self.stamp.into();
-        match self.half.phase {
+        match self.state.phase {
             Phase::Header | Phase::Payload => self.decode(bytes, before),
             Phase::Lost => self.lost_data(offset, bytes),
-            Phase::Foreign => self.foreign_more(bytes),
+            Phase::Foreign => self.foreign_bytes(bytes),
             Phase::Ended => {}
         }
     }
 
     #[inline(always)]
     fn decode(&mut self, mut bytes: &[u8], before: Option<Stamp>) {
-        if self.half.stash_len > 0 {
+        if self.state.stash_len > 0 {
             bytes = self.decode_stashed(bytes, before);
         }
         self.run(bytes);
     }
 
-    /// Goes on with bytes that came earlier, for as long as there are any; returns what is left.
+    /// Continues stashed headers until none is stashed; returns what is left.
     #[inline(never)]
     fn decode_stashed<'b>(&mut self, mut bytes: &'b [u8], before: Option<Stamp>) -> &'b [u8] {
-        while self.half.stash_len > 0 && self.half.phase == Phase::Header && !bytes.is_empty() {
+        while self.state.stash_len > 0 && self.state.phase == Phase::Header && !bytes.is_empty() {
             bytes = self.decode_stash(bytes, before.unwrap_or(self.stamp));
         }
         bytes
     }
 
-    /// Goes on with a header of which some bytes came earlier; returns what is left.
+    /// Continues a header of which some bytes are stashed; returns what is left.
     fn decode_stash<'b>(&mut self, bytes: &'b [u8], before: Stamp) -> &'b [u8] {
-        let old = usize::from(self.half.stash_len);
-        let mut joined = self.half.stash;
+        let old = usize::from(self.state.stash_len);
+        let mut joined = self.state.stash;
         let take = bytes.len().min(HEADER_MAX - old);
         joined[old..old + take].copy_from_slice(&bytes[..take]);
         let both = &joined[..old + take];
         if foreign::may_begin(both[0]) {
             match foreign::recognise(both) {
-                Text::Known(kind) => {
-                    self.half.stash_len = 0;
-                    self.foreign_begin(kind, self.half.first);
-                    self.foreign_more(&joined[..old]);
-                    self.foreign_more(bytes);
+                Recognition::Known(kind) => {
+                    self.state.stash_len = 0;
+                    self.foreign_begin(kind, self.state.first);
+                    self.foreign_bytes(&joined[..old]);
+                    self.foreign_bytes(bytes);
                     return &[];
                 }
-                Text::Undecided => {
-                    self.half.stash = joined;
-                    self.half.stash_len += take as u8;
+                Recognition::Undecided => {
+                    self.state.stash = joined;
+                    self.state.stash_len += take as u8;
                     return &bytes[take..];
                 }
-                Text::No => {}
+                Recognition::No => {}
             }
         }
         let Some(header) = Header::parse(both) else {
-            self.half.stash = joined;
-            self.half.stash_len += take as u8;
+            self.state.stash = joined;
+            self.state.stash_len += take as u8;
             return &bytes[take..];
         };
-        self.half.stash_len = 0;
+        self.state.stash_len = 0;
         let size = usize::from(header.size);
         if size >= old {
-            let first = self.half.first;
+            let first = self.state.first;
             self.begin_frame(header, first);
             let rest = &bytes[size - old..];
-            if self.half.phase == Phase::Lost {
+            if self.state.phase == Phase::Lost {
                 self.own.unusual_mut().gaps.undecoded_bytes += rest.len() as u64;
                 return &[];
             }
             return rest;
         }
-        // The header was whole before: its bytes waited because they might have spelled something else.
+        // The header was whole before: it was stashed because it might have been foreign text.
         let now = std::mem::replace(&mut self.stamp, before);
-        let first = self.half.first;
+        let first = self.state.first;
         self.begin_frame(header, first);
-        if self.half.phase == Phase::Lost {
+        if self.state.phase == Phase::Lost {
             self.own.unusual_mut().gaps.undecoded_bytes += (old - size) as u64;
         } else {
             self.run(&joined[size..old]);
         }
         self.stamp = now;
-        if self.half.phase == Phase::Lost {
+        if self.state.phase == Phase::Lost {
             self.own.unusual_mut().gaps.undecoded_bytes += bytes.len() as u64;
             return &[];
         }
@@ -322,7 +321,7 @@ impl<S: Sink> Step<'_, S> {
     /// Decodes bytes that begin where the phase says.
     fn run(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            match self.half.phase {
+            match self.state.phase {
                 Phase::Header => {
                     if let Some(rest) = self.whole_message(bytes) {
                         bytes = rest;
@@ -330,31 +329,33 @@ impl<S: Sink> Step<'_, S> {
                     }
                     if foreign::may_begin(bytes[0]) {
                         match foreign::recognise(bytes) {
-                            Text::Known(kind) => {
+                            Recognition::Known(kind) => {
                                 self.foreign_begin(kind, self.stamp);
-                                self.foreign_more(bytes);
+                                self.foreign_bytes(bytes);
                                 return;
                             }
-                            Text::Undecided => return self.keep(bytes),
-                            Text::No => {}
+                            Recognition::Undecided => return self.stash_header(bytes),
+                            Recognition::No => {}
                         }
                     }
-                    let Some(header) = Header::parse(bytes) else { return self.keep(bytes) };
+                    let Some(header) = Header::parse(bytes) else { return self.stash_header(bytes) };
                     bytes = &bytes[usize::from(header.size)..];
                     self.begin_frame(header, self.stamp);
                 }
                 Phase::Payload => {
-                    let take = self.half.remaining.min(bytes.len() as u64) as usize;
+                    let take = self.state.remaining.min(bytes.len() as u64) as usize;
                     let (payload, rest) = bytes.split_at(take);
                     bytes = rest;
-                    if self.half.need == Need::Control && take as u64 == self.half.header.length && take <= CONTROL_MAX
+                    if self.state.need == Need::Control
+                        && take as u64 == self.state.header.length
+                        && take <= CONTROL_MAX
                     {
                         self.whole_control(payload);
                         continue;
                     }
                     self.payload(payload);
-                    self.half.remaining -= take as u64;
-                    if self.half.remaining == 0 {
+                    self.state.remaining -= take as u64;
+                    if self.state.remaining == 0 {
                         self.end_frame();
                     }
                 }
@@ -362,97 +363,55 @@ impl<S: Sink> Step<'_, S> {
                     self.own.unusual_mut().gaps.undecoded_bytes += bytes.len() as u64;
                     return;
                 }
-                Phase::Foreign => return self.foreign_more(bytes),
+                Phase::Foreign => return self.foreign_bytes(bytes),
                 Phase::Ended => return,
             }
         }
     }
 
-    /// Keeps the beginning of a header for the next packet.
-    fn keep(&mut self, bytes: &[u8]) {
+    /// Stashes the beginning of a header until the next packet.
+    fn stash_header(&mut self, bytes: &[u8]) {
         let length = bytes.len().min(HEADER_MAX);
-        self.half.stash[..length].copy_from_slice(&bytes[..length]);
-        self.half.stash_len = length as u8;
-        self.half.first = self.stamp;
+        self.state.stash[..length].copy_from_slice(&bytes[..length]);
+        self.state.stash_len = length as u8;
+        self.state.first = self.stamp;
     }
 
-    /// The common case in one go: an unfragmented, uncompressed data frame, whole in this packet, while no message is
-    /// open and no Close was sent. Everything else takes the long way, with the same result.
+    /// The fast path: an unfragmented, uncompressed data frame, whole in this packet, while no message is open and no
+    /// Close was sent. All others take the general path, with the same result.
     #[inline(always)]
     fn whole_message<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        let (&[first, second], rest) = bytes.split_first_chunk()?;
-        let masked = self.direction == Direction::ToServer;
-        if first | 3 != 0x83 || (second & 0x80 != 0) != masked || self.half.message.open != Open::No {
-            return None;
-        }
+        let &[first, second, ..] = bytes else { return None };
         let kind = match first {
             0x81 => MessageKind::Text,
             0x82 => MessageKind::Binary,
             _ => return None,
         };
-        let (length, rest) = match second & 0x7F {
-            126 => {
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                let length = usize::from(u16::from_be_bytes(*length));
-                if length < 126 {
-                    return None;
-                }
-                (length, rest)
-            }
-            127 => return None,
-            short => (usize::from(short), rest),
-        };
-        let (key, rest) = if masked {
-            let (key, rest) = rest.split_first_chunk::<4>()?;
-            (*key, rest)
-        } else {
-            ([0; 4], rest)
-        };
-        let (payload, rest) = rest.split_at_checked(length)?;
-        if self.own.close.is_some() {
+        let masked = self.direction == Direction::ToServer;
+        if (second & 0x80 != 0) != masked || second & 0x7F == 127 || self.state.message.open != Open::No {
             return None;
         }
-        let header_length = bytes.len() - payload.len() - rest.len();
-
-        self.half.mask_right = true;
+        let header = Header::parse(bytes)?;
+        let (payload, rest) = bytes[usize::from(header.size)..].split_at_checked(header.length as usize)?;
+        if !header.minimal() || self.own.close.is_some() {
+            return None;
+        }
+        self.state.mask_right = true;
         if kind == MessageKind::Text {
-            if !mask::is_ascii(payload, key) {
-                self.whole_text(payload, masked.then_some(key));
+            if !mask::is_ascii(payload, header.key) {
+                self.whole_text(payload, masked.then_some(header.key));
             }
             self.own.text += 1;
         } else {
             self.own.binary += 1;
         }
-        if masked && length > 0 {
-            self.own.masks.note(key);
-        }
-        let stamp = self.stamp;
-        let length = length as u64;
-        let own = &mut *self.own;
-        own.frames += 1;
-        own.messages += 1;
-        own.payload_bytes += length;
-        own.largest_message = own.largest_message.max(length);
-        own.first_frame.get_or_insert(stamp);
-        own.last_frame = stamp.into();
-        own.last_data = stamp.into();
-        own.last_message = Some(LastMessage { kind, wire_length: length, length: Some(length), stamp });
+        self.count_frame(&header);
+        self.count_message(kind, header.length, Some(header.length));
         if self.context.interest.frames {
-            self.sink.frame(&Frame {
-                direction: self.direction,
-                first: stamp,
-                last: stamp,
-                fin: true,
-                rsv: 0,
-                opcode: first & 0x0F,
-                mask: masked.then_some(key),
-                header_length: header_length as u8,
-                length,
-                close_code: None,
-            });
+            self.emit_frame(&header, self.stamp, None);
         }
         if self.context.interest.messages {
-            self.tell_whole_message(kind, payload, masked.then_some(key));
+            self.emit_whole_message(kind, payload, masked.then_some(header.key));
         }
         Some(rest)
     }
@@ -473,15 +432,15 @@ impl<S: Sink> Step<'_, S> {
         }
     }
 
-    fn tell_whole_message(&mut self, kind: MessageKind, payload: &[u8], key: Option<[u8; 4]>) {
+    fn emit_whole_message(&mut self, kind: MessageKind, payload: &[u8], key: Option<[u8; 4]>) {
         let limit = (self.context.interest.payload_limit.min(Interest::PAYLOAD_LIMIT)) as usize;
         let shown = &payload[..payload.len().min(limit)];
         let shown = match key {
             Some(key) => {
-                self.half.buffer.clear();
-                self.half.buffer.extend_from_slice(shown);
-                mask::unmask_in_place(&mut self.half.buffer, key);
-                &self.half.buffer
+                self.state.buffer.clear();
+                self.state.buffer.extend_from_slice(shown);
+                mask::unmask_in_place(&mut self.state.buffer, key);
+                &self.state.buffer
             }
             None => shown,
         };
@@ -503,31 +462,31 @@ impl<S: Sink> Step<'_, S> {
     }
 
     fn release_buffer(&mut self) {
-        if self.half.buffer.capacity() > BUFFER_KEPT {
-            self.half.buffer = Vec::new();
+        if self.state.buffer.capacity() > BUFFER_KEPT {
+            self.state.buffer = Vec::new();
         }
     }
 
     // ── headers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn begin_frame(&mut self, header: Header, first: Stamp) {
-        if !self.judge(&header) {
+        if !self.check_header(&header) {
             self.own.unusual_mut().gaps.undecoded_bytes += u64::from(header.size);
-            return self.lose();
+            return self.lose_sync();
         }
-        self.half.first = first;
-        self.half.header = header;
-        self.half.remaining = header.length;
-        self.half.need = if header.control() {
+        self.state.first = first;
+        self.state.header = header;
+        self.state.remaining = header.length;
+        self.state.need = if header.control() {
             Need::Control
         } else if header.reserved() {
-            Need::Nothing
+            Need::Skip
         } else {
             self.begin_data(&header, first)
         };
-        self.half.phase = Phase::Payload;
+        self.state.phase = Phase::Payload;
         if header.length == 0 {
-            if self.half.need == Need::Control {
+            if self.state.need == Need::Control {
                 self.whole_control(&[]);
             } else {
                 self.end_frame();
@@ -535,15 +494,15 @@ impl<S: Sink> Step<'_, S> {
         }
     }
 
-    /// Holds a header against the rules. False: what stands here is no header.
-    fn judge(&mut self, header: &Header) -> bool {
+    /// Checks a header against the rules. False: these bytes are no header.
+    fn check_header(&mut self, header: &Header) -> bool {
         let to_server = self.direction == Direction::ToServer;
         let mask_right = header.masked == to_server;
         let plain = header.rsv() == 0 && header.fin() && !header.reserved();
         if plain && mask_right && header.minimal() && !header.high_bit() && (!header.control() || header.length <= 125)
         {
-            self.half.mask_right = true;
-        } else if !self.judge_odd(header, mask_right) {
+            self.state.mask_right = true;
+        } else if !self.check_unusual_header(header, mask_right) {
             return false;
         }
         let (opcode, data) = (header.opcode(), !header.control());
@@ -552,7 +511,7 @@ impl<S: Sink> Step<'_, S> {
             let kind = if data { ViolationKind::DataAfterClose } else { ViolationKind::FrameAfterClose };
             self.violation(kind, u64::from(opcode));
         }
-        match (opcode, self.half.message.open) {
+        match (opcode, self.state.message.open) {
             // §5.4: fragments of one message must not be interleaved with those of another.
             (opcode::TEXT | opcode::BINARY, Open::Yes) => {
                 self.violation(ViolationKind::DataInsideFragmentedMessage, u64::from(opcode));
@@ -564,9 +523,9 @@ impl<S: Sink> Step<'_, S> {
         true
     }
 
-    /// The rules a header can break by itself. Independent breaches at once mean that it is not a header at all:
-    /// whoever wrote it does not write frames here.
-    fn judge_odd(&mut self, header: &Header, mask_right: bool) -> bool {
+    /// Checks the rules that a header can break by itself. Two independent breaches mean that it is no header at all:
+    /// its sender is not sending frames here.
+    fn check_unusual_header(&mut self, header: &Header, mask_right: bool) -> bool {
         let mut found: [(ViolationKind, u64); 8] = [(ViolationKind::Desynchronised, 0); 8];
         let (mut count, mut breaches, mut unnamed) = (0, 0, 0);
         let mut note = |kind, detail, independent: bool| {
@@ -581,8 +540,8 @@ impl<S: Sink> Step<'_, S> {
                 Direction::ToServer => ViolationKind::UnmaskedFromClient,
                 Direction::ToClient => ViolationKind::MaskedFromServer,
             };
-            // Who never gets it right may be wrong in other things too, and still write frames.
-            note(kind, opcode, self.half.mask_right);
+            // A sender that never gets it right may break other rules too and still send frames.
+            note(kind, opcode, self.state.mask_right);
         }
         // §5.2: reserved bits must be 0 unless an extension is agreed that defines them.
         let known = self.context.extensions_known();
@@ -631,38 +590,38 @@ impl<S: Sink> Step<'_, S> {
         for &(kind, detail) in &found[..count] {
             self.violation(kind, detail);
         }
-        self.half.mask_right |= mask_right;
-        if fragmented_control && self.half.message.open == Open::No {
-            // Its further fragments are the same deed, not orphans.
-            self.half.message.open = Open::Unknown;
+        self.state.mask_right |= mask_right;
+        if fragmented_control && self.state.message.open == Open::No {
+            // Its further fragments belong to this violation; they are no orphans.
+            self.state.message.open = Open::Unknown;
         }
         !header.high_bit()
     }
 
-    /// A data frame begins: what does its payload need?
+    /// Begins a data frame; returns what its payload is needed for.
     fn begin_data(&mut self, header: &Header, first: Stamp) -> Need {
         if header.opcode() != opcode::CONTINUATION {
             self.begin_message(header, first);
         }
-        let message = &mut self.half.message;
+        let message = &mut self.state.message;
         if message.open == Open::Yes {
             message.wire_length = message.wire_length.saturating_add(header.length);
             message.fragments += 1;
         }
-        let touched = message.check_text || message.collect || message.coding == Coding::Deflate;
-        if message.open == Open::Yes && touched && message.coding != Coding::Opaque {
+        let examined = message.check_text || message.collect || message.coding == Coding::Deflate;
+        if message.open == Open::Yes && examined && message.coding != Coding::Opaque {
             Need::Message
         } else {
-            Need::Nothing
+            Need::Skip
         }
     }
 
     fn begin_message(&mut self, header: &Header, first: Stamp) {
-        let intruder = self.half.message.open == Open::Yes;
-        if intruder {
-            self.half.message.missing = true;
-            self.tell_message();
-            if self.half.message.compressed {
+        let interrupting = self.state.message.open == Open::Yes;
+        if interrupting {
+            self.state.message.missing = true;
+            self.emit_message();
+            if self.state.message.compressed {
                 self.poison();
             }
         }
@@ -674,16 +633,16 @@ impl<S: Sink> Step<'_, S> {
         } else if self.context.deflate.is_none() || self.own.compression().poisoned.is_some() {
             Coding::Opaque
         } else {
-            let takeover = self.half.takeover;
-            self.half.inflation.get_or_insert_with(|| Box::new(Inflation::new(takeover))).begin();
+            let takeover = self.state.takeover;
+            self.state.inflation.get_or_insert_with(|| Box::new(Inflation::new(takeover))).begin();
             Coding::Deflate
         };
         let kind = if header.opcode() == opcode::TEXT { MessageKind::Text } else { MessageKind::Binary };
         let interest = self.context.interest;
-        self.half.buffer.clear();
-        self.half.message = MessageState {
+        self.state.buffer.clear();
+        self.state.message = MessageState {
             open: Open::Yes,
-            intruder,
+            interrupting,
             kind,
             compressed,
             coding,
@@ -703,24 +662,24 @@ impl<S: Sink> Step<'_, S> {
     // ── payload ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     fn payload(&mut self, bytes: &[u8]) {
-        match self.half.need {
-            Need::Nothing => {}
+        match self.state.need {
+            Need::Skip => {}
             Need::Control => {
-                let header = self.half.header;
-                let done = header.length - self.half.remaining;
-                let body = self.half.control.get_or_insert_default();
+                let header = self.state.header;
+                let done = header.length - self.state.remaining;
+                let body = self.state.control.get_or_insert_default();
                 let room = CONTROL_MAX.saturating_sub(body.bytes.len());
                 let at = body.bytes.len();
                 body.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
                 mask::unmask_in_place(&mut body.bytes[at..], mask::rotated(header.key, done));
             }
             Need::Message => {
-                let header = self.half.header;
+                let header = self.state.header;
                 if !header.masked {
                     return self.message_bytes(bytes);
                 }
-                let key = mask::rotated(header.key, header.length - self.half.remaining);
-                let message = &mut self.half.message;
+                let key = mask::rotated(header.key, header.length - self.state.remaining);
+                let message = &mut self.state.message;
                 let ascii_only = message.coding == Coding::Plain && !message.collect;
                 if ascii_only && mask::is_ascii(bytes, key) && message.utf8.skip_ascii(bytes.len()) {
                     message.length += bytes.len() as u64;
@@ -732,21 +691,21 @@ impl<S: Sink> Step<'_, S> {
     }
 
     fn message_bytes(&mut self, bytes: &[u8]) {
-        match self.half.message.coding {
+        match self.state.message.coding {
             Coding::Plain => self.plain(bytes),
             Coding::Deflate => self.inflate(Some(bytes)),
             Coding::Opaque => {}
         }
     }
 
-    /// Bytes of the message itself.
+    /// Takes bytes of the message itself.
     fn plain(&mut self, bytes: &[u8]) {
-        let message = &mut self.half.message;
+        let message = &mut self.state.message;
         message.length += bytes.len() as u64;
         if message.collect {
             let limit = self.context.interest.payload_limit.min(Interest::PAYLOAD_LIMIT) as usize;
-            let room = limit.saturating_sub(self.half.buffer.len()).min(bytes.len());
-            self.half.buffer.extend_from_slice(&bytes[..room]);
+            let room = limit.saturating_sub(self.state.buffer.len()).min(bytes.len());
+            self.state.buffer.extend_from_slice(&bytes[..room]);
             message.truncated |= room < bytes.len();
         }
         if message.check_text
@@ -758,32 +717,32 @@ impl<S: Sink> Step<'_, S> {
         }
     }
 
-    /// More of a compressed message, or (`None`) its end.
+    /// Inflates more of a compressed message, or (`None`) ends it.
     fn inflate(&mut self, bytes: Option<&[u8]>) {
-        let Some(mut inflation) = self.half.inflation.take() else { return };
+        let Some(mut inflation) = self.state.inflation.take() else { return };
         let result = match bytes {
             Some(bytes) => inflation.feed(bytes, &mut |out| self.plain(out)),
             None => inflation.finish(&mut |out| self.plain(out)),
         };
         let Err(fault) = result else {
-            self.half.inflation = Some(inflation);
+            self.state.inflation = Some(inflation);
             return;
         };
         let certain = self.own.unusual().gaps.times_lost == 0;
-        let wire = self.half.message.wire_length;
+        let wire = self.state.message.wire_length;
         if fault == Fault::Corrupt && inflation.can_retry() {
-            let message = &mut self.half.message;
+            let message = &mut self.state.message;
             message.promise_broken = true;
             message.utf8 = Utf8::default();
             message.length = 0;
             message.truncated = false;
-            self.half.buffer.clear();
+            self.state.buffer.clear();
             let again = inflation.retry(&mut |out| self.plain(out)).and_then(|()| match bytes {
                 Some(_) => Ok(()),
                 None => inflation.finish(&mut |out| self.plain(out)),
             });
             if again.is_ok() {
-                self.half.inflation = Some(inflation);
+                self.state.inflation = Some(inflation);
                 return;
             }
         }
@@ -793,41 +752,41 @@ impl<S: Sink> Step<'_, S> {
                 self.own.compression_mut().failures += 1;
                 self.violation(ViolationKind::InflateFailed, wire);
             }
-            Fault::Corrupt | Fault::Forgotten => {}
+            Fault::Corrupt | Fault::WindowLost => {}
         }
-        self.half.inflation = Some(inflation);
-        self.opaque();
+        self.state.inflation = Some(inflation);
+        self.make_opaque();
         self.poison();
     }
 
-    /// The message that is open can no longer be known.
-    fn opaque(&mut self) {
-        let message = &mut self.half.message;
+    /// Gives up decoding the open message.
+    fn make_opaque(&mut self) {
+        let message = &mut self.state.message;
         message.coding = Coding::Opaque;
         message.check_text = false;
         message.collect = false;
-        self.half.buffer.clear();
-        if self.half.need == Need::Message {
-            self.half.need = Need::Nothing;
+        self.state.buffer.clear();
+        if self.state.need == Need::Message {
+            self.state.need = Need::Skip;
         }
     }
 
-    /// History that later compressed messages may refer to is gone.
+    /// Notes that history which later compressed messages may refer to is missing.
     fn poison(&mut self) {
-        if let Some(inflation) = &mut self.half.inflation {
+        if let Some(inflation) = &mut self.state.inflation {
             inflation.abandon();
         }
-        if self.half.takeover {
+        if self.state.takeover {
             self.own.compression_mut().poisoned.get_or_insert(self.stamp);
-            self.half.inflation = None;
+            self.state.inflation = None;
         }
     }
 
-    /// The payload of a control frame, whole in one packet.
+    /// Handles a control frame whose payload is whole in one packet.
     fn whole_control(&mut self, payload: &[u8]) {
         let mut body = [0; CONTROL_MAX];
         let body = &mut body[..payload.len()];
-        mask::unmask(payload, self.half.header.key, body);
+        mask::unmask(payload, self.state.header.key, body);
         let code = self.control(body, true);
         self.finish_frame(code);
     }
@@ -836,19 +795,17 @@ impl<S: Sink> Step<'_, S> {
 
     fn end_frame(&mut self) {
         let mut code = None;
-        if self.half.need == Need::Control {
-            let body = self.half.control.take().unwrap_or_default();
-            let whole = !body.missing && body.bytes.len() as u64 == self.half.header.length;
+        if self.state.need == Need::Control {
+            let body = self.state.control.take().unwrap_or_default();
+            let whole = !body.missing && body.bytes.len() as u64 == self.state.header.length;
             code = self.control(&body.bytes, whole);
         }
         self.finish_frame(code);
     }
 
     fn finish_frame(&mut self, close_code: Option<u16>) {
-        let (header, stamp) = (self.half.header, self.stamp);
+        let header = self.state.header;
         let own = &mut *self.own;
-        own.frames += 1;
-        own.payload_bytes = own.payload_bytes.saturating_add(header.length);
         match header.opcode() {
             opcode::CONTINUATION => own.continuation += 1,
             opcode::TEXT => own.text += 1,
@@ -858,70 +815,88 @@ impl<S: Sink> Step<'_, S> {
             opcode::PONG => own.pong += 1,
             _ => own.unusual_mut().unknown += 1,
         }
-        own.first_frame.get_or_insert(stamp);
-        own.last_frame = stamp.into();
-        if header.masked && header.length > 0 {
-            own.masks.note(header.key);
-        }
-        self.half.phase = Phase::Header;
+        self.count_frame(&header);
+        self.state.phase = Phase::Header;
         if self.context.interest.frames {
-            self.sink.frame(&Frame {
-                direction: self.direction,
-                first: self.half.first,
-                last: stamp,
-                fin: header.fin(),
-                rsv: header.rsv(),
-                opcode: header.opcode(),
-                mask: header.masked.then_some(header.key),
-                header_length: header.size,
-                length: header.length,
-                close_code,
-            });
+            self.emit_frame(&header, self.state.first, close_code);
         }
-        if !header.control() && !header.reserved() {
-            self.own.last_data = stamp.into();
-            if header.fin() {
-                self.end_message();
-            }
+        if !header.control() && !header.reserved() && header.fin() {
+            self.end_message();
         }
     }
 
+    /// Counts a frame that has passed.
+    #[inline(always)]
+    fn count_frame(&mut self, header: &Header) {
+        let own = &mut *self.own;
+        own.frames += 1;
+        own.payload_bytes = own.payload_bytes.saturating_add(header.length);
+        own.first_frame.get_or_insert(self.stamp);
+        if header.masked && header.length > 0 {
+            own.masks.note(header.key);
+        }
+    }
+
+    /// Counts a message that has passed.
+    #[inline(always)]
+    fn count_message(&mut self, kind: MessageKind, wire_length: u64, length: Option<u64>) {
+        let own = &mut *self.own;
+        own.messages += 1;
+        own.largest_message = own.largest_message.max(wire_length);
+        own.last_message = Some(LastMessage { kind, wire_length, length, stamp: self.stamp });
+    }
+
+    #[inline(always)]
+    fn emit_frame(&mut self, header: &Header, first: Stamp, close_code: Option<u16>) {
+        self.sink.frame(&Frame {
+            direction: self.direction,
+            first,
+            last: self.stamp,
+            fin: header.fin(),
+            rsv: header.rsv(),
+            opcode: header.opcode(),
+            mask: header.masked.then_some(header.key),
+            header_length: header.size,
+            length: header.length,
+            close_code,
+        });
+    }
+
     fn end_message(&mut self) {
-        if self.half.message.open == Open::Yes {
-            if self.half.message.coding == Coding::Deflate {
+        if self.state.message.open == Open::Yes {
+            if self.state.message.coding == Coding::Deflate {
                 self.inflate(None);
             }
-            if self.half.message.promise_broken && self.half.message.coding == Coding::Deflate {
-                // RFC 7692 §7.1.1: who agreed to no_context_takeover must not refer to earlier messages. It made sense
-                // to the end that way, so this sender does, and what follows is decoded accordingly.
-                self.violation(ViolationKind::ContextTakeoverViolated, self.half.message.wire_length);
-                self.half.takeover = true;
+            if self.state.message.promise_broken && self.state.message.coding == Coding::Deflate {
+                // RFC 7692 §7.1.1: after no_context_takeover was agreed, messages must not refer to earlier ones. This
+                // one inflated to the end that way, so its sender does, and what follows is decoded accordingly.
+                self.violation(ViolationKind::ContextTakeoverViolated, self.state.message.wire_length);
+                self.state.takeover = true;
             }
-            let message = &mut self.half.message;
+            let message = &mut self.state.message;
             if message.check_text
                 && let Err(valid) = message.utf8.finish()
             {
                 self.violation(ViolationKind::InvalidUtf8, valid);
             }
-            self.tell_message();
+            self.emit_message();
         }
-        let intruder = self.half.message.open == Open::Yes && self.half.message.intruder;
-        self.half.message.open = if intruder { Open::Unknown } else { Open::No };
+        let interrupting = self.state.message.open == Open::Yes && self.state.message.interrupting;
+        self.state.message.open = if interrupting { Open::Unknown } else { Open::No };
     }
 
-    /// Counts and tells the message that is open.
-    fn tell_message(&mut self) {
-        let message = &self.half.message;
-        let (own, stamp) = (&mut *self.own, self.stamp);
-        own.messages += 1;
+    /// Counts the open message and passes it to the sink.
+    fn emit_message(&mut self) {
+        let message = &self.state.message;
+        let (kind, wire_length) = (message.kind, message.wire_length);
+        let known = !message.missing && message.coding != Coding::Opaque;
+        // A plain message is as long as its frames, examined or not.
+        let length = known.then_some(if message.compressed { message.length } else { wire_length });
+        self.count_message(kind, wire_length, length);
+        let (message, own) = (&self.state.message, &mut *self.own);
         if message.missing {
             own.unusual_mut().incomplete_messages += 1;
         }
-        own.largest_message = own.largest_message.max(message.wire_length);
-        let known = !message.missing && message.coding != Coding::Opaque;
-        // Not only what was looked at counts: a plain message is as long as its frames.
-        let length = known.then_some(if message.compressed { message.length } else { message.wire_length });
-        own.last_message = Some(LastMessage { kind: message.kind, wire_length: message.wire_length, length, stamp });
         if message.compressed {
             let compression = own.compression_mut();
             compression.messages += 1;
@@ -941,20 +916,20 @@ impl<S: Sink> Step<'_, S> {
                 fragments: message.fragments,
                 wire_length: message.wire_length,
                 length,
-                payload: (known && message.collect).then_some(&self.half.buffer),
+                payload: (known && message.collect).then_some(&self.state.buffer),
                 truncated: known && message.truncated,
                 first: message.first,
-                last: stamp,
+                last: self.stamp,
                 complete: !message.missing,
             });
         }
         self.release_buffer();
     }
 
-    /// A control frame is over. `whole`: `body` is all of its payload. Returns the code of a Close.
+    /// Handles the end of a control frame. `whole`: `body` is all of its payload. Returns the code of a Close.
     fn control(&mut self, body: &[u8], whole: bool) -> Option<u16> {
         let stamp = self.stamp;
-        match self.half.header.opcode() {
+        match self.state.header.opcode() {
             opcode::CLOSE => return self.close(body, whole),
             opcode::PING => {
                 let hidden = self.peer.unusual().gaps.lost;
@@ -962,28 +937,25 @@ impl<S: Sink> Step<'_, S> {
                 if whole {
                     keepalive.ping(stamp, body, hidden);
                 } else {
-                    keepalive.pinged(stamp);
+                    keepalive.note_ping(stamp);
                     keepalive.payload_missed = true;
                 }
             }
             opcode::PONG => {
-                self.own.keepalive.get_or_insert_default().ponged(stamp);
-                // What a gap hides may be the Ping that this answers.
+                self.own.keepalive.get_or_insert_default().note_pong(stamp);
+                // A gap may hide the Ping that this answers.
                 let missed = self.peer.keepalive.as_ref().is_some_and(|pings| pings.payload_missed);
                 let certain = self.peer.unusual().gaps.times_lost == 0 && !missed;
                 let answer = match &mut self.peer.keepalive {
                     Some(pings) if whole => pings.answer(stamp, body),
                     Some(pings) => {
-                        pings.answers_hidden();
+                        pings.hide_answers();
                         Answer::Again
                     }
                     None => Answer::Unsolicited,
                 };
-                let keepalive = self.own.keepalive.get_or_insert_default();
-                match answer {
-                    Answer::Unsolicited if certain => keepalive.unsolicited_pongs += 1,
-                    Answer::Mismatched if certain => keepalive.mismatched_pongs += 1,
-                    _ => {}
+                if answer == Answer::Mismatched && certain {
+                    self.own.keepalive.get_or_insert_default().mismatched_pongs += 1;
                 }
             }
             _ => {}
@@ -993,12 +965,8 @@ impl<S: Sink> Step<'_, S> {
 
     fn close(&mut self, body: &[u8], whole: bool) -> Option<u16> {
         let stamp = self.stamp;
-        if let Some(close) = &mut self.own.close {
-            close.later_count += 1;
-            if close.later.len() < LATER_CLOSES_KEPT {
-                close.later.push(stamp);
-            }
-            // Its code is told with the frame; what is wrong with it would be a second deed of a sender that is done.
+        if self.own.close.is_some() {
+            // Its code goes with the frame; its body is not checked, since sending it is a violation already.
             return if whole { close::parse(body).code } else { None };
         }
         let mut facts = CloseFacts {
@@ -1006,15 +974,13 @@ impl<S: Sink> Step<'_, S> {
             code: None,
             reason: String::new(),
             reason_valid: true,
-            length: self.half.header.length,
+            length: self.state.header.length,
             captured: whole,
             valid: whole,
             first_for_certain: self.own.unusual().gaps.times_lost == 0,
-            later: Vec::new(),
-            later_count: 0,
         };
-        // An oversized body is a deed of its own; what there is of it is still read.
-        let readable = whole || (body.len() == CONTROL_MAX && self.half.header.length > CONTROL_MAX as u64);
+        // An oversized body is a violation of its own; the part that was kept is still parsed.
+        let readable = whole || (body.len() == CONTROL_MAX && self.state.header.length > CONTROL_MAX as u64);
         if readable {
             let parsed = close::parse(body);
             facts.code = parsed.code;
@@ -1035,31 +1001,31 @@ impl<S: Sink> Step<'_, S> {
     // ── gaps ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn gap(&mut self, offset: u64, len: u64, cause: GapCause) {
-        if self.half.position == UNKNOWN {
-            self.half.position = offset;
+        if self.state.position == UNKNOWN {
+            self.state.position = offset;
         }
-        // Never go back: what was seen was seen.
+        // A gap cannot cover bytes that were seen already.
         let end = offset.saturating_add(len);
-        let offset = self.half.position;
+        let offset = self.state.position;
         let len = end.saturating_sub(offset);
-        if len == 0 || self.half.phase == Phase::Ended {
+        if len == 0 || self.state.phase == Phase::Ended {
             return;
         }
-        self.half.position = end;
+        self.state.position = end;
         let gaps = &mut self.own.unusual_mut().gaps;
         gaps.count += 1;
         gaps.bytes = gaps.bytes.saturating_add(len);
         gaps.first.get_or_insert(self.stamp);
         gaps.last = Some(self.stamp);
-        match self.half.phase {
+        match self.state.phase {
             Phase::Header => {
-                self.own.unusual_mut().gaps.undecoded_bytes += u64::from(self.half.stash_len);
-                self.lose();
+                self.own.unusual_mut().gaps.undecoded_bytes += u64::from(self.state.stash_len);
+                self.lose_sync();
             }
             Phase::Payload => self.payload_gap(len),
             Phase::Lost => {
-                if let Some(proof) = self.half.resync.as_mut().and_then(|r| r.gap(self.stamp, offset, len, cause)) {
-                    self.resynchronise(proof);
+                if let Some(start) = self.state.resync.as_mut().and_then(|r| r.gap(self.stamp, offset, len, cause)) {
+                    self.resynchronise(start);
                 }
             }
             Phase::Foreign => {
@@ -1071,45 +1037,45 @@ impl<S: Sink> Step<'_, S> {
         }
     }
 
-    /// Wholly inside a frame: skip and stay in step. Beyond its end: the frame has passed, its successor is not known.
+    /// Skips a gap inside a frame. If it reaches beyond the frame's end, the next header is not known.
     fn payload_gap(&mut self, len: u64) {
-        if self.half.header.control() {
-            self.half.control.get_or_insert_default().missing = true;
-        } else if !self.half.header.reserved() && self.half.message.open == Open::Yes {
-            self.half.message.missing = true;
-            self.opaque();
-            if self.half.message.compressed {
+        if self.state.header.control() {
+            self.state.control.get_or_insert_default().missing = true;
+        } else if !self.state.header.reserved() && self.state.message.open == Open::Yes {
+            self.state.message.missing = true;
+            self.make_opaque();
+            if self.state.message.compressed {
                 self.poison();
             }
         }
-        let inside = len.min(self.half.remaining);
-        self.half.remaining -= inside;
-        if self.half.remaining == 0 {
+        let inside = len.min(self.state.remaining);
+        self.state.remaining -= inside;
+        if self.state.remaining == 0 {
             self.end_frame();
         }
         if len > inside {
-            self.lose();
+            self.lose_sync();
         }
     }
 
-    /// The place of the next header is unknown.
-    fn lose(&mut self) {
-        self.half.phase = Phase::Lost;
-        self.half.stash_len = 0;
-        self.half.control = None;
-        self.half.buffer.clear();
+    /// Enters the state in which the place of the next header is unknown.
+    fn lose_sync(&mut self) {
+        self.state.phase = Phase::Lost;
+        self.state.stash_len = 0;
+        self.state.control = None;
+        self.state.buffer.clear();
         self.release_buffer();
-        self.half.message.open = Open::Unknown;
-        self.half.message.check_text = false;
-        self.half.message.collect = false;
-        self.half.message.coding = Coding::Opaque;
-        self.half.resync = None;
+        self.state.message.open = Open::Unknown;
+        self.state.message.check_text = false;
+        self.state.message.collect = false;
+        self.state.message.coding = Coding::Opaque;
+        self.state.resync = None;
         let gaps = &mut self.own.unusual_mut().gaps;
         gaps.lost = true;
         gaps.times_lost += 1;
         self.poison();
         if let Some(pings) = &mut self.peer.keepalive {
-            pings.answers_hidden();
+            pings.hide_answers();
         }
     }
 
@@ -1119,41 +1085,39 @@ impl<S: Sink> Step<'_, S> {
             masked: self.direction == Direction::ToServer,
             rsv1: self.context.deflate.is_some() || !self.context.extensions_known(),
         };
-        let resync = self.half.resync.get_or_insert_with(|| Box::new(Resync::new(rules)));
-        if let Some(proof) = resync.data(self.stamp, offset, bytes) {
-            self.resynchronise(proof);
+        let resync = self.state.resync.get_or_insert_with(|| Box::new(Resync::new(rules)));
+        if let Some(start) = resync.data(self.stamp, offset, bytes) {
+            self.resynchronise(start);
         }
     }
 
-    /// In step again: decodes what was kept since the proof began.
-    fn resynchronise(&mut self, proof: super::resync::Proof) {
-        let Some(resync) = self.half.resync.take() else { return };
+    /// Returns to decoding, beginning with the bytes kept since the proof began.
+    fn resynchronise(&mut self, start: u64) {
+        let Some(resync) = self.state.resync.take() else { return };
         let gaps = &mut self.own.unusual_mut().gaps;
         gaps.lost = false;
         gaps.resynchronised += 1;
-        gaps.weakest_proof = Some(gaps.weakest_proof.map_or(proof.bits, |bits| bits.min(proof.bits)));
-        gaps.first_resynchronised.get_or_insert(self.stamp);
         self.poison();
-        self.half.phase = Phase::Header;
+        self.state.phase = Phase::Header;
         let now = self.stamp;
-        for (piece, bytes) in resync.since(proof.start) {
+        for (piece, bytes) in resync.since(start) {
             self.stamp = piece.stamp;
-            match piece.what {
+            match piece.kind {
                 PieceKind::Data(_) => {
-                    // Counted as undecoded when it came. What `run` cannot decode it counts again.
+                    // Counted as undecoded on arrival; what `run` cannot decode is counted again.
                     self.own.unusual_mut().gaps.undecoded_bytes -= bytes.len() as u64;
-                    match self.half.phase {
+                    match self.state.phase {
                         Phase::Lost => self.lost_data(piece.offset, bytes),
                         _ => self.decode(bytes, Some(piece.stamp)),
                     }
                 }
-                PieceKind::Gap(cause) => match self.half.phase {
+                PieceKind::Gap(cause) => match self.state.phase {
                     Phase::Payload => self.payload_gap(piece.len),
-                    Phase::Header => self.lose(),
+                    Phase::Header => self.lose_sync(),
                     _ => {
-                        let lost = self.half.resync.as_mut();
-                        if let Some(proof) = lost.and_then(|r| r.gap(piece.stamp, piece.offset, piece.len, cause)) {
-                            self.resynchronise(proof);
+                        let lost = self.state.resync.as_mut();
+                        if let Some(start) = lost.and_then(|r| r.gap(piece.stamp, piece.offset, piece.len, cause)) {
+                            self.resynchronise(start);
                         }
                     }
                 },
@@ -1165,9 +1129,9 @@ impl<S: Sink> Step<'_, S> {
     // ── foreign text ────────────────────────────────────────────────────────────────────────────────────────────
 
     fn foreign_begin(&mut self, kind: ForeignKind, stamp: Stamp) {
-        self.half.phase = Phase::Foreign;
-        self.half.message.open = Open::Unknown;
-        self.half.inflation = None;
+        self.state.phase = Phase::Foreign;
+        self.state.message.open = Open::Unknown;
+        self.state.inflation = None;
         self.own.unusual_mut().foreign_text = Some(Box::new(ForeignText {
             kind,
             stamp,
@@ -1176,11 +1140,11 @@ impl<S: Sink> Step<'_, S> {
             after_close: self.own.close.is_some(),
         }));
         if let Some(pings) = &mut self.peer.keepalive {
-            pings.answers_hidden();
+            pings.hide_answers();
         }
     }
 
-    fn foreign_more(&mut self, bytes: &[u8]) {
+    fn foreign_bytes(&mut self, bytes: &[u8]) {
         if let Some(text) = &mut self.own.unusual_mut().foreign_text {
             text.length += bytes.len() as u64;
             let room = FOREIGN_TEXT_KEPT.saturating_sub(text.first.len()).min(bytes.len());
@@ -1196,25 +1160,25 @@ impl<S: Sink> Step<'_, S> {
         }
         self.own.end = Some((end, self.stamp));
         let last = self.own.last_bytes().unwrap_or(self.stamp);
-        if self.half.phase == Phase::Lost
-            && let Some(proof) = self.half.resync.as_ref().and_then(|resync| resync.end(self.half.position))
+        if self.state.phase == Phase::Lost
+            && let Some(start) = self.state.resync.as_ref().and_then(|resync| resync.end(self.state.position))
         {
-            self.resynchronise(proof);
+            self.resynchronise(start);
         }
-        let header = self.half.header;
-        let cut_frame = match self.half.phase {
+        let header = self.state.header;
+        let cut_frame = match self.state.phase {
             Phase::Payload => Some(CutFrame {
                 opcode: Some(header.opcode()),
                 declared: Some(header.length),
-                received: header.length - self.half.remaining,
-                first: self.half.first,
+                received: header.length - self.state.remaining,
+                first: self.state.first,
                 last,
             }),
-            Phase::Header if self.half.stash_len > 0 => Some(CutFrame {
+            Phase::Header if self.state.stash_len > 0 => Some(CutFrame {
                 opcode: None,
                 declared: None,
-                received: u64::from(self.half.stash_len),
-                first: self.half.first,
+                received: u64::from(self.state.stash_len),
+                first: self.state.first,
                 last,
             }),
             _ => None,
@@ -1222,21 +1186,21 @@ impl<S: Sink> Step<'_, S> {
         if cut_frame.is_some() {
             self.own.unusual_mut().cut_frame = cut_frame;
         }
-        let message = &self.half.message;
+        let message = &self.state.message;
         if message.open == Open::Yes {
-            let cut = self.half.phase == Phase::Payload && !header.control() && !header.reserved();
+            let cut = self.state.phase == Phase::Payload && !header.control() && !header.reserved();
             self.own.unusual_mut().open_message = Some(OpenMessage {
                 kind: message.kind,
                 fragments: message.fragments - u64::from(cut),
-                wire_length: message.wire_length - if cut { self.half.remaining } else { 0 },
+                wire_length: message.wire_length - if cut { self.state.remaining } else { 0 },
                 first: message.first,
             });
         }
-        self.half.phase = Phase::Ended;
-        self.half.inflation = None;
-        self.half.resync = None;
-        self.half.control = None;
-        self.half.buffer = Vec::new();
+        self.state.phase = Phase::Ended;
+        self.state.inflation = None;
+        self.state.resync = None;
+        self.state.control = None;
+        self.state.buffer = Vec::new();
     }
 
     fn violation(&mut self, kind: ViolationKind, detail: u64) {

@@ -1,4 +1,4 @@
-//! What the decoder says as it happens: whole frames and whole messages.
+//! The decoder's output: whole frames and whole messages.
 
 use super::Direction;
 use crate::stream::Stamp;
@@ -11,11 +11,11 @@ pub mod opcode {
     pub const TEXT: u8 = 0x1;
     /// The first (or only) frame of a binary message.
     pub const BINARY: u8 = 0x2;
-    /// The end of what its sender has to say.
+    /// Its sender will send no more data.
     pub const CLOSE: u8 = 0x8;
-    /// "Are you there?"
+    /// Asks for a Pong.
     pub const PING: u8 = 0x9;
-    /// The answer to a Ping, or an unasked sign of life.
+    /// The answer to a Ping, or an unsolicited heartbeat.
     pub const PONG: u8 = 0xA;
 
     /// The name of an opcode, `unknown` for the reserved ones.
@@ -33,10 +33,10 @@ pub mod opcode {
     }
 }
 
-/// One frame, told when its last byte has passed (or is known to have passed inside a gap).
+/// One frame, reported when its last byte has passed (or is known to have passed inside a gap).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Who sent it.
+    /// Direction in which it was sent.
     pub direction: Direction,
     /// The packet with its first header byte.
     pub first: Stamp,
@@ -86,10 +86,10 @@ impl MessageKind {
     }
 }
 
-/// One data message, told at its final frame.
+/// One data message, reported at its final frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Who sent it.
+    /// Direction in which it was sent.
     pub direction: Direction,
     /// Text or binary.
     pub kind: MessageKind,
@@ -102,8 +102,8 @@ pub struct Message<'a> {
     /// Bytes of the message itself. `None` when it was compressed and could not be inflated with certainty.
     pub length: Option<u64>,
     /// The message itself, unmasked and inflated, at most [`Interest::payload_limit`](super::Interest::payload_limit)
-    /// bytes of it. `None` when nobody asked, when bytes of it are missing, or when it could not be inflated with
-    /// certainty. Text is not promised to be valid UTF-8: peers err.
+    /// bytes of it. `None` when not asked for, when bytes of it are missing, or when it could not be inflated with
+    /// certainty. Text is not necessarily valid UTF-8.
     pub payload: Option<&'a [u8]>,
     /// `payload` is only the beginning, because of the limit.
     pub truncated: bool,
@@ -111,7 +111,7 @@ pub struct Message<'a> {
     pub first: Stamp,
     /// The packet with its last byte.
     pub last: Stamp,
-    /// Every byte of it was seen. False: part of it lies in a gap, or a new message broke into it.
+    /// Every byte of it was seen. False: part of it lies in a gap, or a new message interrupted it.
     pub complete: bool,
 }
 
@@ -123,5 +123,5 @@ pub trait Sink {
     fn message(&mut self, _message: &Message<'_>) {}
 }
 
-/// Receives nothing: for those who want the facts alone.
+/// Receives nothing: for callers that want only the facts.
 impl Sink for () {}

@@ -1,4 +1,4 @@
-//! What is known of one WebSocket so far: bounded, with the packets that prove it, and without opinion.
+//! Facts about one WebSocket: bounded, with the packets that prove them, and without opinion.
 
 use super::event::MessageKind;
 use super::keepalive::KeepaliveFacts;
@@ -7,32 +7,39 @@ use super::{Deflate, Direction};
 use crate::stream::{End, MaybeStamp, Stamp};
 use std::ops::{Index, IndexMut};
 
-/// How many later Close frames are kept by stamp; the rest are counted.
-pub const LATER_CLOSES_KEPT: usize = 4;
 /// How much of foreign text is kept, in bytes.
 pub const FOREIGN_TEXT_KEPT: usize = 256;
 
-/// Everything known of one WebSocket. Index it by [`Direction`] for what that direction's sender did.
+/// All facts about one WebSocket. Index it by [`Direction`] for those about that direction's sender.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WebSocketFacts {
-    /// What was agreed on compression, as told at the start.
+    /// Compression as agreed in the opening handshake.
     pub deflate: Option<Deflate>,
-    /// No opening handshake was seen: extensions and history are unknown.
+    /// No opening handshake was captured: extensions and history are unknown.
     pub mid_stream: bool,
     pub(super) sent: [DirectionFacts; 2],
 }
 
 impl WebSocketFacts {
-    /// Whether the closing handshake took place: a Close frame was seen in each direction.
-    #[must_use]
-    pub fn both_closed(&self) -> bool {
-        self.sent.iter().all(|sent| sent.close.is_some())
-    }
-
     /// Frames in both directions.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.sent.iter().map(|sent| sent.frames).sum()
+    }
+
+    /// Bounds that were reached and evidence that was lost, in both directions: name and count, none of them 0.
+    pub fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let sum = |count: fn(&DirectionFacts) -> u64| self.sent.iter().map(count).sum();
+        [
+            ("websocket.bytes_not_decoded", sum(|sent| sent.unusual().gaps.undecoded_bytes)),
+            ("websocket.incomplete_messages", sum(|sent| sent.unusual().incomplete_messages)),
+            ("websocket.messages_not_inflated", sum(|sent| sent.compression().undecoded)),
+            ("websocket.inflate_limit", sum(|sent| sent.compression().limit_hits)),
+            ("websocket.violations", sum(|sent| sent.unusual().violations.dropped())),
+            ("websocket.unanswered_pings", sum(|sent| sent.keepalive.as_ref().map_or(0, |it| it.unanswered_dropped))),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
     }
 
     pub(super) fn split(&mut self, direction: Direction) -> (&mut DirectionFacts, &mut DirectionFacts) {
@@ -57,7 +64,7 @@ impl IndexMut<Direction> for WebSocketFacts {
     }
 }
 
-/// What one side sent, as far as it is usual. Counts are of frames whose last byte has passed.
+/// What one side sent, apart from [`Unusual`] events. Counts are of frames whose last byte has passed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectionFacts {
     /// Frames.
@@ -79,8 +86,6 @@ pub struct DirectionFacts {
     /// Close frames, the first included.
     pub closes: u64,
     pub(super) first_frame: MaybeStamp,
-    pub(super) last_frame: MaybeStamp,
-    pub(super) last_data: MaybeStamp,
     pub(super) last_bytes: MaybeStamp,
     /// Largest message, in payload bytes on the wire.
     pub largest_message: u64,
@@ -88,7 +93,7 @@ pub struct DirectionFacts {
     pub last_message: Option<LastMessage>,
     /// The first Close frame.
     pub close: Option<Box<CloseFacts>>,
-    /// Pings sent by this side with the answers they got, and pongs sent by this side.
+    /// Pings sent by this side with their answers, and Pongs sent by this side.
     pub keepalive: Option<Box<KeepaliveFacts>>,
     /// The masking keys of this side.
     pub masks: MaskFacts,
@@ -98,22 +103,22 @@ pub struct DirectionFacts {
     pub end: Option<(End, Stamp)>,
 }
 
-/// What hardly any direction has: bytes missing, cut or foreign, and deeds against the RFCs.
+/// Rare events, kept apart to keep [`DirectionFacts`] small: bytes missing, cut or foreign, and violations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unusual {
-    /// Messages with bytes missing in a gap, or broken into by another message.
+    /// Messages with bytes missing in a gap, or interrupted by another message.
     pub incomplete_messages: u64,
     /// Frames with a reserved opcode.
     pub unknown: u64,
-    /// The message that is open: it began and has not ended.
+    /// The message that began and has not ended.
     pub open_message: Option<OpenMessage>,
-    /// The frame in the middle of which the direction ended (WSF419). Set when it ends.
+    /// The frame that was cut by the end of the direction (WSF419).
     pub cut_frame: Option<CutFrame>,
-    /// Deeds against the RFCs.
+    /// Violations of the RFCs.
     pub violations: Violations,
-    /// Missing bytes and what became of them.
+    /// Missing bytes, and whether the decoder is in sync.
     pub gaps: GapFacts,
-    /// Text that is not WebSocket, where a frame was due (WSF415, WSH332). The direction is not decoded from there on.
+    /// Text that is no frame, where a frame was due (WSF415, WSH332). The direction is not decoded from there on.
     pub foreign_text: Option<Box<ForeignText>>,
 }
 
@@ -133,15 +138,13 @@ impl Unusual {
             resynchronised: 0,
             undecoded_bytes: 0,
             lost: false,
-            weakest_proof: None,
-            first_resynchronised: None,
         },
         foreign_text: None,
     };
 }
 
 impl DirectionFacts {
-    /// What is unusual about this direction; all zero and `None` when nothing is.
+    /// Rare events of this direction; all zero and `None` when there were none.
     #[must_use]
     #[inline]
     pub fn unusual(&self) -> &Unusual {
@@ -149,13 +152,13 @@ impl DirectionFacts {
         self.unusual.as_deref().unwrap_or(&USUAL)
     }
 
-    /// The same to write something unusual to.
+    /// Rare events to add one to.
     #[cold]
     pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
         self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
     }
 
-    /// Compression as it was used; all zero when it was not.
+    /// How compression was used; all zero when it was not.
     #[must_use]
     #[inline]
     pub fn compression(&self) -> &CompressionFacts {
@@ -178,29 +181,17 @@ impl DirectionFacts {
 
     /// First packet of the first frame.
     #[must_use]
-    pub fn first_frame(&self) -> Option<Stamp> {
+    pub(crate) fn first_frame(&self) -> Option<Stamp> {
         self.first_frame.get()
     }
 
-    /// Last packet of the last frame.
+    /// The last packet with bytes of this direction.
     #[must_use]
-    pub fn last_frame(&self) -> Option<Stamp> {
-        self.last_frame.get()
-    }
-
-    /// Last packet of the last data frame.
-    #[must_use]
-    pub fn last_data(&self) -> Option<Stamp> {
-        self.last_data.get()
-    }
-
-    /// The last packet with bytes of this direction that the WebSocket got.
-    #[must_use]
-    pub fn last_bytes(&self) -> Option<Stamp> {
+    pub(crate) fn last_bytes(&self) -> Option<Stamp> {
         self.last_bytes.get()
     }
 
-    pub(super) fn touch(&self) -> u64 {
+    pub(super) fn prefetch(&self) -> u64 {
         self.frames
             ^ self.masks.masked
             ^ self.largest_message
@@ -208,7 +199,7 @@ impl DirectionFacts {
             ^ u64::from(self.last_bytes.is_some())
     }
 
-    /// Whether everything this side sent was seen: no header was lost, and decoding never stopped.
+    /// Whether everything this side sent was decoded: no bytes were missing, and decoding never stopped.
     #[must_use]
     pub fn whole(&self) -> bool {
         let Unusual { gaps, foreign_text, .. } = self.unusual();
@@ -234,7 +225,7 @@ pub struct LastMessage {
 pub struct OpenMessage {
     /// Text or binary.
     pub kind: MessageKind,
-    /// Frames of it that have passed whole.
+    /// Its whole frames so far.
     pub fragments: u64,
     /// Payload bytes of it on the wire so far.
     pub wire_length: u64,
@@ -242,22 +233,22 @@ pub struct OpenMessage {
     pub first: Stamp,
 }
 
-/// A frame of which the end never came.
+/// A frame whose end was never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutFrame {
     /// Opcode; `None` when not even the header is whole.
     pub opcode: Option<u8>,
     /// Payload bytes declared; `None` when not even the header is whole.
     pub declared: Option<u64>,
-    /// Payload bytes that came, missing ones inside a gap included; header bytes when the header is not whole.
+    /// Payload bytes received, those in a gap included; header bytes when the header is not whole.
     pub received: u64,
     /// The packet with its first byte.
     pub first: Stamp,
-    /// The packet with the last byte that came.
+    /// The packet with its last byte received.
     pub last: Stamp,
 }
 
-/// The first Close frame in full, and how many followed.
+/// The first Close frame of one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFacts {
     /// The packet with its last byte.
@@ -270,19 +261,15 @@ pub struct CloseFacts {
     pub reason_valid: bool,
     /// Body length as declared.
     pub length: u64,
-    /// All of the body was captured. False: absence of a code means nothing.
+    /// All of the body was captured. If not, the absence of a code means nothing.
     pub captured: bool,
-    /// The body is as RFC 6455 §5.5.1 and §7.4 want it.
+    /// The body conforms to RFC 6455 §5.5.1 and §7.4.
     pub valid: bool,
-    /// Nothing before it is hidden by a gap: it is the first Close of its sender for certain.
+    /// No gap before it can hide another one: it is the first Close of its sender for certain.
     pub first_for_certain: bool,
-    /// Stamps of the next Close frames, at most [`LATER_CLOSES_KEPT`].
-    pub later: Vec<Stamp>,
-    /// How many more Close frames followed.
-    pub later_count: u64,
 }
 
-/// Missing bytes, and how the decoder fared.
+/// Missing bytes, and whether the decoder is in sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GapFacts {
     /// How many gaps.
@@ -295,17 +282,12 @@ pub struct GapFacts {
     pub last: Option<Stamp>,
     /// How often the place of the next header became unknown (the start of a mid-stream pick-up included).
     pub times_lost: u64,
-    /// How often the direction was provably in step again.
+    /// How often the direction was provably in sync again.
     pub resynchronised: u64,
-    /// Bytes seen but not decoded, because their place in a frame was not known.
+    /// Captured bytes that were not decoded, because their place in a frame was not known.
     pub undecoded_bytes: u64,
-    /// Now it is not known where the next header is.
+    /// The place of the next header is not known at present.
     pub lost: bool,
-    /// The strength of the weakest proof of being in step again, in bits: the chance that other bytes look so by
-    /// accident is about 2 to the minus that.
-    pub weakest_proof: Option<u16>,
-    /// When it was first in step again.
-    pub first_resynchronised: Option<Stamp>,
 }
 
 /// Masking keys of one side (RFC 6455 §5.3: they must be unpredictable; WSF417).
@@ -313,7 +295,7 @@ pub struct GapFacts {
 pub struct MaskFacts {
     /// Masked frames with a payload.
     pub masked: u64,
-    /// Of these, with the key 00000000.
+    /// Those with the key 00000000.
     pub zero: u64,
     /// The longest run of such frames with the same key.
     pub longest_run: u32,
@@ -332,7 +314,7 @@ impl MaskFacts {
     }
 }
 
-/// What the foreign text is.
+/// Kind of foreign text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForeignKind {
     /// A status line, `HTTP/1.…`: a whole response was written into the upgraded stream.
@@ -372,7 +354,7 @@ pub struct ForeignText {
     pub first: Vec<u8>,
     /// Bytes from there to the end of the direction.
     pub length: u64,
-    /// Its sender had sent Close before.
+    /// It follows a Close of its sender.
     pub after_close: bool,
 }
 
@@ -381,7 +363,7 @@ pub struct ForeignText {
 pub struct CompressionFacts {
     /// Messages with RSV1 set that ended, whether decoded or not.
     pub messages: u64,
-    /// Of these, messages that were not inflated: missing bytes, missing history, or failure.
+    /// Those that were not inflated: missing bytes, missing history, or failure.
     pub undecoded: u64,
     /// Payload bytes on the wire of the messages that were inflated.
     pub wire_bytes: u64,
@@ -389,10 +371,10 @@ pub struct CompressionFacts {
     pub inflated_bytes: u64,
     /// The largest of them, inflated.
     pub largest_inflated: u64,
-    /// Since when the history that messages refer to is incomplete, and has stayed so: nothing is shown from there on.
+    /// Since when the history that messages refer to has been incomplete: nothing is inflated from there on.
     pub poisoned: Option<Stamp>,
     /// Messages that did not inflate although their history was whole.
     pub failures: u64,
-    /// Messages given up because they grew beyond the bounds on inflated bytes.
+    /// Messages abandoned because they exceeded the bounds on inflated bytes.
     pub limit_hits: u64,
 }

@@ -1,8 +1,8 @@
-//! Text where a frame header is due: `HTTP/1.1 500 …` written into the upgraded stream, and its kin (WSF415, WSH332).
+//! Text where a frame header is due: `HTTP/1.1 500 …` written into the upgraded stream, and the like (WSF415, WSH332).
 //!
 //! Every printable ASCII character, read as the first byte of a frame, has FIN clear and a reserved bit set. So legal
-//! traffic comes here only with permessage-deflate, for a fragmented compressed message (`A`, `B`); what is recognised
-//! is therefore spelled out over several bytes, or is illegal as a header in any case.
+//! traffic begins so only with permessage-deflate, in a fragmented compressed message (`A`, `B`); text is therefore
+//! recognised only by several bytes, or if it is illegal as a header in any case.
 
 use super::facts::ForeignKind;
 
@@ -11,12 +11,12 @@ use super::facts::ForeignKind;
 const SPELLED: usize = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Text {
+pub(super) enum Recognition {
     /// It is this.
     Known(ForeignKind),
-    /// So far it could be; more bytes will tell.
+    /// More bytes are needed.
     Undecided,
-    /// It is none.
+    /// It is not foreign text.
     No,
 }
 
@@ -45,9 +45,9 @@ const SPELLINGS: &[(&[u8], ForeignKind)] = &[
     (b"<?xml", ForeignKind::Html),
 ];
 
-/// Looks at the bytes at a frame boundary.
+/// Classifies the bytes at a frame boundary.
 #[cold]
-pub(super) fn recognise(bytes: &[u8]) -> Text {
+pub(super) fn recognise(bytes: &[u8]) -> Recognition {
     let mut undecided = false;
     for &(spelling, kind) in SPELLINGS {
         let common = spelling.len().min(bytes.len());
@@ -57,57 +57,57 @@ pub(super) fn recognise(bytes: &[u8]) -> Text {
             _ => bytes[..common] == spelling[..common],
         };
         if same && common == spelling.len() {
-            return Text::Known(kind);
+            return Recognition::Known(kind);
         }
         undecided |= same;
     }
     match json(bytes).max_with(chunk_size(bytes)) {
-        Text::No if undecided => Text::Undecided,
+        Recognition::No if undecided => Recognition::Undecided,
         other => other,
     }
 }
 
-impl Text {
-    fn max_with(self, other: Text) -> Text {
+impl Recognition {
+    fn max_with(self, other: Recognition) -> Recognition {
         match (self, other) {
-            (Text::Known(kind), _) | (_, Text::Known(kind)) => Text::Known(kind),
-            (Text::Undecided, _) | (_, Text::Undecided) => Text::Undecided,
-            _ => Text::No,
+            (Recognition::Known(kind), _) | (_, Recognition::Known(kind)) => Recognition::Known(kind),
+            (Recognition::Undecided, _) | (_, Recognition::Undecided) => Recognition::Undecided,
+            _ => Recognition::No,
         }
     }
 }
 
 /// `{"` or `[{"`, then printable text: eight characters in all. `{` and `[` are illegal as first header bytes whatever
 /// the extension (RSV2 or RSV3 and opcode 11).
-fn json(bytes: &[u8]) -> Text {
+fn json(bytes: &[u8]) -> Recognition {
     let printable = |rest: &[u8]| {
         if !rest.iter().take(8).all(|byte| matches!(byte, b' '..=b'~')) {
-            Text::No
+            Recognition::No
         } else if bytes.len() >= 8 {
-            Text::Known(ForeignKind::Json)
+            Recognition::Known(ForeignKind::Json)
         } else {
-            Text::Undecided
+            Recognition::Undecided
         }
     };
     match bytes {
-        [b'{'] | [b'['] | [b'[', b'{'] => Text::Undecided,
+        [b'{'] | [b'['] | [b'[', b'{'] => Recognition::Undecided,
         [b'{', b'"', rest @ ..] | [b'[', b'{', b'"', rest @ ..] => printable(rest),
-        _ => Text::No,
+        _ => Recognition::No,
     }
 }
 
 /// One to eight hexadecimal digits and CRLF (RFC 9112 §7.1). `A` and `B` may begin a frame where permessage-deflate is
 /// agreed, so these are left alone: as a chunk size they would be ten or more bytes in one digit, or thousands.
-fn chunk_size(bytes: &[u8]) -> Text {
+fn chunk_size(bytes: &[u8]) -> Recognition {
     if matches!(bytes.first(), Some(b'A' | b'B')) {
-        return Text::No;
+        return Recognition::No;
     }
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     match (digits, &bytes[digits..]) {
-        (0 | 9.., _) => Text::No,
-        (_, [] | [b'\r']) => Text::Undecided,
-        (_, [b'\r', b'\n', ..]) => Text::Known(ForeignKind::ChunkSize),
-        _ => Text::No,
+        (0 | 9.., _) => Recognition::No,
+        (_, [] | [b'\r']) => Recognition::Undecided,
+        (_, [b'\r', b'\n', ..]) => Recognition::Known(ForeignKind::ChunkSize),
+        _ => Recognition::No,
     }
 }
 
@@ -131,12 +131,12 @@ mod tests {
             let mut known = false;
             for length in 1..=text.len() {
                 match recognise(&text[..length]) {
-                    Text::Known(found) => {
+                    Recognition::Known(found) => {
                         assert_eq!(found, kind);
                         known = true;
                     }
-                    Text::Undecided => assert!(!known && length < SPELLED),
-                    Text::No => panic!("{text:?} at {length}"),
+                    Recognition::Undecided => assert!(!known && length < SPELLED),
+                    Recognition::No => panic!("{text:?} at {length}"),
                 }
             }
             assert!(known, "{text:?}");
@@ -156,7 +156,7 @@ mod tests {
                 for second in 0..=u8::MAX {
                     for third in [b'\r', b'0', b' ', b'T'] {
                         let found = recognise(&[first, second, third, b'\n', b'\r', b'\n', b'x', b'x', b'x', b'x']);
-                        assert_eq!(found, Text::No, "{first:#x} {second:#x} {third:#x}");
+                        assert_eq!(found, Recognition::No, "{first:#x} {second:#x} {third:#x}");
                     }
                 }
             }
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn other_text_is_not_guessed_at() {
         for text in [&b"hello"[..], b"HTTQ", b"{x", b"12345678901\r\n", b"zz\r\n", b"A\r\n", b"<p>"] {
-            assert_eq!(recognise(text), Text::No, "{text:?}");
+            assert_eq!(recognise(text), Recognition::No, "{text:?}");
         }
     }
 }

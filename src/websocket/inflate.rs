@@ -1,11 +1,11 @@
-//! Inflating the messages of one direction (RFC 7692 §7.2.2), in bounded memory and with bounded work.
+//! Inflates the messages of one direction (RFC 7692 §7.2.2), in bounded memory and with bounded work.
 //!
-//! zlib keeps the window, output passes through a small buffer to whoever looks at it, and nothing is kept twice. zlib
-//! does not hand its window out, though, and there are occasions to want it: it is given up when a direction is idle
-//! ([`Inflation::shrink`]), and it must survive a block with BFINAL set, behind which zlib is at its end. Then it is
-//! asked for in zlib's own language: a block of matches as far back as the window reaches *is* the window
-//! ([`recall`]). Where messages fail for want of earlier ones (no context takeover agreed, but practised) or where
-//! BFINAL is in use, output is kept on the way as well:
+//! zlib keeps the window, output passes through a small buffer to the caller, and nothing is stored twice. zlib has no
+//! way to read its window back, though, and that is needed twice: zlib's state is dropped when a direction is idle
+//! ([`Inflation::shrink`]), and the window must survive a block with BFINAL set, after which zlib is at its end. So
+//! zlib is made to write it: a block of matches as far back as the window reaches decompresses to the window
+//! ([`read_window`]). Where messages fail without earlier ones (no context takeover agreed, but practised) or where
+//! BFINAL is in use, output is stored as well:
 //!
 //! ```text
 //! history: [ ……… up to 32 KiB of earlier output ……… | room for more output ]
@@ -21,41 +21,40 @@ use flate2::{Decompress, FlushDecompress, Status};
 const WINDOW: usize = 32 * 1024;
 /// Window and room for output.
 const HISTORY_MAX: usize = WINDOW + 16 * 1024;
-/// What `history` begins with: most connections say little.
+/// First size of `history`: most connections send little.
 const HISTORY_FIRST: usize = 4 * 1024;
-/// Output that is not kept passes through so many bytes at a time.
+/// Output that is not stored is passed on in pieces of this many bytes.
 const PIECE: usize = 4 * 1024;
-/// What there is to append to each message (RFC 7692 §7.2.2).
+/// Appended to each message (RFC 7692 §7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
-/// The least room for which zlib is called.
+/// Least output space with which zlib is called.
 const ROOM_MIN: usize = 1024;
-/// How much of a message is kept compressed, in a direction without context takeover, to find out why it failed.
+/// How much of a message is stored compressed, in a direction without context takeover, for [`Inflation::retry`].
 pub(super) const RETAINED_MAX: usize = 64 * 1024;
 /// A direction may inflate to this many bytes …
 pub(super) const INFLATED_FREE: u64 = 64 << 20;
-/// … plus this many for each compressed byte. Beyond, messages are given up: work stays proportional to the wire.
+/// … plus this many for each compressed byte. Beyond, messages are abandoned: work stays proportional to the input.
 pub(super) const INFLATED_PER_BYTE: u64 = 100;
 
 /// Why a message did not inflate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is not a continuation of a DEFLATE stream that zlib knows.
+    /// It is no valid continuation of the DEFLATE stream.
     Corrupt,
-    /// It grows beyond the bound.
+    /// It exceeds the bound on inflated bytes.
     Limit,
-    /// Perhaps it refers to what was forgotten here.
-    Forgotten,
+    /// Perhaps it refers to the part of the window that was lost here.
+    WindowLost,
 }
 
 pub(super) struct Inflation {
     zlib: Option<Decompress>,
-    /// How much of the window zlib has, in bytes.
+    /// Size of zlib's window so far, in bytes.
     known: usize,
-    /// Output is kept in `history` on the way. Otherwise it is empty while there is a zlib, and the window while there
-    /// is none.
-    keeps: bool,
+    /// Output is stored in `history`. Otherwise that is empty while there is a zlib, and the window while there is none.
+    stores: bool,
     /// The window was lost when a block with BFINAL set came unexpectedly.
-    forgot: bool,
+    lost_window: bool,
     /// Initialised to its length; the first `filled` bytes are output, the newest last.
     history: Vec<u8>,
     filled: usize,
@@ -63,7 +62,7 @@ pub(super) struct Inflation {
     message_at: usize,
     /// Messages may refer to earlier ones.
     takeover: bool,
-    /// The current message as far as it came, compressed, while `takeover` is false.
+    /// The current message so far, compressed, while `takeover` is false.
     retained: Vec<u8>,
     retained_whole: bool,
     /// A block with BFINAL set has just ended, and nothing followed.
@@ -79,8 +78,8 @@ impl Inflation {
         Inflation {
             zlib: None,
             known: 0,
-            keeps: !takeover,
-            forgot: false,
+            stores: !takeover,
+            lost_window: false,
             history: Vec::new(),
             filled: 0,
             message_at: 0,
@@ -95,7 +94,7 @@ impl Inflation {
         }
     }
 
-    /// A message begins.
+    /// Begins a message.
     pub(super) fn begin(&mut self) {
         self.in_message = true;
         self.message_at = self.filled;
@@ -108,7 +107,7 @@ impl Inflation {
             Some(_) => {}
             None if self.takeover => {
                 self.prime();
-                if !self.keeps {
+                if !self.stores {
                     self.history = Vec::new();
                     self.filled = 0;
                     self.message_at = 0;
@@ -118,13 +117,14 @@ impl Inflation {
         }
     }
 
-    /// More of the message.
+    /// Inflates more of the message.
     pub(super) fn feed(&mut self, input: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
-        // A message begins with a block, and a block with its BFINAL bit (RFC 1951 §3.2.3). Who sets it once will again.
-        if self.message_in == 0 && !self.keeps && input.first().is_some_and(|first| first & 1 != 0) {
-            self.recall();
+        // A message begins with a block, and a block with its BFINAL bit (RFC 1951 §3.2.3). A sender that sets it once
+        // will set it again.
+        if self.message_in == 0 && !self.stores && input.first().is_some_and(|first| first & 1 != 0) {
+            self.take_window();
             self.prime();
-            self.keeps = true;
+            self.stores = true;
             self.message_at = self.filled;
         }
         self.message_in += input.len() as u64;
@@ -140,7 +140,7 @@ impl Inflation {
         self.run::<PIECE>(input, out)
     }
 
-    /// The message is whole. §7.2.2: append 00 00 ff ff, then decompress.
+    /// Ends the message. §7.2.2: append 00 00 ff ff, then decompress.
     pub(super) fn finish(&mut self, out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
         self.in_message = false;
         // Senders that end a message with a BFINAL block should let an octet 00 follow (§7.2.3.4), which the tail
@@ -151,23 +151,23 @@ impl Inflation {
         self.run::<64>(&TAIL, out)
     }
 
-    /// The message cannot be finished, or messages went missing. Without context takeover the next one can be begun;
-    /// the window begins anew, so that nothing is ever decoded against a history with holes.
+    /// Abandons the message, because it cannot be finished or messages are missing. Without context takeover the next
+    /// one can be inflated; the window starts anew, so that nothing is inflated with a history with holes.
     pub(super) fn abandon(&mut self) {
         self.in_message = false;
         self.takeover = false;
-        self.keeps = true;
+        self.stores = true;
         self.filled = 0;
         self.message_at = 0;
     }
 
-    /// Whether [`Inflation::retry`] makes sense: the message failed on its own, but there are earlier ones.
+    /// Whether [`Inflation::retry`] is possible: the message failed on its own, but there are earlier ones.
     pub(super) fn can_retry(&self) -> bool {
         !self.takeover && self.retained_whole && self.message_at > 0
     }
 
-    /// Decodes what came of the message once more, as if it could refer to earlier messages. When that succeeds its
-    /// sender keeps its context although it agreed not to (§7.1.1), and so do we from now on.
+    /// Inflates the message so far once more, as if it could refer to earlier messages. If that succeeds its sender
+    /// keeps its context although it agreed not to (§7.1.1), and so do we from now on.
     pub(super) fn retry(&mut self, out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
         self.filled = self.message_at;
         self.ended = false;
@@ -178,14 +178,14 @@ impl Inflation {
         self.run::<PIECE>(&retained, out)
     }
 
-    /// Reduces an idle direction to its window: at most 32 KiB instead of about 47 (or 95, where output is kept). Does
+    /// Reduces an idle direction to its window: at most 32 KiB instead of about 47 (or 95, where output is stored). Does
     /// nothing while a message is open.
     pub(super) fn shrink(&mut self) {
         if self.in_message || self.zlib.is_none() {
             return;
         }
-        if !self.keeps {
-            return self.recall();
+        if !self.stores {
+            return self.take_window();
         }
         self.zlib = None;
         self.retained = Vec::new();
@@ -198,10 +198,10 @@ impl Inflation {
     }
 
     /// Moves the window from zlib to `history`. Between messages only.
-    fn recall(&mut self) {
+    fn take_window(&mut self) {
         let known = self.known;
-        let window = self.zlib.take().and_then(|zlib| recall(zlib, known));
-        self.forgot |= window.is_none();
+        let window = self.zlib.take().and_then(|zlib| read_window(zlib, known));
+        self.lost_window |= window.is_none();
         self.history = window.unwrap_or_default();
         self.filled = self.history.len();
     }
@@ -212,32 +212,32 @@ impl Inflation {
         self.history.capacity() + self.retained.capacity() + if self.zlib.is_some() { 47_500 } else { 0 }
     }
 
-    /// A fresh zlib that knows the window in `history`.
+    /// Creates a zlib with the window in `history`.
     fn prime(&mut self) {
         let mut zlib = Decompress::new(false);
         let window = &self.history[self.filled.saturating_sub(WINDOW)..self.filled];
         if !window.is_empty() {
-            // Only a stream with a zlib header can refuse a dictionary; if it does, the next message fails and says so.
+            // Only a stream with a zlib header can refuse a dictionary; otherwise the next message would fail.
             let _ = zlib.set_dictionary(window);
         }
         self.known = window.len();
         self.zlib = Some(zlib);
     }
 
-    /// zlib has met a block with BFINAL set. §7.2.3.4: that does not end the message, nor does it clear the window.
-    fn ended(&mut self) {
-        if !self.keeps {
-            // It was not the first block of its message. What the window held cannot be had any more.
-            self.keeps = true;
-            self.forgot = true;
+    /// Continues after a block with BFINAL set. §7.2.3.4: that ends neither the message nor the window.
+    fn after_final_block(&mut self) {
+        if !self.stores {
+            // It was not the first block of its message, and the window cannot be read any more.
+            self.stores = true;
+            self.lost_window = true;
         }
         self.prime();
         self.ended = true;
     }
 
-    /// Input that zlib does not take.
-    fn corrupt(&self) -> Fault {
-        if self.forgot && self.known < WINDOW { Fault::Forgotten } else { Fault::Corrupt }
+    /// The fault of input that zlib rejects.
+    fn rejected(&self) -> Fault {
+        if self.lost_window && self.known < WINDOW { Fault::WindowLost } else { Fault::Corrupt }
     }
 
     fn make_room(&mut self) {
@@ -256,15 +256,15 @@ impl Inflation {
         }
     }
 
-    /// Has zlib decompress `input` into `history`, or into a buffer of `N` bytes.
+    /// Decompresses `input` into `history`, or through a buffer of `N` bytes.
     fn run<const N: usize>(&mut self, mut input: &[u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
         let mut piece = [0; N];
         while !input.is_empty() {
-            let (status, consumed, full) = self.step(input, &mut piece, out)?;
+            let (status, consumed, full) = self.decompress(input, &mut piece, out)?;
             input = &input[consumed..];
             match status {
-                Status::StreamEnd => self.ended(),
-                // All input is taken, but output may wait for room.
+                Status::StreamEnd => self.after_final_block(),
+                // All input is consumed, but output may be pending.
                 _ if input.is_empty() && full => self.drain(&mut piece, out)?,
                 _ => {}
             }
@@ -272,12 +272,12 @@ impl Inflation {
         Ok(())
     }
 
-    /// Gets what zlib holds back because it had no room.
+    /// Gets the output that zlib holds back for lack of space.
     fn drain(&mut self, piece: &mut [u8], out: &mut impl FnMut(&[u8])) -> Result<(), Fault> {
         loop {
-            match self.step(&[], piece, out)? {
+            match self.decompress(&[], piece, out)? {
                 (Status::StreamEnd, ..) => {
-                    self.ended();
+                    self.after_final_block();
                     return Ok(());
                 }
                 (.., full) if !full => return Ok(()),
@@ -286,8 +286,8 @@ impl Inflation {
         }
     }
 
-    /// Calls zlib once: what it says, how much input it took, whether it filled all the room it had.
-    fn step(
+    /// Calls zlib once; returns its status, how much input it consumed, and whether it filled all its output space.
+    fn decompress(
         &mut self,
         input: &[u8],
         piece: &mut [u8],
@@ -296,13 +296,13 @@ impl Inflation {
         if self.total_out > INFLATED_FREE + INFLATED_PER_BYTE * self.total_in {
             return Err(Fault::Limit);
         }
-        if self.keeps {
+        if self.stores {
             self.make_room();
         }
-        let fault = self.corrupt();
+        let fault = self.rejected();
         let Some(zlib) = &mut self.zlib else { return Err(fault) };
         let (before_in, before_out) = (zlib.total_in(), zlib.total_out());
-        let room = if self.keeps { &mut self.history[self.filled..] } else { piece };
+        let room = if self.stores { &mut self.history[self.filled..] } else { piece };
         let status = zlib.decompress(input, room, FlushDecompress::Sync);
         let consumed = (zlib.total_in() - before_in) as usize;
         let produced = (zlib.total_out() - before_out) as usize;
@@ -310,7 +310,7 @@ impl Inflation {
         if produced > 0 {
             out(&room[..produced]);
         }
-        if self.keeps {
+        if self.stores {
             self.filled += produced;
         }
         self.known = (self.known + produced).min(WINDOW);
@@ -325,13 +325,12 @@ impl Inflation {
     }
 }
 
-/// What follows the copies in [`recall`]: read back, it proves that zlib understood them as such.
+/// Follows the copies in [`read_window`]: in the output, it proves that zlib decoded them as such.
 const MARK: [u8; 8] = *b"in step\0";
 
-/// The last `length` bytes that `zlib` decompressed, `length` being at most what it still knows. zlib is asked to copy
-/// from `length` bytes back until it has copied them all. `None` if it was not between two blocks, where alone it
-/// can be asked.
-fn recall(mut zlib: Decompress, length: usize) -> Option<Vec<u8>> {
+/// The last `length` bytes that `zlib` decompressed, `length` being at most its window so far: has it copy from `length`
+/// bytes back until all are copied. `None` if it was not between two blocks, where alone that is possible.
+fn read_window(mut zlib: Decompress, length: usize) -> Option<Vec<u8>> {
     if length == 0 {
         return Some(Vec::new());
     }
@@ -479,7 +478,7 @@ mod tests {
             let mut out = vec![0; 10_000];
             library.decompress(&whole[..cut], &mut out, FlushDecompress::Sync).unwrap();
             let length = library.total_out() as usize;
-            if let Some(window) = recall(library, length) {
+            if let Some(window) = read_window(library, length) {
                 assert_eq!(window, out[..length], "{cut} of {}", whole.len());
             }
         }
@@ -508,7 +507,7 @@ mod tests {
             let mut inflation = Inflation::new(true);
             assert_eq!(inflate(&mut inflation, &first, piece).unwrap(), plain);
             assert_eq!(inflate(&mut inflation, &last, piece).unwrap(), text(2, 3000));
-            assert_eq!(inflate(&mut inflation, &later, piece), Err(Fault::Forgotten));
+            assert_eq!(inflate(&mut inflation, &later, piece), Err(Fault::WindowLost));
             // One that begins anew is decoded, and after it, nothing that is known comes from before.
             let mut inflation = Inflation::new(true);
             inflate(&mut inflation, &first, piece).unwrap();

@@ -1,4 +1,4 @@
-//! Ping and Pong: who asked, who answered, how fast, and who did not.
+//! Pairs Pongs with Pings: which were answered, how fast, and which were not.
 
 use super::Stamp;
 
@@ -20,9 +20,9 @@ pub struct UnansweredPing {
     pub answer_may_be_hidden: bool,
 }
 
-/// Keepalive of one side: the Pings it sent and what became of them, the Pongs it sent and what they answer.
+/// Keepalive of one side: the Pings it sent with their answers, and the Pongs it sent.
 ///
-/// In a capture of one direction only, every Ping stays unanswered: look whether the other side was seen at all.
+/// In a capture of one direction only, every Ping is unanswered: check whether the other side was captured at all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeepaliveFacts {
     /// The last Ping of this side.
@@ -31,39 +31,33 @@ pub struct KeepaliveFacts {
     pub last_pong: Option<Stamp>,
     /// Time between successive Pings of this side.
     pub ping_intervals: Intervals,
-    /// Time between successive Pongs of this side: unsolicited ones may be its keepalive.
-    pub pong_intervals: Intervals,
-    /// Pings of this side that were answered, or passed over by a Pong for a later one (RFC 6455 §5.5.3 allows that).
+    /// Pings of this side that were answered, those skipped by a Pong for a later one included (RFC 6455 §5.5.3).
     pub answered: u64,
-    /// Of these, passed over.
-    pub passed_over: u64,
     /// From the Ping's packet to the Pong's, as seen at the capture point. Only where it is certain which Ping was
     /// meant.
     pub round_trips: RoundTrips,
-    /// Pongs of this side that answer nothing: legal, and used as a one-way sign of life.
-    pub unsolicited_pongs: u64,
     /// Pongs of this side with a payload that belongs to no Ping while Pings waited for an answer (WSF418).
     pub mismatched_pongs: u64,
     /// Pings of this side without an answer, oldest first: at most [`UNANSWERED_KEPT`], the oldest and the newest half.
     pub unanswered: Vec<UnansweredPing>,
     /// How many more there are between those halves.
     pub unanswered_dropped: u64,
-    /// A Ping of this side passed of which the payload was not seen: it cannot be said what a Pong does not answer.
+    /// The payload of a Ping of this side was not seen, so no Pong can be called mismatched.
     pub(super) payload_missed: bool,
-    /// Hashes of Pings answered or passed over lately, so that a second or late Pong is not taken for a mismatch.
+    /// Hashes of Pings answered lately, so that a second or late Pong is not called mismatched.
     past: [u64; 4],
 }
 
 impl KeepaliveFacts {
     /// How many Pings of this side have no answer.
     #[must_use]
-    pub fn unanswered_count(&self) -> u64 {
+    pub(crate) fn unanswered_count(&self) -> u64 {
         self.unanswered.len() as u64 + self.unanswered_dropped
     }
 
-    /// This side sent a Ping. `hidden`: the other side cannot be heard just now.
+    /// Records a Ping of this side. `hidden`: the other direction is not decoded at present.
     pub(super) fn ping(&mut self, stamp: Stamp, payload: &[u8], hidden: bool) {
-        self.pinged(stamp);
+        self.note_ping(stamp);
         if self.unanswered.len() == UNANSWERED_KEPT {
             self.unanswered.remove(UNANSWERED_KEPT / 2);
             self.unanswered_dropped += 1;
@@ -76,22 +70,21 @@ impl KeepaliveFacts {
         });
     }
 
-    /// This side sent a Ping of which the payload was not seen: it can be paired with nothing.
-    pub(super) fn pinged(&mut self, stamp: Stamp) {
-        self.ping_intervals.follow(self.last_ping, stamp);
+    /// Records a Ping of this side without its payload: no Pong can be paired with it.
+    pub(super) fn note_ping(&mut self, stamp: Stamp) {
+        self.ping_intervals.record(self.last_ping, stamp);
         self.last_ping = Some(stamp);
     }
 
-    /// This side sent a Pong.
-    pub(super) fn ponged(&mut self, stamp: Stamp) {
-        self.pong_intervals.follow(self.last_pong, stamp);
+    /// Records a Pong of this side.
+    pub(super) fn note_pong(&mut self, stamp: Stamp) {
         self.last_pong = Some(stamp);
     }
 
-    /// The other side sent a Pong: pairs it with a Ping of this side.
+    /// Pairs a Pong of the other side with a Ping of this side.
     ///
     /// §5.5.3: a Pong carries the payload of the Ping it answers, and may answer the most recent Ping only. So the
-    /// newest Ping with that payload is meant, and those before it wait for nothing any more.
+    /// newest Ping with that payload is meant, and those before it will not be answered any more.
     pub(super) fn answer(&mut self, stamp: Stamp, payload: &[u8]) -> Answer {
         let hash = hash(payload);
         let matches = |ping: &UnansweredPing| ping.payload_hash == hash;
@@ -102,7 +95,6 @@ impl KeepaliveFacts {
             }
             let dropped = if at >= UNANSWERED_KEPT / 2 { std::mem::take(&mut self.unanswered_dropped) } else { 0 };
             self.answered += at as u64 + 1 + dropped;
-            self.passed_over += at as u64 + dropped;
             for ping in self.unanswered.drain(..=at) {
                 self.past.rotate_right(1);
                 self.past[0] = ping.payload_hash;
@@ -117,19 +109,19 @@ impl KeepaliveFacts {
         }
     }
 
-    /// From here on, answers to what is outstanding may have passed unseen.
-    pub(super) fn answers_hidden(&mut self) {
+    /// Marks all outstanding Pings: their answers may have passed unseen.
+    pub(super) fn hide_answers(&mut self) {
         for ping in &mut self.unanswered {
             ping.answer_may_be_hidden = true;
         }
     }
 }
 
-/// What a Pong turned out to be.
+/// How a Pong was classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Paired,
-    /// To a Ping that had been answered or passed over before.
+    /// Answers a Ping that had been answered before.
     Again,
     Unsolicited,
     Mismatched,
@@ -141,7 +133,7 @@ fn hash(payload: &[u8]) -> u64 {
     payload.iter().fold(seed, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)).max(1)
 }
 
-/// Count, least, most and sum of time spans, in nanoseconds.
+/// Count, minimum and maximum of time spans, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intervals {
     /// How many.
@@ -150,29 +142,20 @@ pub struct Intervals {
     pub min: i64,
     /// The longest.
     pub max: i64,
-    /// All together.
-    pub sum: i64,
 }
 
 impl Intervals {
-    /// The mean, if there is one.
-    #[must_use]
-    pub fn mean(&self) -> Option<i64> {
-        (self.count > 0).then(|| self.sum / self.count.min(i64::MAX as u64) as i64)
-    }
-
-    fn follow(&mut self, last: Option<Stamp>, now: Stamp) {
+    fn record(&mut self, last: Option<Stamp>, now: Stamp) {
         let Some(last) = last else { return };
         let span = now.at.saturating_sub(last.at);
         self.min = if self.count == 0 { span } else { self.min.min(span) };
         self.max = if self.count == 0 { span } else { self.max.max(span) };
-        self.sum = self.sum.saturating_add(span);
         self.count += 1;
     }
 }
 
-/// Round trip times in nanoseconds. Least, most and count are exact; the median is exact up to [`ROUND_TRIPS_KEPT`]
-/// samples and that of an even sample of them beyond.
+/// Round trip times in nanoseconds. Count, minimum and maximum are exact; the median is exact up to
+/// [`ROUND_TRIPS_KEPT`] samples, and beyond that of an even subset of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoundTrips {
     /// How many were measured.
@@ -209,16 +192,10 @@ impl RoundTrips {
 
     /// The median (the lower one of two), if there is one.
     #[must_use]
-    pub fn median(&self) -> Option<i64> {
+    pub(crate) fn median(&self) -> Option<i64> {
         let mut sample = self.sample.clone();
         sample.sort_unstable();
         sample.get(sample.len().saturating_sub(1) / 2).copied()
-    }
-
-    /// Whether the median is exact.
-    #[must_use]
-    pub fn median_is_exact(&self) -> bool {
-        self.thinning == 0
     }
 }
 
@@ -237,14 +214,14 @@ mod tests {
             pings.ping(at(time), payload.as_bytes(), false);
         }
         assert_eq!(pings.answer(at(25), b"b"), Answer::Paired);
-        assert_eq!((pings.answered, pings.passed_over, pings.unanswered_count()), (2, 1, 1));
+        assert_eq!((pings.answered, pings.unanswered_count()), (2, 1));
         assert_eq!(pings.round_trips.median(), Some(15));
         assert_eq!(pings.answer(at(26), b"a"), Answer::Again, "late, not wrong");
         assert_eq!(pings.answer(at(27), b"x"), Answer::Mismatched);
         assert_eq!(pings.answer(at(28), b""), Answer::Unsolicited, "a bare sign of life");
         assert_eq!(pings.answer(at(30), b"c"), Answer::Paired);
         assert_eq!(pings.answer(at(31), b"y"), Answer::Unsolicited);
-        assert_eq!(pings.ping_intervals, Intervals { count: 2, min: 10, max: 10, sum: 20 });
+        assert_eq!(pings.ping_intervals, Intervals { count: 2, min: 10, max: 10 });
     }
 
     #[test]
@@ -284,12 +261,12 @@ mod tests {
             few.record(value);
         }
         assert_eq!((few.median(), few.min, few.max), (Some(31), 0, 63));
-        assert!(few.median_is_exact());
+        assert_eq!(few.thinning, 0);
         let mut many = RoundTrips::default();
         for value in 0..100_000 {
             many.record(value);
         }
-        assert!(!many.median_is_exact() && many.sample.len() <= ROUND_TRIPS_KEPT);
+        assert!(many.thinning > 0 && many.sample.len() <= ROUND_TRIPS_KEPT);
         assert!((45_000..55_000).contains(&many.median().unwrap()));
         assert_eq!((many.count, many.min, many.max), (100_000, 0, 99_999));
     }

@@ -26,7 +26,7 @@ pub(super) fn unmask(masked: &[u8], key: [u8; 4], plain: &mut [u8]) {
     }
 }
 
-/// Unmasks where it lies.
+/// Unmasks in place.
 #[inline]
 pub(super) fn unmask_in_place(bytes: &mut [u8], key: [u8; 4]) {
     let key_word = wide(key);
@@ -39,11 +39,11 @@ pub(super) fn unmask_in_place(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// Whether what `masked` hides is ASCII, without writing it anywhere.
+/// Whether the unmasked payload is ASCII, without writing it anywhere.
 #[inline]
 pub(super) fn is_ascii(masked: &[u8], key: [u8; 4]) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The bits of all bytes that differ from the key's highest bits: XOR first, so that OR can gather them.
+    // Unmasked words are combined by OR: a high bit anywhere is a byte that is not ASCII.
     let key_word = wide(key);
     let (blocks, rest) = masked.as_chunks::<128>();
     for block in blocks {
@@ -62,7 +62,7 @@ pub(super) fn is_ascii(masked: &[u8], key: [u8; 4]) -> bool {
     }
     if !tail.is_empty() {
         if masked.len() >= 8 {
-            // The last eight bytes once more: the key is turned to where they begin.
+            // The last eight bytes, some of them once more: the key is rotated to their beginning.
             let at = masked.len() - 8;
             let mut last = [0; 8];
             last.copy_from_slice(&masked[at..]);
@@ -102,7 +102,7 @@ mod tests {
         }
 
         #[test]
-        fn ascii_is_seen_through_the_mask(text in "[ -~]{0,300}", key: [u8; 4], odd in any::<Option<(u16, u8)>>()) {
+        fn ascii_is_recognised_through_the_mask(text in "[ -~]{0,300}", key: [u8; 4], odd in any::<Option<(u16, u8)>>()) {
             let mut plain = text.into_bytes();
             if let (Some((at, byte)), false) = (odd, plain.is_empty()) {
                 let at = usize::from(at) % plain.len();

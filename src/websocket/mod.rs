@@ -1,8 +1,8 @@
-//! One WebSocket as an observer between the two ends reads it (RFC 6455, RFC 7692).
+//! Decodes one WebSocket as an observer between the two ends (RFC 6455, RFC 7692).
 //!
-//! Feed it what each direction sent after the opening handshake; it yields frames and messages to a [`Sink`] and
-//! gathers [`WebSocketFacts`]. It never sends, never judges, never fails, and never tells of a frame that was not
-//! there: where bytes are missing it says so and falls silent until it is provably in step again.
+//! Fed what each direction sent after the opening handshake, it passes frames and messages to a [`Sink`] and gathers
+//! [`WebSocketFacts`]. It never sends, never judges, never fails, and never reports a frame that was not sent: where
+//! bytes are missing it records that, and reports nothing until it is provably in sync again.
 
 mod close;
 mod decoder;
@@ -19,14 +19,13 @@ mod tests;
 mod utf8;
 mod violation;
 
-use decoder::{Context, Half, Step};
+use decoder::{Context, Decoder, DirectionState};
 
 pub use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
-pub use close::close_code_is_legal;
 pub use event::{Frame, Message, MessageKind, Sink, opcode};
 pub use facts::{
     CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
-    LATER_CLOSES_KEPT, LastMessage, MaskFacts, OpenMessage, Unusual, WebSocketFacts,
+    LastMessage, MaskFacts, OpenMessage, Unusual, WebSocketFacts,
 };
 pub use keepalive::{Intervals, KeepaliveFacts, ROUND_TRIPS_KEPT, RoundTrips, UNANSWERED_KEPT, UnansweredPing};
 pub use resync::{Likeness, Strength, looks_like_websocket};
@@ -60,7 +59,7 @@ impl Default for Deflate {
 impl Deflate {
     /// Whether the sender of `direction` promised not to refer to its earlier messages.
     #[must_use]
-    pub const fn no_context_takeover(&self, direction: Direction) -> bool {
+    pub(crate) const fn no_context_takeover(&self, direction: Direction) -> bool {
         match direction {
             Direction::ToServer => self.client_no_context_takeover,
             Direction::ToClient => self.server_no_context_takeover,
@@ -68,29 +67,29 @@ impl Deflate {
     }
 }
 
-/// Where the decoder comes in.
+/// Where decoding begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// Right after the opening handshake: the first byte of each direction is the first byte of a frame.
     #[default]
     Handshake,
-    /// Somewhere in the middle, the handshake unseen. Each direction is `lost` until provably in step.
+    /// Somewhere in the middle, without the handshake. Each direction is `lost` until provably in sync.
     MidStream,
 }
 
-/// What the [`Sink`] is to be told. Facts are gathered in any case.
+/// What is passed to the [`Sink`]. Facts are gathered in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// Call [`Sink::frame`] for every frame.
     pub frames: bool,
     /// Call [`Sink::message`] for every data message.
     pub messages: bool,
-    /// How much of each message to hand over, in bytes, at most [`Interest::PAYLOAD_LIMIT`]; 0: lengths only.
+    /// How much of each message to pass on, in bytes, at most [`Interest::PAYLOAD_LIMIT`]; 0: lengths only.
     pub payload_limit: u32,
 }
 
 impl Interest {
-    /// The most that is ever kept of one message, in bytes.
+    /// Most bytes ever kept of one message.
     pub const PAYLOAD_LIMIT: u32 = 1 << 20;
     /// Facts only.
     pub const NONE: Interest = Interest { frames: false, messages: false, payload_limit: 0 };
@@ -103,16 +102,16 @@ impl Interest {
 pub struct Options {
     /// permessage-deflate, if the 101 response agreed to it. `None` with [`Start::MidStream`] means unknown.
     pub deflate: Option<Deflate>,
-    /// Where the decoder comes in.
+    /// Where decoding begins.
     pub start: Start,
-    /// What the sink is to be told.
+    /// What is passed to the sink.
     pub interest: Interest,
 }
 
 /// The decoder of one WebSocket, both directions.
 pub struct WebSocket {
     context: Context,
-    halves: [Half; 2],
+    directions: [DirectionState; 2],
     facts: Box<WebSocketFacts>,
 }
 
@@ -131,61 +130,59 @@ impl WebSocket {
                 gaps.times_lost = 1;
             }
         }
-        WebSocket { context, halves: Direction::BOTH.map(|direction| Half::new(direction, &context)), facts }
-    }
-
-    /// Reads what the next bytes will need, so that it is at hand then.
-    #[must_use]
-    pub fn touch(&self) -> u64 {
-        Direction::BOTH
-            .iter()
-            .fold(0, |sum, direction| sum ^ self.halves[direction.index()].touch() ^ self.facts[*direction].touch())
-    }
-
-    /// Takes what happened next in `direction`; `stamp` is the packet that brought it.
-    #[inline]
-    pub fn feed(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, sink: &mut impl Sink) {
-        let (own, peer) = self.facts.split(direction);
-        let half = &mut self.halves[direction.index()];
-        let mut step = Step { half, own, peer, context: &self.context, direction, stamp, sink };
-        match event {
-            StreamEvent::Data { offset, bytes } => step.data(offset, bytes),
-            StreamEvent::Gap { offset, len, cause } => step.gap(offset, len, cause),
-            StreamEvent::End(end) => step.end(end),
+        WebSocket {
+            context,
+            directions: Direction::BOTH.map(|direction| DirectionState::new(direction, &context)),
+            facts,
         }
     }
 
-    /// Changes what the sink is told, from the next message on.
-    pub fn set_interest(&mut self, interest: Interest) {
-        self.context.interest = interest;
+    /// Reads the memory that the next bytes will need, so that it is in the cache then. The value means nothing.
+    #[must_use]
+    pub(crate) fn prefetch(&self) -> u64 {
+        Direction::BOTH.iter().fold(0, |sum, direction| {
+            sum ^ self.directions[direction.index()].prefetch() ^ self.facts[*direction].prefetch()
+        })
     }
 
-    /// Lets go of memory that an idle connection can do without: with context takeover, a direction falls from about
-    /// 47 KiB to its window of at most 32 KiB. Decoding goes on as if nothing had happened, only a little slower at
-    /// first.
+    /// Takes the next event of `direction`; `stamp` is the packet that carried it.
+    #[inline]
+    pub fn feed(&mut self, stamp: Stamp, direction: Direction, event: StreamEvent<'_>, sink: &mut impl Sink) {
+        let (own, peer) = self.facts.split(direction);
+        let state = &mut self.directions[direction.index()];
+        let mut decoder = Decoder { state, own, peer, context: &self.context, direction, stamp, sink };
+        match event {
+            StreamEvent::Data { offset, bytes } => decoder.data(offset, bytes),
+            StreamEvent::Gap { offset, len, cause } => decoder.gap(offset, len, cause),
+            StreamEvent::End(end) => decoder.end(end),
+        }
+    }
+
+    /// Frees memory that an idle connection does not need: with context takeover, a direction shrinks from about 47 KiB
+    /// to its window of at most 32 KiB. Decoding is not affected, only a little slower at first.
     pub fn shrink(&mut self) {
-        self.halves.iter_mut().for_each(Half::shrink);
+        self.directions.iter_mut().for_each(DirectionState::shrink);
     }
 
     /// Whether it holds windows of compressed messages.
     #[must_use]
-    pub fn holds_windows(&self) -> bool {
-        self.halves.iter().any(Half::holds_window)
+    pub(crate) fn holds_windows(&self) -> bool {
+        self.directions.iter().any(DirectionState::holds_window)
     }
 
     /// Bytes on the heap, estimated: for the tests of the bounds.
     #[cfg(test)]
     fn memory(&self) -> usize {
-        self.halves.iter().map(Half::memory).sum()
+        self.directions.iter().map(DirectionState::memory).sum()
     }
 
-    /// What is known so far.
+    /// The facts gathered so far.
     #[must_use]
     pub fn facts(&self) -> &WebSocketFacts {
         &self.facts
     }
 
-    /// What was known in the end.
+    /// The facts at the end.
     #[must_use]
     pub fn into_facts(self) -> Box<WebSocketFacts> {
         self.facts

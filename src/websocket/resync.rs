@@ -1,12 +1,12 @@
-//! Getting in step again after bytes went missing, and telling a WebSocket from its first bytes.
+//! Resynchronises after missing bytes, and recognises a WebSocket picked up mid-stream.
 //!
 //! **The proof.** A candidate begins where a packet begins, never elsewhere. From there headers are followed, one frame
-//! to the next. Each must be legal in every respect: the mask bit as the direction wants it, reserved bits as agreed,
+//! to the next. Each must be legal in every respect: the mask bit as the direction requires, reserved bits as agreed,
 //! a known opcode, a control frame whole and at most 125 bytes, the length in its shortest form and below 2^40, fragments
 //! in order, no empty fragment before the last, text that is UTF-8, a Close with a legal code, a UTF-8 reason, and
 //! nothing after it. The first breach ends the candidate.
 //!
-//! What a legal chain is worth is counted in tenths of a bit, as the improbability of arbitrary bytes looking so:
+//! The evidence of a legal chain is counted in tenths of a bit, as the improbability of arbitrary bytes looking so:
 //!
 //! | sign | bits |
 //! |---|---|
@@ -16,17 +16,17 @@
 //! | the frame ends where the *n*th packet since its beginning ends | 7 (16 with a longer length form) less log2 *n* |
 //! | legal Close code · one of those in the registry | 5 · 12.4 |
 //!
-//! Data that is not frames may repeat itself, as tables, counters and images do, and so may what looks like headers in
-//! it. Frames without FIN count nothing, nor do these unless they fill a packet alone: a frame without a payload, a short
+//! Data that is not frames may repeat itself, as tables, counters and images do, and so may apparent headers in it.
+//! Frames without FIN count nothing, nor do the following unless they fill a packet alone: a frame without a payload, a short
 //! one with the first byte and length of one of the last two and a similar key, a long one that is one of the last two.
 //!
-//! A direction is in step again with 40 bits of which two frame ends coincide with packet ends, or 48 bits in four or
+//! A direction is in sync again with 40 bits of which two frame ends coincide with packet ends, or 48 bits in four or
 //! more frames, or, when the direction ends exactly with the last frame, 24 bits.
 //!
 //! **What it proves.** That the chain is right *now*. Its beginning may still be wrong: a few false frames can run into
 //! the true ones by chance. But false frames all come before the true ones, so a frame is as good as the chain up to and
 //! including it. The packets are decoded from the first frame that is good for 30 bits (24 at the end), as far as they
-//! were kept ([`KEPT_BYTES`]); what comes before is never told.
+//! were kept ([`KEPT_BYTES`]); bytes before it are never decoded.
 
 use super::close;
 use super::header::{HEADER_MAX, Header};
@@ -34,7 +34,7 @@ use super::mask;
 use super::utf8::Utf8;
 use crate::stream::{GapCause, Stamp};
 
-/// Bytes kept for decoding once the proof is found; beyond, the oldest half is let go.
+/// Bytes kept for decoding once the proof is found; beyond, the oldest half is dropped.
 pub(super) const KEPT_BYTES: usize = 32 * 1024;
 /// Packets kept.
 const KEPT_PIECES: usize = 64;
@@ -44,18 +44,18 @@ const CANDIDATES: usize = 8;
 const PROOF: u32 = 400;
 const PROOF_WITHOUT_ENDS: u32 = 480;
 const PROOF_AT_END: u32 = 240;
-/// What a frame must be good for to be told.
-const TOLD: u32 = 300;
+/// Bits that a frame must be good for to be decoded.
+const DECODED: u32 = 300;
 /// No frame is longer, for the purpose of a proof.
 const LENGTH_MAX: u64 = 1 << 40;
-/// How much of a text is looked at.
-const TEXT_LOOKED_AT: usize = 4096;
+/// How much of a text is checked.
+const TEXT_CHECKED: usize = 4096;
 
 /// What is legal in a direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub masked: bool,
-    /// permessage-deflate is agreed, or it is not known.
+    /// permessage-deflate was agreed, or that is not known.
     pub rsv1: bool,
 }
 
@@ -68,7 +68,7 @@ enum Open {
     Closed,
 }
 
-/// Whether `header` may stand here, and what is open after it.
+/// Whether `header` is legal here; returns what is open after it.
 fn legal(header: &Header, rules: Rules, open: Open) -> Option<Open> {
     let data = header.opcode() == 1 || header.opcode() == 2;
     let wrong = header.masked != rules.masked
@@ -101,18 +101,18 @@ fn header_bits(header: &Header, rules: Rules) -> u32 {
     first + 10 + form
 }
 
-/// What it is worth that a frame ends where the `nth` packet since its beginning ends.
+/// Evidence of a frame that ends where the `nth` packet since its beginning ends.
 fn end_bits(header: &Header, nth: usize) -> u32 {
     let exact: u32 = if header.form < 126 { 70 } else { 160 };
     exact.saturating_sub(10 * nth.max(1).next_power_of_two().ilog2())
 }
 
-/// Looks into a whole payload. `None`: it is not legal; else what it proves.
+/// Evidence of a whole payload; `None` if it is not legal.
 fn payload_bits(header: &Header, payload: &[u8]) -> Option<u32> {
-    let mut buffer = [0; TEXT_LOOKED_AT];
-    let looked_at = payload.len().min(TEXT_LOOKED_AT);
-    let plain = &mut buffer[..looked_at];
-    mask::unmask(&payload[..looked_at], header.key, plain);
+    let mut buffer = [0; TEXT_CHECKED];
+    let checked = payload.len().min(TEXT_CHECKED);
+    let plain = &mut buffer[..checked];
+    mask::unmask(&payload[..checked], header.key, plain);
     match header.opcode() {
         8 => {
             let body = close::parse(plain);
@@ -126,7 +126,7 @@ fn payload_bits(header: &Header, payload: &[u8]) -> Option<u32> {
         1 if header.rsv() == 0 => {
             let mut utf8 = Utf8::default();
             utf8.feed(plain).ok()?;
-            let whole = header.fin() && looked_at == payload.len();
+            let whole = header.fin() && checked == payload.len();
             (!whole || utf8.finish().is_ok()).then_some(0)
         }
         _ => Some(0),
@@ -136,7 +136,7 @@ fn payload_bits(header: &Header, payload: &[u8]) -> Option<u32> {
 /// A chain of frames that may be real.
 #[derive(Clone, Debug)]
 struct Candidate {
-    /// The first frame that is good enough to be told, and to be told if the direction ends with the chain.
+    /// The first frame that is good enough to be decoded, and the first if the direction ends with the chain.
     start: Option<u64>,
     start_at_end: Option<u64>,
     /// The next header, or the header of `frame`.
@@ -147,23 +147,23 @@ struct Candidate {
     bits: u32,
     ends: u32,
     frames: u32,
-    last: [Sign; 2],
+    last: [FrameSignature; 2],
 }
 
-/// What came while the direction was lost.
+/// Bytes or a gap received while the direction was lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece {
     pub stamp: Stamp,
-    /// Where the packet begins that it is part of.
+    /// Offset of the packet that it is part of.
     packet: u64,
     pub offset: u64,
     pub len: u64,
-    pub what: PieceKind,
+    pub kind: PieceKind,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum PieceKind {
-    /// Bytes, at this place of the buffer.
+    /// Bytes, at this index of the buffer.
     Data(usize),
     Gap(GapCause),
 }
@@ -174,17 +174,8 @@ impl Piece {
     }
 
     const fn ends_packet(&self) -> bool {
-        matches!(self.what, PieceKind::Data(_) | PieceKind::Gap(GapCause::SnapLength))
+        matches!(self.kind, PieceKind::Data(_) | PieceKind::Gap(GapCause::SnapLength))
     }
-}
-
-/// The direction is in step again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Proof {
-    /// Where decoding is to begin: the first byte of a frame.
-    pub start: u64,
-    /// Bits, whole ones.
-    pub bits: u16,
 }
 
 /// A direction that is lost.
@@ -207,61 +198,61 @@ impl Resync {
             + self.candidates.capacity() * size_of::<Candidate>()
     }
 
-    /// A packet came.
-    pub(super) fn data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8]) -> Option<Proof> {
+    /// Adds a packet. Returns where decoding begins if the direction is in sync: the first byte of a frame.
+    pub(super) fn data(&mut self, stamp: Stamp, offset: u64, bytes: &[u8]) -> Option<u64> {
         if bytes.is_empty() {
             return None;
         }
-        let what = PieceKind::Data(self.bytes.len());
-        self.pieces.push(Piece { stamp, packet: offset, offset, len: bytes.len() as u64, what });
+        let kind = PieceKind::Data(self.bytes.len());
+        self.pieces.push(Piece { stamp, packet: offset, offset, len: bytes.len() as u64, kind });
         self.bytes.extend_from_slice(bytes);
         self.begin(offset);
         self.advance(offset + bytes.len() as u64);
         self.proof()
     }
 
-    /// Bytes are missing.
-    pub(super) fn gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) -> Option<Proof> {
-        // What the snap length cut off belongs to the packet before.
+    /// Adds a gap. Returns where decoding begins if the direction is in sync.
+    pub(super) fn gap(&mut self, stamp: Stamp, offset: u64, len: u64, cause: GapCause) -> Option<u64> {
+        // Bytes that the snap length cut off belong to the packet before.
         let before = self.pieces.last().filter(|piece| piece.end() == offset && cause == GapCause::SnapLength);
         let packet = before.map_or(offset, |piece| piece.packet);
-        self.pieces.push(Piece { stamp, packet, offset, len, what: PieceKind::Gap(cause) });
+        self.pieces.push(Piece { stamp, packet, offset, len, kind: PieceKind::Gap(cause) });
         self.advance(offset + len);
         // A header that is missing, in whole or in part, cannot be followed.
         self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= offset + len);
         self.proof()
     }
 
-    fn proof(&mut self) -> Option<Proof> {
+    fn proof(&mut self) -> Option<u64> {
         let proof = self
             .candidates
             .iter()
-            // After a trim the first frame to be told may be the next one: then it must have begun.
+            // After a trim the first frame to be decoded may be the next one: then it must have begun.
             .filter(|c| c.start.is_some_and(|start| start <= c.at))
             .filter(|c| (c.bits >= PROOF && c.ends >= 2) || (c.bits >= PROOF_WITHOUT_ENDS && c.frames >= 4))
             .max_by_key(|c| c.bits)
-            .and_then(|candidate| candidate.proof(candidate.start));
+            .and_then(|candidate| candidate.start);
         if proof.is_none() {
             self.trim();
         }
         proof
     }
 
-    /// The direction is over.
-    pub(super) fn end(&self, position: u64) -> Option<Proof> {
+    /// Ends the direction at `position`. Returns where decoding begins if it was in sync.
+    pub(super) fn end(&self, position: u64) -> Option<u64> {
         self.candidates
             .iter()
             .filter(|candidate| candidate.frame.is_none() && candidate.at == position && candidate.bits >= PROOF_AT_END)
             .max_by_key(|candidate| candidate.bits)
-            .and_then(|candidate| candidate.proof(candidate.start_at_end))
+            .and_then(|candidate| candidate.start_at_end)
     }
 
-    /// What was kept, from `start` on, for decoding.
+    /// The kept pieces from `start` on, for decoding.
     pub(super) fn since(&self, start: u64) -> impl Iterator<Item = (Piece, &[u8])> {
         self.pieces.iter().filter(move |piece| piece.end() > start).map(move |piece| {
             let skip = start.saturating_sub(piece.offset);
             let cut = Piece { offset: piece.offset + skip, len: piece.len - skip, ..*piece };
-            match piece.what {
+            match piece.kind {
                 PieceKind::Data(at) => (cut, &self.bytes[at + skip as usize..at + piece.len as usize]),
                 PieceKind::Gap(_) => (cut, &[][..]),
             }
@@ -273,7 +264,7 @@ impl Resync {
             return;
         }
         if self.candidates.len() == CANDIDATES {
-            // The one with the least proof, and among those the one that would let us wait longest.
+            // The one with the least evidence, and among those the one whose frame ends last.
             let worst = (0..CANDIDATES).min_by_key(|&at| {
                 let candidate = &self.candidates[at];
                 (candidate.bits, u64::MAX - candidate.frame.map_or(candidate.at, |(_, end)| end))
@@ -291,7 +282,7 @@ impl Resync {
             bits: 0,
             ends: 0,
             frames: 0,
-            last: [Sign::default(); 2],
+            last: [FrameSignature::default(); 2],
         });
     }
 
@@ -301,7 +292,7 @@ impl Resync {
         self.candidates = candidates;
     }
 
-    /// Follows a chain as far as bytes came; false when it breaks.
+    /// Follows a chain as far as there are bytes; false when it breaks.
     fn follow(&self, candidate: &mut Candidate, position: u64) -> bool {
         loop {
             let (header, end) = match candidate.frame {
@@ -319,8 +310,8 @@ impl Resync {
             if end > position {
                 return true;
             }
-            let mut payload = [0; TEXT_LOOKED_AT];
-            let wanted = (header.length as usize).min(TEXT_LOOKED_AT);
+            let mut payload = [0; TEXT_CHECKED];
+            let wanted = (header.length as usize).min(TEXT_CHECKED);
             let got = self.copy(candidate.at + u64::from(header.size), &mut payload[..wanted]);
             let mut bits = 0;
             if got == wanted {
@@ -334,7 +325,7 @@ impl Resync {
             let nth = packet_ends(candidate.at).count();
             let ends = packet_ends(end - 1).next().is_some();
             let alone = packet_ends(end - 1).any(|piece| piece.packet == candidate.at);
-            let sign = Sign::of(&header, &payload[..got]);
+            let sign = FrameSignature::of(&header, &payload[..got]);
             if header.fin() && (alone || sign.counts(&candidate.last)) {
                 candidate.bits +=
                     bits + header_bits(&header, self.rules) + if ends { end_bits(&header, nth) } else { 0 };
@@ -342,10 +333,10 @@ impl Resync {
                 candidate.frames += 1;
             }
             candidate.last = [sign, candidate.last[0]];
-            // A frame whose beginning was let go cannot be decoded any more; the one after it can.
+            // A frame whose beginning was dropped cannot be decoded any more; the one after it can.
             let kept = self.pieces.first().is_some_and(|piece| piece.offset <= candidate.at);
             let from = if kept { candidate.at } else { end };
-            if candidate.bits >= TOLD {
+            if candidate.bits >= DECODED {
                 candidate.start.get_or_insert(from);
             }
             if candidate.bits >= PROOF_AT_END {
@@ -356,7 +347,7 @@ impl Resync {
         }
     }
 
-    /// Copies what is kept from `offset` on without a break; returns how much.
+    /// Copies kept bytes from `offset` on, up to the first gap; returns how many.
     fn copy(&self, offset: u64, to: &mut [u8]) -> usize {
         let mut done = 0;
         for piece in &self.pieces {
@@ -364,7 +355,7 @@ impl Resync {
             if piece.end() <= want {
                 continue;
             }
-            let (PieceKind::Data(at), true) = (piece.what, piece.offset <= want) else { break };
+            let (PieceKind::Data(at), true) = (piece.kind, piece.offset <= want) else { break };
             let skip = (want - piece.offset) as usize;
             let from = &self.bytes[at + skip..at + piece.len as usize];
             let length = from.len().min(to.len() - done);
@@ -377,7 +368,7 @@ impl Resync {
         done
     }
 
-    /// Keeps the bounds; lets go of everything when there is no candidate.
+    /// Enforces the bounds; drops everything when there is no candidate.
     fn trim(&mut self) {
         let position = self.pieces.last().map_or(0, Piece::end);
         if self.candidates.is_empty() {
@@ -395,7 +386,7 @@ impl Resync {
         while drop < self.pieces.len()
             && (self.pieces[drop].end() <= needed || bytes > KEPT_BYTES / 2 || pieces > KEPT_PIECES / 2)
         {
-            if let PieceKind::Data(_) = self.pieces[drop].what {
+            if let PieceKind::Data(_) = self.pieces[drop].kind {
                 bytes -= self.pieces[drop].len as usize;
             }
             pieces -= 1;
@@ -405,13 +396,13 @@ impl Resync {
         self.bytes.drain(..cut);
         self.pieces.drain(..drop);
         for piece in &mut self.pieces {
-            if let PieceKind::Data(at) = &mut piece.what {
+            if let PieceKind::Data(at) = &mut piece.kind {
                 *at -= cut;
             }
         }
         let base = self.pieces.first().map_or(position, |piece| piece.offset);
         for candidate in &mut self.candidates {
-            // Where the beginning is gone, decoding would begin with the first frame that is not.
+            // If the beginning was dropped, decoding would begin with the first frame that was not.
             let next = match candidate.frame {
                 Some((_, end)) if candidate.at < base => end,
                 _ => candidate.at,
@@ -422,20 +413,14 @@ impl Resync {
                 }
             }
         }
-        // A header that has begun and is gone cannot be followed.
+        // A header of which the beginning was dropped cannot be followed.
         self.candidates.retain(|candidate| candidate.frame.is_some() || candidate.at >= base);
     }
 }
 
-impl Candidate {
-    fn proof(&self, start: Option<u64>) -> Option<Proof> {
-        Some(Proof { start: start?, bits: (self.bits / 10).min(u32::from(u16::MAX)) as u16 })
-    }
-}
-
-/// What is remembered of a frame to notice mere repetition.
+/// Fingerprint of a frame, to recognise repetition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sign {
+struct FrameSignature {
     first: u8,
     key: [u8; 4],
     length: u64,
@@ -443,8 +428,8 @@ struct Sign {
     hash: u64,
 }
 
-impl Sign {
-    fn of(header: &Header, payload: &[u8]) -> Sign {
+impl FrameSignature {
+    fn of(header: &Header, payload: &[u8]) -> FrameSignature {
         let mut hash = 0;
         if header.form >= 126 {
             let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
@@ -452,25 +437,25 @@ impl Sign {
             hash = words.iter().fold(1, |hash, word| mix(hash, u64::from_le_bytes(*word)));
             hash = tail.iter().fold(hash, |hash, &byte| mix(hash, u64::from(byte)));
         }
-        Sign { first: header.first, key: header.key, length: header.length, hash }
+        FrameSignature { first: header.first, key: header.key, length: header.length, hash }
     }
 
     /// Keys are chosen at random (RFC 6455 §5.3), so that two of four bytes are equal once in ten thousand times.
-    fn repeats(&self, earlier: &Sign) -> bool {
+    fn repeats(&self, earlier: &FrameSignature) -> bool {
         let equal_bytes = self.key.iter().zip(earlier.key).filter(|&(&this, other)| this == other).count();
         self.first == earlier.first && self.length == earlier.length && self.hash == earlier.hash && equal_bytes >= 2
     }
 
     /// Whether the frame may count although it does not fill a packet alone.
-    fn counts(&self, last: &[Sign; 2]) -> bool {
+    fn counts(&self, last: &[FrameSignature; 2]) -> bool {
         self.length > 0 && !last.iter().any(|earlier| self.repeats(earlier))
     }
 }
 
-/// What [`looks_like_websocket`] found.
+/// The result of [`looks_like_websocket`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Likeness {
-    /// How sure.
+    /// Summary of `bits`.
     pub strength: Strength,
     /// The frames are masked: their sender is the client (RFC 6455 §5.1).
     pub masked: bool,
@@ -479,7 +464,7 @@ pub struct Likeness {
     pub bits: u16,
 }
 
-/// How sure one is that something is a WebSocket.
+/// How strong the evidence for a WebSocket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
     /// It is not, or there is no sign of it.
@@ -491,7 +476,7 @@ pub enum Strength {
 }
 
 impl Likeness {
-    /// Evidence that is worth looking at the next segment, in bits: what one short frame that fills a segment gives.
+    /// Evidence that justifies examining the next segment, in bits: that of one short frame that fills a segment.
     pub const WEAK_BITS: u16 = 11;
     /// Evidence that counts as proof, in bits.
     pub const STRONG_BITS: u16 = 40;
@@ -507,7 +492,7 @@ impl Likeness {
 pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
     let Some(first) = Header::parse(segment) else { return Likeness::NO };
     let rules = Rules { masked: first.masked, rsv1: true };
-    let (mut open, mut rest, mut tenths, mut last) = (Open::No, segment, 0, [Sign::default(); 2]);
+    let (mut open, mut rest, mut tenths, mut last) = (Open::No, segment, 0, [FrameSignature::default(); 2]);
     while let Some(header) = Header::parse(rest) {
         let Some(after) = legal(&header, rules, open) else { return Likeness::NO };
         open = after;
@@ -528,7 +513,7 @@ pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
         if next.is_empty() {
             bits += end_bits(&header, 1);
         }
-        let sign = Sign::of(&header, &payload[..payload.len().min(TEXT_LOOKED_AT)]);
+        let sign = FrameSignature::of(&header, &payload[..payload.len().min(TEXT_CHECKED)]);
         let alone = !begun && next.is_empty() && header.control();
         if header.fin() && (alone || sign.counts(&last)) {
             tenths += bits;
@@ -536,7 +521,7 @@ pub fn looks_like_websocket(segment: &[u8]) -> Likeness {
         last = [sign, last[0]];
         rest = next;
     }
-    // What is left is the beginning of a header, if a legal one.
+    // The rest must be the beginning of a legal header.
     if rest.first().is_some_and(|&byte| !may_be_first(byte)) {
         return Likeness::NO;
     }

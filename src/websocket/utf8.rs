@@ -1,6 +1,6 @@
-//! UTF-8 over pieces (RFC 6455 §8.1): a code point may be split between fragments and between packets.
+//! Incremental UTF-8 validation (RFC 6455 §8.1): a code point may be split between fragments and between packets.
 
-/// Validates a text piece by piece and remembers only the beginning of a split code point.
+/// Validates a text piece by piece, storing only the beginning of a split code point.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Utf8 {
     /// Bytes found valid so far, without the pending ones.
@@ -16,7 +16,7 @@ impl Utf8 {
     /// Takes the next piece. `Err`: how many bytes of the whole text were valid.
     #[inline]
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), u64> {
-        // Most text is ASCII, and looking for anything else is several times cheaper than validating.
+        // Most text is ASCII, and checking for that is several times cheaper than validating.
         if self.pending_len == 0 && bytes.is_ascii() {
             self.valid += bytes.len() as u64;
             return Ok(());
@@ -24,8 +24,8 @@ impl Utf8 {
         self.feed_any(bytes)
     }
 
-    /// Notes `length` bytes that are known to be ASCII; false when a code point is pending, which makes them an error
-    /// for [`Utf8::feed`] to find.
+    /// Skips `length` bytes that are known to be ASCII; false when a code point is pending, so that they are an error for
+    /// [`Utf8::feed`] to find.
     #[inline]
     pub(super) fn skip_ascii(&mut self, length: usize) -> bool {
         if self.pending_len == 0 {
@@ -74,7 +74,7 @@ impl Utf8 {
     }
 }
 
-/// How many bytes at the end begin a code point that goes on elsewhere: 0 to 3.
+/// How many bytes at the end begin a code point that is not complete: 0 to 3.
 fn split_code_point(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let tail = &bytes[bytes.len() - back..];

@@ -1,16 +1,16 @@
-//! What a peer did against RFC 6455 or RFC 7692, named for the deed and the doer.
+//! Violations of RFC 6455 and RFC 7692, each named for what was done and by whom.
 //!
-//! A violation is data: the decoder records it and goes on as far as the framing stays decidable. What a gap may
-//! have hidden is never held against a peer.
+//! A violation is data: the decoder records it and goes on as long as the framing is decidable. Nothing that a gap may
+//! explain is recorded as a violation.
 
 use crate::stream::Stamp;
 
-/// How many violations of one direction are kept one by one; the rest are counted.
+/// How many violations of one direction are kept in full; the rest are counted.
 pub const VIOLATIONS_KEPT: usize = 16;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// A deed. The doer is the sender of the direction it is recorded for.
+        /// A kind of violation, committed by the sender of the direction it is recorded for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum ViolationKind { $($(#[$doc])* $name,)* }
@@ -54,7 +54,7 @@ kinds! {
     /// A length in more bytes than it needs (§5.2; WSF409). Detail: the length.
     NonMinimalLength,
     /// A 64-bit length with its highest bit set (§5.2; WSF409). Nothing after it can be decoded until the direction
-    /// is provably in step again. Detail: the length.
+    /// is provably in sync again. Detail: the length.
     LengthHighBitSet,
     /// A text message that is not UTF-8 (§8.1; WSF410). Detail: how many bytes of the message were valid.
     InvalidUtf8,
@@ -67,10 +67,10 @@ kinds! {
     /// A data frame after its sender's own Close (§5.5.1; WSF414). Detail: the opcode.
     DataAfterClose,
     /// A control frame after its sender's own Close, a second Close included: the RFC forbids data frames only, but
-    /// no peer has use for it. Detail: the opcode.
+    /// no peer can use it. Detail: the opcode.
     FrameAfterClose,
     /// Bytes where a header was due that break two independent rules at once: something that is not WebSocket was
-    /// written into the stream (WSF415). Decoding stops until the direction is provably in step again. Detail: the
+    /// written into the stream (WSF415). Decoding stops until the direction is provably in sync again. Detail: the
     /// first two bytes, big-endian.
     Desynchronised,
     /// A compressed message that does not inflate although all its history is known (RFC 7692 §7.2.2; WSD503).
@@ -86,23 +86,23 @@ impl ViolationKind {
     pub const COUNT: usize = Self::ALL.len();
 }
 
-/// One deed with its proof.
+/// One violation with its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The packet that completes the proof.
     pub stamp: Stamp,
     /// What was done.
     pub kind: ViolationKind,
-    /// A number that belongs to it; see each kind.
+    /// A number that depends on the kind; see there.
     pub detail: u64,
 }
 
-/// The violations of one direction: the first [`VIOLATIONS_KEPT`] one by one, all of them counted by kind.
+/// The violations of one direction: the first [`VIOLATIONS_KEPT`] in full, all of them counted by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Option<Box<Kept>>);
+pub struct Violations(Option<Box<Recorded>>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Kept {
+struct Recorded {
     first: Vec<Violation>,
     counts: [u64; ViolationKind::COUNT],
 }
@@ -113,19 +113,25 @@ impl Violations {
     /// The first ones, in order.
     #[must_use]
     pub fn first(&self) -> &[Violation] {
-        self.0.as_ref().map_or(&[], |kept| &kept.first)
+        self.0.as_ref().map_or(&[], |recorded| &recorded.first)
     }
 
     /// How many of one kind.
     #[must_use]
     pub fn count(&self, kind: ViolationKind) -> u64 {
-        self.0.as_ref().map_or(0, |kept| kept.counts[kind as usize])
+        self.0.as_ref().map_or(0, |recorded| recorded.counts[kind as usize])
     }
 
-    /// How many in all.
+    /// The total of all kinds.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.as_ref().map_or(0, |kept| kept.counts.iter().sum())
+        self.0.as_ref().map_or(0, |recorded| recorded.counts.iter().sum())
+    }
+
+    /// How many are only counted.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.total() - self.first().len() as u64
     }
 
     /// Whether there is none.
@@ -134,7 +140,7 @@ impl Violations {
         self.0.is_none()
     }
 
-    /// The first of one kind, if it is among those kept.
+    /// The first of one kind, if it is among those recorded.
     #[must_use]
     pub fn find(&self, kind: ViolationKind) -> Option<&Violation> {
         self.first().iter().find(|violation| violation.kind == kind)
@@ -149,18 +155,19 @@ impl Violations {
     /// repetition.
     #[cold]
     pub fn record(&mut self, stamp: Stamp, kind: ViolationKind, detail: u64) {
-        let kept =
-            self.0.get_or_insert_with(|| Box::new(Kept { first: Vec::new(), counts: [0; ViolationKind::COUNT] }));
+        let recorded =
+            self.0.get_or_insert_with(|| Box::new(Recorded { first: Vec::new(), counts: [0; ViolationKind::COUNT] }));
         let violation = Violation { stamp, kind, detail };
-        if kept.first.len() < VIOLATIONS_KEPT {
-            kept.first.push(violation);
-        } else if kept.counts[kind as usize] == 0 {
-            let repeated = |at: usize| kept.first[..at].iter().any(|earlier| earlier.kind == kept.first[at].kind);
+        if recorded.first.len() < VIOLATIONS_KEPT {
+            recorded.first.push(violation);
+        } else if recorded.counts[kind as usize] == 0 {
+            let repeated =
+                |at: usize| recorded.first[..at].iter().any(|earlier| earlier.kind == recorded.first[at].kind);
             if let Some(at) = (0..VIOLATIONS_KEPT).rev().find(|&at| repeated(at)) {
-                kept.first.remove(at);
-                kept.first.push(violation);
+                recorded.first.remove(at);
+                recorded.first.push(violation);
             }
         }
-        kept.counts[kind as usize] += 1;
+        recorded.counts[kind as usize] += 1;
     }
 }

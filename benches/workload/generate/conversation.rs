@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::desk::Desk;
+use super::context::Context;
 use super::frames::{BINARY, CLOSE, COMPRESSED, CONTINUATION, FINAL, PING, PONG, TEXT};
 use super::heads::{self, Talkative};
 use super::packets::{ACK, FIN, PSH, RST, Route, SYN, TcpFields};
+use super::step::Step;
 use super::tls::{self, Sealer, Suite};
 
 pub(crate) const CLIENT: usize = 0;
@@ -118,22 +119,6 @@ impl Ending {
     }
 }
 
-/// One packet to come.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    /// Nanoseconds after the step before it.
-    pub(crate) wait: u64,
-    /// Payload in the conversation's buffer.
-    start: u32,
-    length: u32,
-    sequence: u32,
-    side: u8,
-    /// TCP control bits; 0 for a UDP datagram.
-    flags: u8,
-    /// Sent and received, but not captured.
-    lost: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Start,
@@ -171,11 +156,11 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// A conversation that has not begun.
-    pub(crate) fn new(desk: &mut Desk, role: Role, client: SocketAddr, server: SocketAddr) -> Self {
-        let random = &mut desk.random;
+    pub(crate) fn new(context: &mut Context, role: Role, client: SocketAddr, server: SocketAddr) -> Self {
+        let random = &mut context.random;
         let timestamps = random.percent(50);
-        let ending = ending(desk, role);
-        let random = &mut desk.random;
+        let ending = ending(context, role);
+        let random = &mut context.random;
         let planned = [random.bits() as u32, random.bits() as u32];
         let left = match role {
             Role::Visit => random.between(2, 5),
@@ -213,29 +198,29 @@ impl Conversation {
     }
 
     /// Plans what comes next. `false` when nothing will.
-    pub(crate) fn plan(&mut self, desk: &mut Desk) -> bool {
+    pub(crate) fn plan(&mut self, context: &mut Context) -> bool {
         debug_assert!(self.steps.is_empty());
         self.bytes.clear();
         match self.phase {
-            Phase::Start if desk.draining => return false,
-            Phase::Start => self.begin(desk),
-            Phase::Talk if self.role.foreign() => self.foreign(desk),
-            Phase::Talk if desk.draining || self.left == 0 => self.end(desk),
-            Phase::Talk => self.exchange(desk),
+            Phase::Start if context.draining => return false,
+            Phase::Start => self.begin(context),
+            Phase::Talk if self.role.foreign() => self.foreign(context),
+            Phase::Talk if context.draining || self.left == 0 => self.end(context),
+            Phase::Talk => self.exchange(context),
             Phase::Over => return false,
         }
         !self.steps.is_empty()
     }
 
     /// Plays the first step: updates what has arrived, and writes the packet unless it is lost.
-    pub(crate) fn play(&mut self, desk: &mut Desk, now: u64) -> std::io::Result<()> {
+    pub(crate) fn play(&mut self, context: &mut Context, now: u64) -> std::io::Result<()> {
         let Some(step) = self.steps.pop_front() else { return Ok(()) };
         let (side, other) = (step.side as usize, 1 - step.side as usize);
         let payload = &self.bytes[step.start as usize..(step.start + step.length) as usize];
         if step.flags == 0 {
             let route = &mut self.routes[side];
-            desk.foreign_packets += 1;
-            return desk.file.packet(now, route.udp_length(payload.len()), |out| route.write_udp(out, payload));
+            context.foreign_packets += 1;
+            return context.file.packet(now, route.udp_length(payload.len()), |out| route.write_udp(out, payload));
         }
         let clock = (now / MILLISECOND) as u32;
         if !step.lost {
@@ -243,9 +228,9 @@ impl Conversation {
                 TcpFields { sequence: step.sequence, acknowledgment: self.arrived[other], flags: step.flags, clock };
             let route = &mut self.routes[side];
             let length = route.tcp_length(step.flags, payload.len());
-            desk.file.packet(now, length, |out| route.write_tcp(out, fields, payload))?;
+            context.file.packet(now, length, |out| route.write_tcp(out, fields, payload))?;
             if self.role.foreign() {
-                desk.foreign_packets += 1;
+                context.foreign_packets += 1;
             }
         }
         self.routes[other].heard(clock);
@@ -289,15 +274,15 @@ impl Conversation {
     }
 
     /// Cuts `bytes[start..]` into segments of `side`, the first after `wait`.
-    fn segments(&mut self, desk: &mut Desk, side: usize, start: usize, wait: u64) {
+    fn segments(&mut self, context: &mut Context, side: usize, start: usize, wait: u64) {
         let limit = self.routes[side].payload_limit();
         let end = self.bytes.len();
         let mut at = start;
-        desk.segments.clear();
+        context.segments.clear();
         while at < end {
             let length = limit.min(end - at);
             let last = at + length == end;
-            desk.segments.push(Step {
+            context.segments.push(Step {
                 wait: if at == start { wait } else { WIRE },
                 start: at as u32,
                 length: length as u32,
@@ -312,22 +297,22 @@ impl Conversation {
     }
 
     /// Moves the planned segments into the plan, with an acknowledgment for every second one.
-    fn dispatch(&mut self, desk: &mut Desk, side: usize) {
-        let count = desk.segments.len();
+    fn dispatch(&mut self, context: &mut Context, side: usize) {
+        let count = context.segments.len();
         for index in 0..count {
-            let step = desk.segments[index];
+            let step = context.segments[index];
             self.steps.push_back(step);
             self.owed[1 - side] = 0;
             self.owed[side] += 1;
-            if self.owed[side] >= 2 || (index + 1 == count && desk.random.percent(35)) {
-                self.step(30 * MICROSECOND + desk.random.below(100 * MICROSECOND), 1 - side, ACK);
+            if self.owed[side] >= 2 || (index + 1 == count && context.random.percent(35)) {
+                self.step(30 * MICROSECOND + context.random.below(100 * MICROSECOND), 1 - side, ACK);
             }
         }
-        desk.segments.clear();
+        context.segments.clear();
     }
 
     /// Sends `content` from `side` as it is, or in as few TLS records as will hold it.
-    fn send(&mut self, desk: &mut Desk, side: usize, content: &[u8], wait: u64) {
+    fn send(&mut self, context: &mut Context, side: usize, content: &[u8], wait: u64) {
         let start = self.bytes.len();
         match &mut self.sealers {
             Some(sealers) => {
@@ -337,22 +322,22 @@ impl Conversation {
             }
             None => self.bytes.extend_from_slice(content),
         }
-        self.segments(desk, side, start, wait);
-        self.dispatch(desk, side);
+        self.segments(context, side, start, wait);
+        self.dispatch(context, side);
     }
 
     /// Sends bytes that are records already, or that belong to no layer below.
-    fn send_raw(&mut self, desk: &mut Desk, side: usize, content: &[u8], wait: u64) {
+    fn send_raw(&mut self, context: &mut Context, side: usize, content: &[u8], wait: u64) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(content);
-        self.segments(desk, side, start, wait);
-        self.dispatch(desk, side);
+        self.segments(context, side, start, wait);
+        self.dispatch(context, side);
     }
 
     /// Sends the staged frames.
-    fn flush(&mut self, desk: &mut Desk, side: usize, wait: u64) {
+    fn flush(&mut self, context: &mut Context, side: usize, wait: u64) {
         let start = self.bytes.len();
-        let stage = std::mem::take(&mut desk.stage);
+        let stage = std::mem::take(&mut context.stage);
         match (&mut self.sealers, self.role) {
             (None, _) => self.bytes.extend_from_slice(&stage.bytes),
             (Some(sealers), Role::Secure) => {
@@ -368,29 +353,29 @@ impl Conversation {
                 }
             }
         }
-        desk.stage = stage;
-        self.segments(desk, side, start, wait);
-        if desk.faulty && self.phase == Phase::Talk {
-            self.spoil(desk);
+        context.stage = stage;
+        self.segments(context, side, start, wait);
+        if context.faulty && self.phase == Phase::Talk {
+            self.spoil(context);
         }
-        desk.note_frames(self.stream, side, start as u32);
-        self.dispatch(desk, side);
-        desk.stage.clear();
+        context.note_frames(self.stream, side, start as u32);
+        self.dispatch(context, side);
+        context.stage.clear();
     }
 
     /// Loses, repeats and swaps some of the planned segments.
-    fn spoil(&mut self, desk: &mut Desk) {
+    fn spoil(&mut self, context: &mut Context) {
         let limit = self.routes[0].payload_limit() as u32;
         let mut index = 0;
-        while index < desk.segments.len() {
-            let step = desk.segments[index];
-            let next = desk.segments.get(index + 1).copied();
+        while index < context.segments.len() {
+            let step = context.segments[index];
+            let next = context.segments.get(index + 1).copied();
             let side = step.side as usize;
-            let dice = desk.random.below(1_000_000);
-            let faults = &mut desk.faults[side];
+            let dice = context.random.below(1_000_000);
+            let faults = &mut context.faults[side];
             match dice {
                 0..2_000 => {
-                    desk.segments[index].lost = true;
+                    context.segments[index].lost = true;
                     faults.missing_packets += 1;
                     faults.missing_bytes += u64::from(step.length);
                 }
@@ -398,8 +383,8 @@ impl Conversation {
                     faults.retransmitted_packets += 1;
                     let mut again = step;
                     again.wait = self.round_trip / 2 + 200 * MICROSECOND;
-                    let place = (index + 1 + desk.random.below(3) as usize).min(desk.segments.len());
-                    desk.segments.insert(place, again);
+                    let place = (index + 1 + context.random.below(3) as usize).min(context.segments.len());
+                    context.segments.insert(place, again);
                     index = place;
                 }
                 16_000..22_000 if step.length > 8 => {
@@ -416,15 +401,15 @@ impl Conversation {
                         again.length += (next.length / 2).min(limit - again.length);
                         place += 1;
                     }
-                    desk.segments.insert(place, again);
+                    context.segments.insert(place, again);
                     index = place;
                 }
                 22_000..105_000 if next.is_some() => {
                     faults.reordered_packets += 1;
-                    desk.segments.swap(index, index + 1);
-                    let wait = desk.segments[index].wait;
-                    desk.segments[index].wait = desk.segments[index + 1].wait;
-                    desk.segments[index + 1].wait = wait;
+                    context.segments.swap(index, index + 1);
+                    let wait = context.segments[index].wait;
+                    context.segments[index].wait = context.segments[index + 1].wait;
+                    context.segments[index + 1].wait = wait;
                     index += 1;
                 }
                 _ => {}
@@ -435,15 +420,15 @@ impl Conversation {
 
     // ---- planning: beginnings
 
-    fn begin(&mut self, desk: &mut Desk) {
+    fn begin(&mut self, context: &mut Context) {
         if self.role.protocol() == 17 {
             self.phase = Phase::Talk;
-            return self.foreign(desk);
+            return self.foreign(context);
         }
-        self.stream = desk.truth.tcp_connections;
-        desk.truth.tcp_connections += 1;
+        self.stream = context.truth.tcp_connections;
+        context.truth.tcp_connections += 1;
         if !self.role.foreign() {
-            desk.truth.attempts += 1;
+            context.truth.attempts += 1;
         }
         self.step(0, CLIENT, SYN);
         match self.ending {
@@ -451,55 +436,55 @@ impl Conversation {
                 for wait in [1000, 2000] {
                     self.planned[CLIENT] = self.planned[CLIENT].wrapping_sub(1);
                     self.step(wait * MILLISECOND, CLIENT, SYN);
-                    desk.truth.syn_retransmissions += 1;
+                    context.truth.syn_retransmissions += 1;
                 }
-                return self.over(desk);
+                return self.over(context);
             }
             Ending::PortClosed => {
                 self.planned[SERVER] = 0;
                 self.step(80 * MICROSECOND, SERVER, RST | ACK);
-                return self.over(desk);
+                return self.over(context);
             }
             _ => {}
         }
         self.step(60 * MICROSECOND, SERVER, SYN | ACK);
         self.step(self.round_trip, CLIENT, ACK);
         if self.role.secure() || self.role == Role::Encrypted {
-            self.begin_tls(desk);
+            self.begin_tls(context);
         }
         self.phase = Phase::Talk;
         match self.role {
             Role::Download => {
                 let head = heads::download_request("files.example", "/releases/image.bin");
-                self.send(desk, CLIENT, head.as_bytes(), 100 * MICROSECOND);
+                self.send(context, CLIENT, head.as_bytes(), 100 * MICROSECOND);
                 let head = heads::download_response(self.left);
-                self.send(desk, SERVER, head.as_bytes(), 400 * MICROSECOND);
+                self.send(context, SERVER, head.as_bytes(), 400 * MICROSECOND);
             }
             Role::Encrypted => {}
-            _ => self.begin_websocket(desk),
+            _ => self.begin_websocket(context),
         }
     }
 
-    fn begin_tls(&mut self, desk: &mut Desk) {
-        let suite = if desk.random.percent(50) { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
+    fn begin_tls(&mut self, context: &mut Context) {
+        let suite = if context.random.percent(50) { Suite::Aes128Gcm } else { Suite::ChaCha20Poly1305 };
         let (name, protocols) = match self.role {
             Role::Encrypted => ("static.bench.example", &["http/1.1", "h2"][..]),
             _ => ("bench.example", &["http/1.1"][..]),
         };
-        let handshake = tls::handshake(&mut desk.random, suite, name, protocols);
-        desk.truth.tls_connections += 1;
-        self.send_raw(desk, CLIENT, &handshake.client_hello, 150 * MICROSECOND);
-        self.send_raw(desk, SERVER, &handshake.server_flight, MILLISECOND);
-        self.send_raw(desk, CLIENT, &handshake.client_flight, self.round_trip);
-        self.send_raw(desk, SERVER, &handshake.tickets, 200 * MICROSECOND);
+        let handshake = tls::handshake(&mut context.random, suite, name, protocols);
+        context.truth.tls_connections += 1;
+        self.send_raw(context, CLIENT, &handshake.client_hello, 150 * MICROSECOND);
+        self.send_raw(context, SERVER, &handshake.server_flight, MILLISECOND);
+        self.send_raw(context, CLIENT, &handshake.client_flight, self.round_trip);
+        self.send_raw(context, SERVER, &handshake.tickets, 200 * MICROSECOND);
         self.sealers = Some(Box::new(handshake.sealers));
         if self.role.secure() {
-            desk.keys(&handshake.key_log);
+            context.keys(&handshake.key_log);
         }
     }
 
-    fn begin_websocket(&mut self, desk: &mut Desk) {
-        let key = heads::key(&mut desk.random);
+    fn begin_websocket(&mut self, context: &mut Context) {
+        let key = heads::key(&mut context.random);
         let (talkative, target) = match self.role {
             Role::Visit => (Talkative::Program, "/chat"),
             Role::Screen => (Talkative::Browser, "/websockify"),
@@ -507,176 +492,176 @@ impl Conversation {
             _ => (Talkative::Browser, "/ws/v1/stream"),
         };
         let head = heads::upgrade_request(talkative, "bench.example", target, &key);
-        self.send(desk, CLIENT, head.as_bytes(), 100 * MICROSECOND);
+        self.send(context, CLIENT, head.as_bytes(), 100 * MICROSECOND);
         match self.ending {
             Ending::Refused(status) => {
-                self.send(desk, SERVER, heads::refusal(status).as_bytes(), 2 * MILLISECOND);
+                self.send(context, SERVER, heads::refusal(status).as_bytes(), 2 * MILLISECOND);
                 self.finish(SERVER, 300 * MICROSECOND);
-                self.over(desk);
+                self.over(context);
             }
             Ending::Unanswered => {
                 self.finish(SERVER, 300 * MICROSECOND);
-                self.over(desk);
+                self.over(context);
             }
             _ => {
                 let head = heads::upgrade_response(&key, self.role == Role::Deflate);
-                let wait = desk.random.between(300, 4000) * MICROSECOND;
-                if self.role == Role::Visit && desk.random.percent(20) {
+                let wait = context.random.between(300, 4000) * MICROSECOND;
+                if self.role == Role::Visit && context.random.percent(20) {
                     // The first frame shares a segment with the response.
-                    let index = desk.random.below(desk.payloads.texts.len() as u64) as usize;
-                    desk.stage.bytes.extend_from_slice(head.as_bytes());
-                    desk.stage.frame(FINAL | TEXT, &desk.payloads.texts[index], None, &mut desk.truth.server);
+                    let index = context.random.below(context.payloads.texts.len() as u64) as usize;
+                    context.stage.bytes.extend_from_slice(head.as_bytes());
+                    context.stage.frame(FINAL | TEXT, &context.payloads.texts[index], None, &mut context.truth.server);
                     self.phase = Phase::Start;
-                    self.flush(desk, SERVER, wait);
+                    self.flush(context, SERVER, wait);
                     self.phase = Phase::Talk;
                 } else {
-                    self.send(desk, SERVER, head.as_bytes(), wait);
+                    self.send(context, SERVER, head.as_bytes(), wait);
                 }
-                desk.truth.websockets += 1;
+                context.truth.websockets += 1;
             }
         }
     }
 
     // ---- planning: exchanges
 
-    fn exchange(&mut self, desk: &mut Desk) {
+    fn exchange(&mut self, context: &mut Context) {
         self.exchanges += 1;
         match self.role {
-            Role::Ticks | Role::Secure => self.ticks(desk),
-            Role::Screen | Role::SecureBulk => self.screen(desk),
-            Role::Upload => self.upload(desk),
-            Role::Visit => self.visit(desk),
-            Role::Deflate => self.compressed(desk),
+            Role::Ticks | Role::Secure => self.ticks(context),
+            Role::Screen | Role::SecureBulk => self.screen(context),
+            Role::Upload => self.upload(context),
+            Role::Visit => self.visit(context),
+            Role::Deflate => self.compressed(context),
             Role::Download | Role::Encrypted | Role::Names | Role::Metrics => {}
         }
     }
 
     /// Stages one text from `side`.
-    fn text(&mut self, desk: &mut Desk, side: usize) {
-        let index = desk.random.below(desk.payloads.texts.len() as u64) as usize;
-        let payload = &desk.payloads.texts[index];
+    fn text(&mut self, context: &mut Context, side: usize) {
+        let index = context.random.below(context.payloads.texts.len() as u64) as usize;
+        let payload = &context.payloads.texts[index];
         if side == CLIENT {
-            desk.stage.frame(FINAL | TEXT, payload, Some(&mut desk.random), &mut desk.truth.client);
+            context.stage.frame(FINAL | TEXT, payload, Some(&mut context.random), &mut context.truth.client);
         } else {
-            desk.stage.frame(FINAL | TEXT, payload, None, &mut desk.truth.server);
+            context.stage.frame(FINAL | TEXT, payload, None, &mut context.truth.server);
         }
     }
 
     /// A Ping from the server and its Pong; the Ping joins what is staged.
-    fn ping(&mut self, desk: &mut Desk, wait: u64) {
-        let payload: [u8; 4] = desk.random.bytes();
-        desk.stage.frame(FINAL | PING, &payload, None, &mut desk.truth.server);
-        self.flush(desk, SERVER, wait);
-        desk.stage.frame(FINAL | PONG, &payload, Some(&mut desk.random), &mut desk.truth.client);
-        self.flush(desk, CLIENT, self.round_trip);
+    fn ping(&mut self, context: &mut Context, wait: u64) {
+        let payload: [u8; 4] = context.random.bytes();
+        context.stage.frame(FINAL | PING, &payload, None, &mut context.truth.server);
+        self.flush(context, SERVER, wait);
+        context.stage.frame(FINAL | PONG, &payload, Some(&mut context.random), &mut context.truth.client);
+        self.flush(context, CLIENT, self.round_trip);
     }
 
-    fn ticks(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(2, 90) * MILLISECOND * desk.pace / 4;
-        let mut frames = 1 + desk.random.below(6) + desk.random.below(6);
-        if desk.faulty {
+    fn ticks(&mut self, context: &mut Context) {
+        let wait = context.random.between(2, 90) * MILLISECOND * context.pace / 4;
+        let mut frames = 1 + context.random.below(6) + context.random.below(6);
+        if context.faulty {
             // Longer bursts: only segments of one burst can overtake each other.
-            frames += desk.random.below(24) * u64::from(desk.random.percent(40));
+            frames += context.random.below(24) * u64::from(context.random.percent(40));
         }
         for _ in 0..frames {
-            self.text(desk, SERVER);
+            self.text(context, SERVER);
         }
         if self.exchanges % 200 == 100 {
-            return self.ping(desk, wait);
+            return self.ping(context, wait);
         }
-        self.flush(desk, SERVER, wait);
-        if desk.random.percent(4) {
-            self.text(desk, CLIENT);
-            self.flush(desk, CLIENT, self.round_trip);
+        self.flush(context, SERVER, wait);
+        if context.random.percent(4) {
+            self.text(context, CLIENT);
+            self.flush(context, CLIENT, self.round_trip);
         }
     }
 
-    fn screen(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(5, 60) * MILLISECOND;
-        let length = desk.random.between(16 << 10, 64 << 10) as usize;
-        let payloads = desk.payloads.clone();
-        let content = payloads.noise(&mut desk.random, length);
-        if desk.random.percent(5) {
-            let parts = desk.random.between(2, 4) as usize;
+    fn screen(&mut self, context: &mut Context) {
+        let wait = context.random.between(5, 60) * MILLISECOND;
+        let length = context.random.between(16 << 10, 64 << 10) as usize;
+        let payloads = context.payloads.clone();
+        let content = payloads.noise(&mut context.random, length);
+        if context.random.percent(5) {
+            let parts = context.random.between(2, 4) as usize;
             let size = length.div_ceil(parts);
             for (index, part) in content.chunks(size).enumerate() {
                 let opcode = if index == 0 { BINARY } else { CONTINUATION };
                 let last = if (index + 1) * size >= length { FINAL } else { 0 };
-                desk.stage.frame(last | opcode, part, None, &mut desk.truth.server);
+                context.stage.frame(last | opcode, part, None, &mut context.truth.server);
             }
         } else {
-            desk.stage.frame(FINAL | BINARY, content, None, &mut desk.truth.server);
+            context.stage.frame(FINAL | BINARY, content, None, &mut context.truth.server);
         }
         if self.exchanges % 100 == 50 {
-            self.ping(desk, wait);
+            self.ping(context, wait);
         } else {
-            self.flush(desk, SERVER, wait);
+            self.flush(context, SERVER, wait);
         }
-        for _ in 0..desk.random.between(1, 2) {
-            let event: [u8; 10] = desk.random.bytes();
-            let length = *desk.random.pick(&[6, 8, 10]);
-            desk.stage.frame(FINAL | BINARY, &event[..length], Some(&mut desk.random), &mut desk.truth.client);
-            let wait = desk.random.between(1, 8) * MILLISECOND;
-            self.flush(desk, CLIENT, wait);
+        for _ in 0..context.random.between(1, 2) {
+            let event: [u8; 10] = context.random.bytes();
+            let length = *context.random.pick(&[6, 8, 10]);
+            context.stage.frame(FINAL | BINARY, &event[..length], Some(&mut context.random), &mut context.truth.client);
+            let wait = context.random.between(1, 8) * MILLISECOND;
+            self.flush(context, CLIENT, wait);
         }
     }
 
-    fn upload(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(5, 60) * MILLISECOND;
-        let length = desk.random.between(40 << 10, 380 << 10) as usize;
-        let payloads = desk.payloads.clone();
-        let content = payloads.noise(&mut desk.random, length);
-        desk.stage.frame(FINAL | BINARY, content, Some(&mut desk.random), &mut desk.truth.client);
-        self.flush(desk, CLIENT, wait);
+    fn upload(&mut self, context: &mut Context) {
+        let wait = context.random.between(5, 60) * MILLISECOND;
+        let length = context.random.between(40 << 10, 380 << 10) as usize;
+        let payloads = context.payloads.clone();
+        let content = payloads.noise(&mut context.random, length);
+        context.stage.frame(FINAL | BINARY, content, Some(&mut context.random), &mut context.truth.client);
+        self.flush(context, CLIENT, wait);
         let answer = format!(r#"{{"stored":{length},"part":{}}}"#, self.exchanges);
-        desk.stage.frame(FINAL | TEXT, answer.as_bytes(), None, &mut desk.truth.server);
-        let wait = desk.random.between(1, 10) * MILLISECOND;
-        self.flush(desk, SERVER, wait);
+        context.stage.frame(FINAL | TEXT, answer.as_bytes(), None, &mut context.truth.server);
+        let wait = context.random.between(1, 10) * MILLISECOND;
+        self.flush(context, SERVER, wait);
     }
 
-    fn visit(&mut self, desk: &mut Desk) {
+    fn visit(&mut self, context: &mut Context) {
         self.left -= 1;
-        let side = desk.random.below(2) as usize;
-        let wait = desk.random.between(5, 400) * MILLISECOND;
-        self.text(desk, side);
-        self.flush(desk, side, wait);
+        let side = context.random.below(2) as usize;
+        let wait = context.random.between(5, 400) * MILLISECOND;
+        self.text(context, side);
+        self.flush(context, side, wait);
     }
 
-    fn compressed(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(5, 120) * MILLISECOND;
-        for _ in 0..desk.random.between(1, 3) {
-            self.tell(desk, SERVER);
+    fn compressed(&mut self, context: &mut Context) {
+        let wait = context.random.between(5, 120) * MILLISECOND;
+        for _ in 0..context.random.between(1, 3) {
+            self.tell(context, SERVER);
         }
-        self.flush(desk, SERVER, wait);
-        if desk.random.percent(15) {
-            self.tell(desk, CLIENT);
-            self.flush(desk, CLIENT, self.round_trip);
+        self.flush(context, SERVER, wait);
+        if context.random.percent(15) {
+            self.tell(context, CLIENT);
+            self.flush(context, CLIENT, self.round_trip);
         }
     }
 
     /// Stages the next compressed message of `side`.
-    fn tell(&mut self, desk: &mut Desk, side: usize) {
-        let payloads = desk.payloads.clone();
+    fn tell(&mut self, context: &mut Context, side: usize) {
+        let payloads = context.payloads.clone();
         let stories = &payloads.stories[side];
         let (story, index) = &mut self.telling[side];
         if stories[*story % stories.len()].message(*index).is_none() {
-            *story = desk.random.bits() as usize;
+            *story = context.random.bits() as usize;
             *index = 0;
         }
         let (packed, plain) = stories[*story % stories.len()].message(*index).expect("stories are not empty");
         *index += 1;
         let (random, sent) = match side {
-            CLIENT => (Some(&mut desk.random), &mut desk.truth.client),
-            _ => (None, &mut desk.truth.server),
+            CLIENT => (Some(&mut context.random), &mut context.truth.client),
+            _ => (None, &mut context.truth.server),
         };
         sent.message_bytes += u64::from(plain);
-        desk.stage.frame(FINAL | COMPRESSED | TEXT, packed, random, sent);
+        context.stage.frame(FINAL | COMPRESSED | TEXT, packed, random, sent);
     }
 
     // ---- planning: endings
 
-    fn over(&mut self, desk: &mut Desk) {
-        *desk.truth.outcomes.entry(self.ending.outcome()).or_default() += 1;
+    fn over(&mut self, context: &mut Context) {
+        *context.truth.outcomes.entry(self.ending.outcome()).or_default() += 1;
         self.phase = Phase::Over;
     }
 
@@ -687,48 +672,48 @@ impl Conversation {
         self.step(50 * MICROSECOND, side, ACK);
     }
 
-    fn close_frame(&mut self, desk: &mut Desk, side: usize, code: Option<u16>, wait: u64) {
+    fn close_frame(&mut self, context: &mut Context, side: usize, code: Option<u16>, wait: u64) {
         let code = code.map(u16::to_be_bytes);
         let payload = code.as_ref().map_or(&[][..], |code| &code[..]);
         if side == CLIENT {
-            desk.stage.frame(FINAL | CLOSE, payload, Some(&mut desk.random), &mut desk.truth.client);
+            context.stage.frame(FINAL | CLOSE, payload, Some(&mut context.random), &mut context.truth.client);
         } else {
-            desk.stage.frame(FINAL | CLOSE, payload, None, &mut desk.truth.server);
+            context.stage.frame(FINAL | CLOSE, payload, None, &mut context.truth.server);
         }
         // The end of a conversation is never lost.
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
-        self.flush(desk, side, wait);
+        self.flush(context, side, wait);
         self.phase = phase;
     }
 
     /// TLS says goodbye before TCP does (RFC 8446 §6.1).
-    fn close_notify(&mut self, desk: &mut Desk, side: usize) {
+    fn close_notify(&mut self, context: &mut Context, side: usize) {
         let mut record = Vec::new();
         if let Some(sealers) = &mut self.sealers {
             sealers[side].seal(tls::ALERT, &[1, 0], &mut record);
         }
         if !record.is_empty() {
-            self.send_raw(desk, side, &record, 100 * MICROSECOND);
+            self.send_raw(context, side, &record, 100 * MICROSECOND);
         }
     }
 
-    fn end(&mut self, desk: &mut Desk) {
-        let wait = desk.random.between(1, 200) * MILLISECOND;
+    fn end(&mut self, context: &mut Context) {
+        let wait = context.random.between(1, 200) * MILLISECOND;
         match self.ending {
             Ending::Clean(side, code) => {
-                self.close_frame(desk, side, Some(code), wait);
-                self.close_frame(desk, 1 - side, Some(code), self.round_trip);
-                self.close_notify(desk, SERVER);
+                self.close_frame(context, side, Some(code), wait);
+                self.close_frame(context, 1 - side, Some(code), self.round_trip);
+                self.close_notify(context, SERVER);
                 self.finish(SERVER, 300 * MICROSECOND);
             }
             Ending::NoStatus => {
-                self.close_frame(desk, CLIENT, None, wait);
-                self.close_frame(desk, SERVER, None, self.round_trip);
-                self.close_notify(desk, SERVER);
+                self.close_frame(context, CLIENT, None, wait);
+                self.close_frame(context, SERVER, None, self.round_trip);
+                self.close_notify(context, SERVER);
                 self.finish(SERVER, 300 * MICROSECOND);
             }
             Ending::OneSided(code) => {
-                self.close_frame(desk, SERVER, Some(code), wait);
+                self.close_frame(context, SERVER, Some(code), wait);
                 self.finish(SERVER, 300 * MICROSECOND);
             }
             Ending::Fin(side) => self.finish(side, wait),
@@ -738,68 +723,71 @@ impl Conversation {
                 debug_assert!(self.ending.upgrades(), "refused attempts end where they begin");
             }
         }
-        self.over(desk);
+        self.over(context);
     }
 
     // ---- planning: foreign traffic
 
-    fn foreign(&mut self, desk: &mut Desk) {
+    fn foreign(&mut self, context: &mut Context) {
         match self.role {
             Role::Download => {
-                if desk.draining {
+                if context.draining {
                     self.step(MILLISECOND, CLIENT, RST | ACK);
                     self.phase = Phase::Over;
                     return;
                 }
                 let length = self.left.min(CHUNK);
                 self.left -= length;
-                let payloads = desk.payloads.clone();
-                let content = payloads.noise(&mut desk.random, length as usize);
-                let wait = desk.random.between(12, 150) * MILLISECOND;
-                self.send(desk, SERVER, content, wait);
+                let payloads = context.payloads.clone();
+                let content = payloads.noise(&mut context.random, length as usize);
+                let wait = context.random.between(12, 150) * MILLISECOND;
+                self.send(context, SERVER, content, wait);
                 if self.left == 0 {
                     self.finish(CLIENT, 300 * MICROSECOND);
                     self.phase = Phase::Over;
                 }
             }
             Role::Encrypted => {
-                if self.left == 0 || desk.draining {
-                    self.close_notify(desk, CLIENT);
+                if self.left == 0 || context.draining {
+                    self.close_notify(context, CLIENT);
                     self.finish(CLIENT, 300 * MICROSECOND);
                     self.phase = Phase::Over;
                     return;
                 }
                 self.left -= 1;
-                let payloads = desk.payloads.clone();
-                let length = desk.random.between(200, 900) as usize;
-                let request = payloads.noise(&mut desk.random, length);
-                let wait = desk.random.between(20, 800) * MILLISECOND;
-                self.send(desk, CLIENT, request, wait);
-                let length = desk.random.between(500, 96 << 10) as usize;
-                let response = payloads.noise(&mut desk.random, length);
-                let wait = desk.random.between(1, 20) * MILLISECOND;
-                self.send(desk, SERVER, response, wait);
+                let payloads = context.payloads.clone();
+                let length = context.random.between(200, 900) as usize;
+                let request = payloads.noise(&mut context.random, length);
+                let wait = context.random.between(20, 800) * MILLISECOND;
+                self.send(context, CLIENT, request, wait);
+                let length = context.random.between(500, 96 << 10) as usize;
+                let response = payloads.noise(&mut context.random, length);
+                let wait = context.random.between(1, 20) * MILLISECOND;
+                self.send(context, SERVER, response, wait);
             }
             Role::Names => {
-                if desk.draining {
+                if context.draining {
                     self.phase = Phase::Over;
                     return;
                 }
-                let identifier: [u8; 2] = desk.random.bytes();
-                let host = desk.random.below(1000);
+                let identifier: [u8; 2] = context.random.bytes();
+                let host = context.random.below(1000);
                 let question = dns(identifier, host, None);
-                let answer = dns(identifier, host, Some(desk.random.bytes()));
-                self.datagram(CLIENT, &question, desk.random.between(1, 60) * MILLISECOND);
-                self.datagram(SERVER, &answer, desk.random.between(200, 9000) * MICROSECOND);
+                let answer = dns(identifier, host, Some(context.random.bytes()));
+                self.datagram(CLIENT, &question, context.random.between(1, 60) * MILLISECOND);
+                self.datagram(SERVER, &answer, context.random.between(200, 9000) * MICROSECOND);
             }
             _ => {
-                if desk.draining {
+                if context.draining {
                     self.phase = Phase::Over;
                     return;
                 }
-                let line =
-                    format!("web.requests:{}|c\nweb.latency:{}|ms\n", desk.random.below(900), desk.random.below(4000));
-                self.datagram(CLIENT, line.as_bytes(), desk.random.between(1, 60) * MILLISECOND);
+                let line = format!(
+                    "web.requests:{}|c\nweb.latency:{}|ms\n",
+                    context.random.below(900),
+                    context.random.below(4000)
+                );
+                self.datagram(CLIENT, line.as_bytes(), context.random.between(1, 60) * MILLISECOND);
             }
         }
     }
@@ -812,21 +800,9 @@ impl Conversation {
     }
 }
 
-impl Step {
-    /// The part of the buffer it carries.
-    pub(crate) fn range(&self) -> std::ops::Range<u32> {
-        self.start..self.start + self.length
-    }
-
-    /// Whether the capture missed it.
-    pub(crate) fn lost(&self) -> bool {
-        self.lost
-    }
-}
-
 /// Draws how a conversation will end.
-fn ending(desk: &mut Desk, role: Role) -> Ending {
-    let random = &mut desk.random;
+fn ending(context: &mut Context, role: Role) -> Ending {
+    let random = &mut context.random;
     let dice = random.below(1000);
     if role == Role::Visit {
         return match dice {

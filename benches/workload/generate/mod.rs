@@ -8,21 +8,22 @@
 //! It shares no code with the library that it measures.
 
 pub(crate) mod capture_file;
+pub(crate) mod context;
 pub(crate) mod conversation;
-pub(crate) mod desk;
 pub(crate) mod frames;
 pub(crate) mod heads;
 pub(crate) mod packets;
 pub(crate) mod payloads;
 pub(crate) mod random;
 pub(crate) mod simulation;
+pub(crate) mod step;
 pub(crate) mod tls;
 pub(crate) mod truth;
 
 use std::sync::Arc;
 
 use capture_file::{CaptureFile, Format};
-use desk::Desk;
+use context::Context;
 use payloads::Payloads;
 use simulation::Shape;
 use truth::Truth;
@@ -36,8 +37,8 @@ pub(crate) struct Capture {
 /// Generates a capture in memory.
 pub(crate) fn in_memory(shape: Shape, bytes: u64, seed: u64, format: Format) -> Capture {
     let payloads = Arc::new(Payloads::new(seed, shape.stories(bytes)));
-    let desk = Desk::new(seed, payloads, CaptureFile::in_memory(format));
+    let context = Context::new(seed, payloads, CaptureFile::in_memory(format));
     let (truth, bytes) =
-        simulation::run(shape, bytes, shape.connections(bytes), desk).expect("memory takes every write");
+        simulation::run(shape, bytes, shape.connections(bytes), context).expect("memory takes every write");
     Capture { bytes, truth }
 }

@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::context::Context;
 use super::conversation::{Conversation, Role};
-use super::desk::Desk;
 use super::truth::Truth;
 
 /// 2026-12-01T09:00:00Z in nanoseconds.
@@ -119,73 +119,73 @@ impl Hosts {
 
 /// Plays `connections` conversations at a time until the capture has about `bytes` bytes, lets them come to their
 /// ends, and returns the truth and, if the capture is in memory, its bytes.
-pub(crate) fn run(shape: Shape, bytes: u64, connections: u64, mut desk: Desk) -> io::Result<(Truth, Vec<u8>)> {
-    desk.truth.shape = format!("{shape:?}").to_lowercase();
-    desk.faulty = shape == Shape::Lossy;
+pub(crate) fn run(shape: Shape, bytes: u64, connections: u64, mut context: Context) -> io::Result<(Truth, Vec<u8>)> {
+    context.truth.shape = format!("{shape:?}").to_lowercase();
+    context.faulty = shape == Shape::Lossy;
     let mut hosts = Hosts::new(connections);
     let ramp = (bytes * 8).clamp(RAMP.0, RAMP.1);
     let mut queue = BinaryHeap::with_capacity(connections as usize);
     let mut conversations = Vec::with_capacity(connections as usize);
     let mut of_client = Vec::with_capacity(connections as usize);
     for index in 0..connections {
-        let client = desk.random.below(hosts.clients);
-        conversations.push(start(&mut desk, &mut hosts, shape.role(index), client));
+        let client = context.random.below(hosts.clients);
+        conversations.push(start(&mut context, &mut hosts, shape.role(index), client));
         of_client.push(client);
-        queue.push(Reverse((EPOCH + desk.random.below(ramp), index as usize)));
+        queue.push(Reverse((EPOCH + context.random.below(ramp), index as usize)));
     }
     let (mut first, mut last) = (None, EPOCH);
     while let Some(Reverse((now, index))) = queue.pop() {
         let conversation = &mut conversations[index];
         if !conversation.steps.is_empty() {
-            conversation.play(&mut desk, now)?;
+            conversation.play(&mut context, now)?;
             first.get_or_insert(now);
             last = now;
-            if desk.file.bytes() >= bytes {
-                desk.draining = true;
+            if context.file.bytes() >= bytes {
+                context.draining = true;
             }
         }
         if shape == Shape::Noise {
-            let packets = desk.file.packets();
-            desk.pace = if (packets - desk.foreign_packets) * 20 > packets { 16 } else { 1 };
+            let packets = context.file.packets();
+            context.pace = if (packets - context.foreign_packets) * 20 > packets { 16 } else { 1 };
         }
-        if !conversation.steps.is_empty() || conversation.plan(&mut desk) {
+        if !conversation.steps.is_empty() || conversation.plan(&mut context) {
             let wait = conversation.steps.front().map_or(0, |step| step.wait);
             queue.push(Reverse((now + wait, index)));
             continue;
         }
         let role = conversation.role;
-        if desk.draining || !(role.foreign() || shape == Shape::Churn) {
+        if context.draining || !(role.foreign() || shape == Shape::Churn) {
             continue;
         }
         // Another begins in its place: the same client comes back soon, or a new one comes.
-        let wait = if desk.random.percent(30) {
-            desk.random.between(20, 1000)
+        let wait = if context.random.percent(30) {
+            context.random.between(20, 1000)
         } else {
-            of_client[index] = desk.random.below(hosts.clients);
-            desk.random.between(1, 300)
+            of_client[index] = context.random.below(hosts.clients);
+            context.random.between(1, 300)
         };
-        let mut next = start(&mut desk, &mut hosts, role, of_client[index]);
+        let mut next = start(&mut context, &mut hosts, role, of_client[index]);
         next.inherit(&mut conversations[index]);
         conversations[index] = next;
         queue.push(Reverse((now + wait * 1_000_000, index)));
     }
-    let mut truth = desk.truth;
-    truth.file_bytes = desk.file.bytes();
-    truth.packets = desk.file.packets();
-    truth.foreign_packets = desk.foreign_packets;
-    [truth.client_faults, truth.server_faults] = desk.faults;
+    let mut truth = context.truth;
+    truth.file_bytes = context.file.bytes();
+    truth.packets = context.file.packets();
+    truth.foreign_packets = context.foreign_packets;
+    [truth.client_faults, truth.server_faults] = context.faults;
     truth.duration_ns = last - first.unwrap_or(last);
-    if let Some(list) = &mut desk.frame_list {
+    if let Some(list) = &mut context.frame_list {
         io::Write::flush(list)?;
     }
-    if let Some(log) = &mut desk.key_log {
+    if let Some(log) = &mut context.key_log {
         log.flush()?;
     }
-    Ok((truth, desk.file.finish()?))
+    Ok((truth, context.file.finish()?))
 }
 
-fn start(desk: &mut Desk, hosts: &mut Hosts, role: Role, client: u64) -> Conversation {
-    let which = desk.random.below(12);
+fn start(context: &mut Context, hosts: &mut Hosts, role: Role, client: u64) -> Conversation {
+    let which = context.random.below(12);
     let (client, server) = hosts.pair(client, role, which);
-    Conversation::new(desk, role, client, server)
+    Conversation::new(context, role, client, server)
 }

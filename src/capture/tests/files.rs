@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::build::*;
-use super::{Seen, seen, walk};
+use super::{Record, records, walk};
 use crate::capture::source::Source;
 use crate::capture::{ARENA_SIZE, Capture, Compression, FileSummary, Format, Input, Walker};
 use crate::packet::{Batch, LinkType};
@@ -38,20 +38,20 @@ impl Drop for TemporaryFile {
 }
 
 /// Everything that a capture gives, with the batches' numbering checked.
-fn read(capture: &mut Capture) -> Vec<Seen> {
+fn read(capture: &mut Capture) -> Vec<Record> {
     let mut batch = Batch::default();
     let mut found = Vec::new();
     while capture.next_batch(&mut batch) {
         assert!(!batch.packets.is_empty());
         assert_eq!(batch.first_packet, found.len() as u64 + 1);
-        found.extend(seen(&batch.packets, &batch.arena));
+        found.extend(records(&batch.packets, &batch.arena));
     }
     assert!(batch.packets.is_empty());
     assert!(!capture.next_batch(&mut batch), "an end is an end");
     found
 }
 
-fn read_files(files: &[&TemporaryFile]) -> (Vec<Seen>, Vec<FileSummary>) {
+fn read_files(files: &[&TemporaryFile]) -> (Vec<Record>, Vec<FileSummary>) {
     let inputs: Vec<Input> = files.iter().map(|file| file.input()).collect();
     let mut capture = Capture::open(&inputs).unwrap();
     let found = read(&mut capture);
@@ -360,7 +360,7 @@ fn a_plain_file_can_be_read_in_chunks() {
         if next < base + chunk as u64 {
             let mut packets = Vec::new();
             let walked = walker.walk_until(&arena, (next - base) as usize, chunk, last, &mut packets);
-            found.extend(seen(&packets, &arena));
+            found.extend(records(&packets, &arena));
             next = base + walked.end as u64;
         }
         base += chunk as u64;

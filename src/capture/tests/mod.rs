@@ -10,19 +10,19 @@ use crate::packet::PacketRef;
 
 /// One packet, with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+struct Record {
     at: i64,
     link: u16,
     original: u32,
     bytes: Vec<u8>,
 }
 
-fn seen(packets: &[PacketRef], bytes: &[u8]) -> Vec<Seen> {
+fn records(packets: &[PacketRef], bytes: &[u8]) -> Vec<Record> {
     packets
         .iter()
         .map(|packet| {
             let start = packet.offset as usize;
-            Seen {
+            Record {
                 at: packet.at,
                 link: packet.link.0,
                 original: packet.original,
@@ -33,18 +33,18 @@ fn seen(packets: &[PacketRef], bytes: &[u8]) -> Vec<Seen> {
 }
 
 /// Walks `file` in one piece.
-fn walk(file: &[u8]) -> (Vec<Seen>, Walker) {
+fn walk(file: &[u8]) -> (Vec<Record>, Walker) {
     let mut walker = Walker::new();
     let mut packets = Vec::new();
     let walked = walker.walk(file, 0, true, &mut packets);
     assert_eq!(walked.need, 0);
     assert!(walker.is_finished());
     assert_eq!(walker.packets(), packets.len() as u64);
-    (seen(&packets, file), walker)
+    (records(&packets, file), walker)
 }
 
 /// Walks `file` shown in pieces of the given sizes, in turn, carrying over what was not consumed.
-fn walk_in_pieces(file: &[u8], sizes: &[usize]) -> (Vec<Seen>, Walker) {
+fn walk_in_pieces(file: &[u8], sizes: &[usize]) -> (Vec<Record>, Walker) {
     let mut walker = Walker::new();
     let mut found = Vec::new();
     let mut window: Vec<u8> = Vec::new();
@@ -57,7 +57,7 @@ fn walk_in_pieces(file: &[u8], sizes: &[usize]) -> (Vec<Seen>, Walker) {
         taken += size;
         let mut packets = Vec::new();
         let walked: Walked = walker.walk(&window, 0, taken == file.len(), &mut packets);
-        found.extend(seen(&packets, &window));
+        found.extend(records(&packets, &window));
         window.drain(..walked.end);
         if walked.need == 0 {
             return (found, walker);

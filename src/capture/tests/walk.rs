@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::build::*;
-use super::{Seen, seen, walk, walk_in_pieces};
+use super::{Record, records, walk, walk_in_pieces};
 use crate::capture::Format;
 use crate::capture::walker::{MAX_BLOCK, MAX_CAPTURED, MAX_PENDING_SECRETS, NOT_A_PACKET, Walker};
 use crate::packet::LinkType;
 
-fn packet(at: i64, link: u16, bytes: Vec<u8>, original: u32) -> Seen {
-    Seen { at, link, original, bytes }
+fn packet(at: i64, link: u16, bytes: Vec<u8>, original: u32) -> Record {
+    Record { at, link, original, bytes }
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn nothing_and_half_a_header_are_errors() {
     assert!(walker.error().unwrap().contains("no pcap or pcapng"));
 }
 
-fn rich_packets() -> Vec<Seen> {
+fn rich_packets() -> Vec<Record> {
     vec![
         packet(1_700_000_000_000_001_000, 1, payload(1, 61), 61),
         packet(1_700_000_000_000_002_003, 276, payload(2, 96), 1500),
@@ -345,7 +345,7 @@ fn blocks_without_interest_may_be_longer_than_what_is_shown() {
         let mut packets = Vec::new();
         let walked = walker.walk(&file[at..end], 0, end == file.len(), &mut packets);
         assert!(walked.end > 0 && walked.need < 1000);
-        found.extend(seen(&packets, &file[at..end]));
+        found.extend(records(&packets, &file[at..end]));
         at += walked.end;
     }
     assert_eq!(found, [packet(1000, 1, b"abc".to_vec(), 3)]);
@@ -420,7 +420,7 @@ fn chunks_with_a_stop_give_every_packet_once() {
                     let mut packets = Vec::new();
                     let walked = walker.walk_until(bytes, next - base, chunk, last, &mut packets);
                     assert!(walked.end >= chunk || last);
-                    found.extend(seen(&packets, bytes));
+                    found.extend(records(&packets, bytes));
                     next = base + walked.end;
                 }
                 base += chunk;
@@ -457,7 +457,7 @@ proptest! {
             prop_assert!(packet.offset as usize + packet.captured as usize <= file.len());
         }
         let (found, walker) = walk_in_pieces(&file, &sizes);
-        prop_assert_eq!(found, seen(&packets, &file));
+        prop_assert_eq!(found, records(&packets, &file));
         prop_assert_eq!(walker.error(), whole.error());
         prop_assert_eq!(walker.truncated(), whole.truncated());
     }
@@ -476,7 +476,7 @@ proptest! {
         let mut packets = Vec::new();
         whole.walk(&file, 0, true, &mut packets);
         let (found, walker) = walk_in_pieces(&file, &sizes);
-        prop_assert_eq!(found, seen(&packets, &file));
+        prop_assert_eq!(found, records(&packets, &file));
         prop_assert_eq!(walker.error(), whole.error());
     }
 

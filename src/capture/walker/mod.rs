@@ -1,8 +1,8 @@
 //! The record walker: finds the packets in the bytes of one pcap or pcapng stream.
 //!
 //! It reads record headers only and never a packet's contents, does no IO, and never copies a packet: a
-//! packet is reported as a place in the bytes it was shown. Bytes may arrive in pieces of any size. No
-//! length in the file sizes an allocation, and damage ends the walk with a text that says where and why.
+//! packet is reported by its offset in the input bytes. Bytes may arrive in pieces of any size. No
+//! length in the file sizes an allocation, and damage ends the walk with a message that says where and why.
 
 mod pcap;
 mod pcapng;
@@ -10,20 +10,20 @@ mod pcapng;
 use super::format::{Format, capture_format};
 use crate::packet::{LinkType, PacketRef};
 
-/// Longest packet that is believed when the file declares no longer one, in bytes. libpcap's own limit.
+/// Longest packet accepted from a file that declares no larger snap length, in bytes. libpcap's own limit.
 pub const MAX_CAPTURED: u32 = 262_144;
 
-/// Longest packet that is believed when the file declares a snap length above [`MAX_CAPTURED`], in bytes.
+/// Longest packet accepted from a file that declares a snap length above [`MAX_CAPTURED`], in bytes.
 pub const MAX_DECLARED_CAPTURED: u32 = 16 << 20;
 
 /// Longest pcapng block that must be seen whole (packets with their options, interfaces, secrets), in bytes.
-/// Blocks that nobody needs are skipped piecewise, whatever their length.
+/// Blocks of no use are skipped piecewise, whatever their length.
 pub const MAX_BLOCK: u32 = 32 << 20;
 
 /// Most interfaces in one pcapng section.
 pub const MAX_INTERFACES: usize = 65_536;
 
-/// Most bytes of TLS secrets that wait to be taken.
+/// Most bytes of TLS secrets waiting for [`Walker::take_secrets`].
 pub const MAX_PENDING_SECRETS: usize = 64 << 20;
 
 /// Most distinct link types that are listed.
@@ -33,13 +33,13 @@ const MAX_LINK_TYPES: usize = 256;
 /// blocks and systemd journal entries), so that packet numbers stay equal to `frame.number`. They are empty.
 pub const NOT_A_PACKET: LinkType = LinkType(u16::MAX);
 
-/// How far a walk came.
+/// How far a walk got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked {
     /// Position of the first byte that was not consumed; show it again, first, in the next call.
     pub end: usize,
-    /// How many bytes must be there from `end` on to get any further; 0 when nothing follows: the input
-    /// ended, or it is damaged. After a stop it is 1: whatever follows is progress.
+    /// How many bytes from `end` on are needed to get any further; 0 when nothing follows: the input
+    /// ended, or it is damaged. After a stop it is 1: any byte that follows is progress.
     pub need: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct Walker {
     format: Option<Format>,
     truncated: bool,
     error: Option<String>,
-    seen: Seen,
+    totals: Totals,
 }
 
 #[derive(Debug)]
@@ -63,9 +63,9 @@ enum State {
     Finished,
 }
 
-/// What both formats add up while they walk.
+/// What a walk of either format accumulates.
 #[derive(Debug, Default)]
-struct Seen {
+struct Totals {
     packets: u64,
     untimed: u64,
     last_time: i64,
@@ -75,7 +75,7 @@ struct Seen {
     secrets_refused: u64,
 }
 
-impl Seen {
+impl Totals {
     fn link_type(&mut self, link: LinkType) {
         if !self.link_types.contains(&link) && self.link_types.len() < MAX_LINK_TYPES {
             self.link_types.push(link);
@@ -85,9 +85,9 @@ impl Seen {
 
 /// Why a format's walk paused.
 enum Pause {
-    /// The next record begins at or behind the place where the caller wanted to stop.
+    /// The next record begins at or behind the caller's stop.
     Stop,
-    /// The next record is not there in full; so many bytes of it are needed to go on.
+    /// The next record is incomplete; this many bytes of it are needed to go on.
     Need(usize),
     /// The file makes no sense from here on: what is wrong, as the end of a sentence.
     Damaged(String),
@@ -100,10 +100,17 @@ impl Default for Walker {
 }
 
 impl Walker {
-    /// A walker that will recognise the format from the first bytes it is shown.
+    /// A walker that will recognise the format by the first bytes of input.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: State::Start, position: 0, format: None, truncated: false, error: None, seen: Seen::default() }
+        Self {
+            state: State::Start,
+            position: 0,
+            format: None,
+            truncated: false,
+            error: None,
+            totals: Totals::default(),
+        }
     }
 
     /// Walks the whole records in `bytes[start..]` and appends a [`PacketRef`] per packet, with offsets
@@ -122,7 +129,7 @@ impl Walker {
     /// `stop` is the chunk's length without the slack, and the next chunk's `start` is this one's
     /// [`Walked::end`] less that length. Where `end` lies before `stop` and `need` is not 0, the slack was
     /// too short for a record: show `need` bytes from there.
-    pub fn walk_until(
+    pub(crate) fn walk_until(
         &mut self,
         bytes: &[u8],
         start: usize,
@@ -142,7 +149,7 @@ impl Walker {
 
         let pause = loop {
             match &mut self.state {
-                State::Start => match recognise(&bytes[at..], &mut self.seen) {
+                State::Start => match recognise(&bytes[at..], &mut self.totals) {
                     Ok((state, format, consumed)) => {
                         self.state = state;
                         self.format = Some(format);
@@ -151,15 +158,15 @@ impl Walker {
                     Err(pause) => break pause,
                 },
                 State::Pcap(reader) => break reader.walk(bytes, &mut at, stop, base, packets),
-                State::Pcapng(reader) => break reader.walk(bytes, &mut at, stop, base, packets, &mut self.seen),
+                State::Pcapng(reader) => break reader.walk(bytes, &mut at, stop, base, packets, &mut self.totals),
                 State::Finished => return Walked { end: at, need: 0 },
             }
         };
 
         self.position += (at - start) as u64;
-        self.seen.packets += (packets.len() - known) as u64;
+        self.totals.packets += (packets.len() - known) as u64;
         if let Some(last) = packets.get(known..).and_then(<[_]>::last) {
-            self.seen.last_time = last.at;
+            self.totals.last_time = last.at;
         }
         let need = match pause {
             Pause::Damaged(what) => {
@@ -193,7 +200,7 @@ impl Walker {
         self.error = Some(if self.format.is_none() {
             what.to_owned()
         } else {
-            let read = match self.seen.packets {
+            let read = match self.totals.packets {
                 1 => "1 packet was read".to_owned(),
                 n => format!("{n} packets were read"),
             };
@@ -201,7 +208,7 @@ impl Walker {
         });
     }
 
-    /// The format, once the first bytes have told it.
+    /// The format, once the first bytes have been read.
     #[must_use]
     pub fn format(&self) -> Option<Format> {
         self.format
@@ -209,21 +216,21 @@ impl Walker {
 
     /// Link types that the file declares, in order of appearance.
     #[must_use]
-    pub fn link_types(&self) -> &[LinkType] {
-        &self.seen.link_types
+    pub(crate) fn link_types(&self) -> &[LinkType] {
+        &self.totals.link_types
     }
 
     /// Packets found so far.
     #[must_use]
     pub fn packets(&self) -> u64 {
-        self.seen.packets
+        self.totals.packets
     }
 
     /// How many of them have no time in the file (pcapng simple packets): they were given the time of the
     /// packet before them.
     #[must_use]
-    pub fn untimed_packets(&self) -> u64 {
-        self.seen.untimed
+    pub(crate) fn untimed_packets(&self) -> u64 {
+        self.totals.untimed
     }
 
     /// Bytes consumed so far.
@@ -246,27 +253,27 @@ impl Walker {
 
     /// Whether nothing follows: the input ended, or it is damaged.
     #[must_use]
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         matches!(self.state, State::Finished)
     }
 
     /// The TLS secrets found since the last call: the contents of pcapng decryption secrets blocks of type
     /// TLS key log, byte for byte.
     pub fn take_secrets(&mut self) -> Vec<Vec<u8>> {
-        self.seen.secret_bytes = 0;
-        std::mem::take(&mut self.seen.secrets)
+        self.totals.secret_bytes = 0;
+        std::mem::take(&mut self.totals.secrets)
     }
 
     /// Secrets blocks that were left out because more than [`MAX_PENDING_SECRETS`] bytes were waiting, or
     /// because they were longer than [`MAX_BLOCK`].
     #[must_use]
-    pub fn secrets_refused(&self) -> u64 {
-        self.seen.secrets_refused
+    pub(crate) fn secrets_refused(&self) -> u64 {
+        self.totals.secrets_refused
     }
 }
 
 /// Reads the file header: the state to go on with, the format, and how many bytes the header took.
-fn recognise(head: &[u8], seen: &mut Seen) -> Result<(State, Format, usize), Pause> {
+fn recognise(head: &[u8], totals: &mut Totals) -> Result<(State, Format, usize), Pause> {
     if head.len() < 4 {
         return Err(Pause::Need(4));
     }
@@ -274,7 +281,7 @@ fn recognise(head: &[u8], seen: &mut Seen) -> Result<(State, Format, usize), Pau
         Some(Format::Pcap) => {
             let header = head.first_chunk().ok_or(Pause::Need(pcap::FILE_HEADER))?;
             let reader = pcap::Reader::from_header(header);
-            seen.link_type(reader.link());
+            totals.link_type(reader.link());
             Ok((State::Pcap(reader), Format::Pcap, pcap::FILE_HEADER))
         }
         Some(Format::Pcapng) => Ok((State::Pcapng(pcapng::Reader::default()), Format::Pcapng, 0)),
@@ -291,7 +298,7 @@ pub(super) fn link_type(number: u32) -> LinkType {
     }
 }
 
-/// The longest packet that is believed from a file or interface which declares this snap length.
+/// The longest packet accepted from a file or interface that declares this snap length.
 fn captured_limit(snap_length: u32) -> u32 {
     // A snap length beyond reason (such as 0x7fffffff) means "no limit" and declares nothing.
     if (MAX_CAPTURED..=MAX_DECLARED_CAPTURED).contains(&snap_length) { snap_length } else { MAX_CAPTURED }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::{
-    MAX_BLOCK, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Pause, Seen, captured_limit, link_type, u16_at,
+    MAX_BLOCK, MAX_INTERFACES, MAX_PENDING_SECRETS, NOT_A_PACKET, Pause, Totals, captured_limit, link_type, u16_at,
     u32_at,
 };
 use crate::packet::{LinkType, PacketRef};
@@ -40,25 +40,25 @@ pub(super) struct Reader {
     skip: Option<Skip>,
 }
 
-/// A block that nobody needs, being passed over.
+/// A block of no use, being skipped.
 #[derive(Debug)]
 struct Skip {
     /// File offset where the block begins.
     block: u64,
     /// Bytes before its second length.
     left: u64,
-    /// Its length, to hold against the second one.
+    /// Its length, to compare with the second one.
     length: u32,
     /// Whether Wireshark gives it a frame number although it holds no packet.
     numbered: bool,
 }
 
-/// What an interface description block says.
+/// An interface description block.
 #[derive(Debug)]
 struct Interface {
     link: LinkType,
     snap_length: u32,
-    /// Longest packet believed.
+    /// Longest packet accepted.
     limit: u32,
     clock: Clock,
 }
@@ -136,14 +136,14 @@ impl Reader {
         stop: usize,
         base: u64,
         packets: &mut Vec<PacketRef>,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Pause {
         loop {
             let big_endian = self.big_endian;
             let done = if big_endian {
-                self.walk_section::<true>(bytes, at, stop, base, packets, seen)
+                self.walk_section::<true>(bytes, at, stop, base, packets, totals)
             } else {
-                self.walk_section::<false>(bytes, at, stop, base, packets, seen)
+                self.walk_section::<false>(bytes, at, stop, base, packets, totals)
             };
             if let Some(pause) = done {
                 return pause;
@@ -159,18 +159,18 @@ impl Reader {
         stop: usize,
         base: u64,
         packets: &mut Vec<PacketRef>,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Option<Pause> {
         loop {
             if self.skip.is_some()
-                && let Some(pause) = self.pass_over::<BIG>(bytes, place, packets, seen)
+                && let Some(pause) = self.continue_skip::<BIG>(bytes, place, packets, totals)
             {
                 return Some(pause);
             }
             if let Some(pause) = self.walk_packets::<BIG>(bytes, place, stop, base, packets) {
                 return Some(pause);
             }
-            match self.odd_block::<BIG>(bytes, place, base, packets, seen) {
+            match self.other_block::<BIG>(bytes, place, base, packets, totals) {
                 Ok(()) if self.big_endian != BIG => return None,
                 Ok(()) => {}
                 Err(pause) => return Some(pause),
@@ -178,7 +178,7 @@ impl Reader {
         }
     }
 
-    /// The ordinary road: enhanced packet blocks one after the other. `None` when another block comes.
+    /// The fast path: enhanced packet blocks one after the other. `None` when another block comes.
     #[inline(always)]
     fn walk_packets<const BIG: bool>(
         &self,
@@ -234,13 +234,13 @@ impl Reader {
 
     /// One block of any other kind.
     #[cold]
-    fn odd_block<const BIG: bool>(
+    fn other_block<const BIG: bool>(
         &mut self,
         bytes: &[u8],
         place: &mut usize,
         base: u64,
         packets: &mut Vec<PacketRef>,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Result<(), Pause> {
         let at = *place;
         let rest = bytes.get(at..).unwrap_or_default();
@@ -255,7 +255,7 @@ impl Reader {
             return Ok(());
         }
         if kind == ENHANCED_PACKET {
-            // The ordinary road takes it as soon as its fixed part is there.
+            // The fast path takes it as soon as its fixed part is there.
             return Err(Pause::Need(PACKET_HEADER));
         }
         let length = u32_at::<BIG>(rest, 4);
@@ -279,7 +279,7 @@ impl Reader {
         }
         if length > MAX_BLOCK {
             if kind == DECRYPTION_SECRETS {
-                seen.secrets_refused += 1;
+                totals.secrets_refused += 1;
                 return self.begin_skip(place, offset, length, false);
             }
             return Err(Pause::Damaged(format!(
@@ -296,9 +296,9 @@ impl Reader {
             return Err(disagreement(length, trailer, offset));
         }
         match kind {
-            INTERFACE_DESCRIPTION => self.interface_description::<BIG>(block, offset, seen)?,
-            DECRYPTION_SECRETS => decryption_secrets::<BIG>(block, seen),
-            SIMPLE_PACKET => self.simple_packet::<BIG>(block, at, offset, packets, seen)?,
+            INTERFACE_DESCRIPTION => self.interface_description::<BIG>(block, offset, totals)?,
+            DECRYPTION_SECRETS => decryption_secrets::<BIG>(block, totals),
+            SIMPLE_PACKET => self.simple_packet::<BIG>(block, at, offset, packets, totals)?,
             _ => self.obsolete_packet::<BIG>(block, at, offset, packets)?,
         }
         *place = at + whole;
@@ -343,7 +343,7 @@ impl Reader {
         &mut self,
         block: &[u8],
         offset: u64,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Result<(), Pause> {
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(Pause::Damaged(format!(
@@ -372,7 +372,7 @@ impl Reader {
             }
             options = options.get(4 + padded(u32::from(length))..).unwrap_or_default();
         }
-        seen.link_type(link);
+        totals.link_type(link);
         self.interfaces.push(Interface {
             link,
             snap_length,
@@ -389,7 +389,7 @@ impl Reader {
         at: usize,
         offset: u64,
         packets: &mut Vec<PacketRef>,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Result<(), Pause> {
         let Some(interface) = self.interfaces.first() else { return Err(self.unknown_interface(0, offset)) };
         let original = u32_at::<BIG>(block, 8);
@@ -400,9 +400,9 @@ impl Reader {
         if captured > interface.limit {
             return Err(bad_packet(block.len() as u32, captured, interface.limit, offset));
         }
-        seen.untimed += 1;
+        totals.untimed += 1;
         packets.push(PacketRef {
-            at: packets.last().map_or(seen.last_time, |packet| packet.at),
+            at: packets.last().map_or(totals.last_time, |packet| packet.at),
             offset: (at + 12) as u32,
             captured,
             original,
@@ -438,7 +438,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Passes over a block without needing it whole: its head now, the rest as it comes.
+    /// Begins to skip a block without needing it whole: its head now, the rest as it arrives.
     fn begin_skip(&mut self, place: &mut usize, offset: u64, length: u32, numbered: bool) -> Result<(), Pause> {
         let left = (u64::from(length) - u64::from(BLOCK_OVERHEAD)).next_multiple_of(4);
         self.skip = Some(Skip { block: offset, left, length, numbered });
@@ -446,13 +446,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes on passing over a block; `None` when it is behind us.
-    fn pass_over<const BIG: bool>(
+    /// Continues to skip a block; `None` when it is over.
+    fn continue_skip<const BIG: bool>(
         &mut self,
         bytes: &[u8],
         place: &mut usize,
         packets: &mut Vec<PacketRef>,
-        seen: &mut Seen,
+        totals: &mut Totals,
     ) -> Option<Pause> {
         let skip = self.skip.as_mut()?;
         let there = (bytes.len() - *place) as u64;
@@ -468,9 +468,9 @@ impl Reader {
             return Some(disagreement(skip.length, trailer, skip.block));
         }
         if skip.numbered {
-            let at = packets.last().map_or(seen.last_time, |packet| packet.at);
+            let at = packets.last().map_or(totals.last_time, |packet| packet.at);
             packets.push(PacketRef { at, offset: *place as u32, captured: 0, original: 0, link: NOT_A_PACKET });
-            seen.untimed += 1;
+            totals.untimed += 1;
         }
         *place += 4;
         self.skip = None;
@@ -487,19 +487,19 @@ impl Reader {
 }
 
 /// Keeps the contents of a secrets block that holds a TLS key log.
-fn decryption_secrets<const BIG: bool>(block: &[u8], seen: &mut Seen) {
+fn decryption_secrets<const BIG: bool>(block: &[u8], totals: &mut Totals) {
     if u32_at::<BIG>(block, 8) != TLS_KEY_LOG {
         return;
     }
     // A length beyond the block is the writer's mistake; what is there is text all the same.
     let there = block.len() - 20;
     let length = there.min(u32_at::<BIG>(block, 12) as usize);
-    if seen.secret_bytes + length > MAX_PENDING_SECRETS {
-        seen.secrets_refused += 1;
+    if totals.secret_bytes + length > MAX_PENDING_SECRETS {
+        totals.secrets_refused += 1;
         return;
     }
-    seen.secret_bytes += length;
-    seen.secrets.push(block[16..16 + length].to_vec());
+    totals.secret_bytes += length;
+    totals.secrets.push(block[16..16 + length].to_vec());
 }
 
 #[cold]

@@ -10,7 +10,7 @@ use super::likeness;
 use crate::diagnosis::case::{Case, Deed};
 use crate::stream::{End, Side, Stamp};
 use crate::tcp::Unacknowledged;
-use crate::tls::keyless::{self, AT_ONCE, Certainty, Ground, Meaning};
+use crate::tls::traffic_analysis::{self, AT_ONCE, Certainty, Ground, Meaning};
 use crate::tls::{Alert, AlertVisibility, ClientHello, NotTls, TlsFacts, Version, alert};
 
 /// A server that has the greeting and says nothing for this long, in nanoseconds, has stalled.
@@ -155,7 +155,7 @@ pub(super) fn client_finished(tls: &TlsFacts) -> bool {
 
 /// What sizes and times give away. `Some(None)`: they say that TLS did not fail.
 fn read<'a>(case: &Case<'_>, tls: &TlsFacts) -> Option<Option<Failure<'a>>> {
-    let reading = keyless::handshake(tls)?;
+    let reading = traffic_analysis::handshake(tls)?;
     let at = reading.grounds.last().map_or(case.tcp().last, |ground| ground.stamp);
     let grounds = reading.grounds;
     let asked = tls.certificate_request.is_some() && tls.client_certificates.is_none();

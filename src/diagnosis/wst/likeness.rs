@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::diagnosis::case::Case;
 use crate::stream::Side;
-use crate::tls::keyless::{self, Certainty, Ground, Meaning};
+use crate::tls::traffic_analysis::{self, Certainty, Ground, Meaning};
 use crate::tls::{ClientHello, RecordMark, TlsFacts, Version};
 
 /// Record type of application data.
@@ -25,7 +25,7 @@ const ANSWER: (u16, u16) = (64, 2000);
 
 pub(super) fn looks_like_websocket(case: &Case<'_>) -> bool {
     let Some(tls) = unopened(case) else { return false };
-    keyless::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls) || browsers_wss(tls)
+    traffic_analysis::websocket(tls).is_some() || short_records(tls) || http1_after_all(tls) || browsers_wss(tls)
 }
 
 /// Chromium, known by its encrypted ClientHello (mostly one without meaning), offers http/1.1 alone for WebSockets and
@@ -45,12 +45,12 @@ pub(super) fn joined_late(case: &Case<'_>) -> bool {
 pub(super) fn closed_cleanly(case: &Case<'_>) -> bool {
     let Some(tls) = unopened(case) else { return false };
     let Some(first) = case.tcp().first_closer else { return false };
-    let reading = keyless::closing(tls);
+    let reading = traffic_analysis::closing(tls);
     let likely = reading.is_some_and(|reading| {
         reading.meaning == Meaning::CleanWebSocketClose && reading.certainty >= Certainty::Likely
     });
     // A program that hangs up without a Close hangs up without close_notify, too.
-    likely && keyless::close_notify(tls, first.sends()).is_some() && looks_like_websocket(case)
+    likely && traffic_analysis::close_notify(tls, first.sends()).is_some() && looks_like_websocket(case)
 }
 
 /// TLS facts of a connection whose inside nobody saw.
@@ -105,7 +105,9 @@ fn http1_after_all(tls: &TlsFacts) -> bool {
     let Some(Handshake13 { overhead, rest, .. }) = handshake13(tls) else { return false };
     let content = |record: &RecordMark| record.length.saturating_sub(overhead);
     let Some((request, after)) = rest.split_first() else { return false };
-    if content(request) < keyless::REQUEST_SIZE || after.iter().take(2).any(|record| content(record) == SETTINGS_ACK) {
+    if content(request) < traffic_analysis::REQUEST_SIZE
+        || after.iter().take(2).any(|record| content(record) == SETTINGS_ACK)
+    {
         return false;
     }
     let server = tls.flow(Side::Server.sends());
@@ -120,7 +122,7 @@ fn http1_after_all(tls: &TlsFacts) -> bool {
     if settings.into_iter().any(|record| content(record) < LEAST_ANSWER) || content(answer) > ANSWER.1 {
         return false;
     }
-    let short = 6..=keyless::TOO_SHORT_FOR_REQUEST;
+    let short = 6..=traffic_analysis::TOO_SHORT_FOR_REQUEST;
     let client = tls.flow(Side::Client.sends());
     after.iter().chain(client.last.iter()).any(|record| {
         record.stamp.packet > answer.stamp.packet && record.kind == APPLICATION_DATA && short.contains(&content(record))
@@ -190,7 +192,7 @@ pub(super) fn refused_without_certificate(case: &Case<'_>, tls: &TlsFacts) -> Op
     let (alert, more) = (later.next()?, later.next());
     let (ended, _) = case.left(Side::Server)?;
     let is_alert = [2, 2 + JSSE_PADDING].contains(&alert.length.saturating_sub(overhead));
-    (is_alert && more.is_none() && ended.at - alert.stamp.at <= keyless::AT_ONCE).then(|| {
+    (is_alert && more.is_none() && ended.at - alert.stamp.at <= traffic_analysis::AT_ONCE).then(|| {
         SmallVec::from_slice(&[
             Ground { stamp: empty, from: Side::Client, what: "a record of the length of an empty client certificate" },
             Ground { stamp: alert.stamp, from: Side::Server, what: "a record of an alert's length, and nothing else" },
@@ -215,7 +217,7 @@ pub(super) fn refused_inside(case: &Case<'_>, tls: &TlsFacts) -> Option<SmallVec
     let (empty, request, more) = if tls.version() == Some(Version::TLS13) {
         let Handshake13 { overhead, empty_certificate, rest } = handshake13(tls)?;
         let (request, more) = rest.split_first()?;
-        let long = request.length.saturating_sub(overhead) >= keyless::REQUEST_SIZE;
+        let long = request.length.saturating_sub(overhead) >= traffic_analysis::REQUEST_SIZE;
         let empty = empty_certificate.filter(|_| long)?.stamp;
         (empty, request, more.iter().any(|record| record.length > overhead + 2))
     } else {
@@ -229,7 +231,7 @@ pub(super) fn refused_inside(case: &Case<'_>, tls: &TlsFacts) -> Option<SmallVec
         .iter()
         .find(|record| record.kind == APPLICATION_DATA && record.stamp.packet > request.stamp.packet)?;
     let (ended, _) = case.left(Side::Server)?;
-    if more || ended.at - request.stamp.at > keyless::AT_ONCE {
+    if more || ended.at - request.stamp.at > traffic_analysis::AT_ONCE {
         return None;
     }
     Some(SmallVec::from_slice(&[

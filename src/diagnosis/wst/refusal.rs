@@ -11,7 +11,7 @@ use crate::diagnosis::catalogue::wst::{
 use crate::diagnosis::finding::{Confidence, Finding, Severity};
 use crate::diagnosis::judged::Explains;
 use crate::stream::{Side, Stamp};
-use crate::tls::keyless::Ground;
+use crate::tls::traffic_analysis::Ground;
 use crate::tls::{Alert, TlsFacts};
 
 /// bad_certificate: OpenSSL's word for a wrong name, Go's and Firefox's for nearly everything.

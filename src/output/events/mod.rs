@@ -17,7 +17,7 @@
 //!
 //! Nothing here knows a clock or a thread; what is handed on depends on the capture alone.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::from_record;
 use super::model;
@@ -30,6 +30,7 @@ use crate::diagnosis::{Brief, diagnose_all, diagnose_plain};
 use crate::engine::{Event, Finished, Numbering, Observer, Over};
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};
+use crate::sync::lock;
 use crate::websocket::{Frame, Message};
 
 mod journal;
@@ -87,10 +88,6 @@ pub struct EventStream<'o, E, C> {
     encoder: E,
     tracker: Mutex<Tracker<C>>,
     spare: Mutex<Vec<Journal>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'o, E: Encoder, C: Consumer> EventStream<'o, E, C> {

@@ -1,7 +1,6 @@
 //! Tests of the room as a whole: what goes in is a packet, what comes out is what it means.
 
 mod build;
-mod dns;
 mod fragments;
 mod hostile;
 mod icmp;

@@ -99,7 +99,7 @@ fn an_ordinary_conversation() {
     assert_eq!(server.payload_bytes, "héllo €".len() as u64 + 300 + 4 + 2);
     assert_eq!(server.largest_message, 300);
     assert_eq!(server.last_message.unwrap().kind, MessageKind::Binary);
-    assert!(facts.both_closed() && client.whole() && server.whole());
+    assert!(client.close.is_some() && server.close.is_some() && client.whole() && server.whole());
     let close = client.close.as_ref().unwrap();
     assert_eq!((close.code, close.reason.as_str(), close.stamp.packet), (Some(1001), "leaving €", 5));
     assert!(close.valid && close.captured && close.first_for_certain);
@@ -277,8 +277,7 @@ fn nothing_should_follow_a_close() {
     assert_eq!(violations(talk.facts(), ToClient), [(DataAfterClose, 1), (FrameAfterClose, 8), (FrameAfterClose, 9)]);
     assert!(talk.facts()[ToServer].unusual().violations.is_empty(), "the other side has not closed");
     let close = talk.facts()[ToClient].close.as_ref().unwrap();
-    assert_eq!((close.code, close.later_count, close.later[0].packet), (Some(1000), 1, 2));
-    assert_eq!(talk.facts()[ToClient].closes, 2);
+    assert_eq!((close.code, close.stamp.packet, talk.facts()[ToClient].closes), (Some(1000), 2, 2));
 }
 
 #[test]
@@ -487,8 +486,8 @@ fn pings_without_answer_and_pongs_without_question() {
     );
     let pings = talk.facts()[ToClient].keepalive.as_ref().unwrap();
     let pongs = talk.facts()[ToServer].keepalive.as_ref().unwrap();
-    assert_eq!((pongs.unsolicited_pongs, pongs.mismatched_pongs), (1, 1));
-    assert_eq!((pings.answered, pings.passed_over, pings.unanswered_count()), (2, 1, 1));
+    assert_eq!(pongs.mismatched_pongs, 1);
+    assert_eq!((pings.answered, pings.unanswered_count()), (2, 1));
     assert_eq!(pings.unanswered[0].stamp.packet, 5);
     assert!(!pings.unanswered[0].answer_may_be_hidden);
     assert_eq!(pings.round_trips.max, 2_000_000);

@@ -4,5 +4,4 @@ mod corners;
 mod dialogue;
 mod loss;
 mod pickup;
-mod speed;
 mod support;

@@ -1,18 +1,18 @@
-//! What all conversations share: the source of chance, the payloads, the capture being written and its truth.
+//! What all conversations share: the random numbers, the payloads, the capture being written and its truth.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use super::capture_file::CaptureFile;
-use super::conversation::Step;
 use super::frames::Stage;
 use super::payloads::Payloads;
 use super::random::Random;
+use super::step::Step;
 use super::truth::{Faults, Truth};
 
 /// See the module.
-pub(crate) struct Desk {
+pub(crate) struct Context {
     pub(crate) random: Random,
     pub(crate) payloads: Arc<Payloads>,
     pub(crate) file: CaptureFile,
@@ -25,7 +25,7 @@ pub(crate) struct Desk {
     pub(crate) segments: Vec<Step>,
     /// Whether segments are lost, repeated and swapped.
     pub(crate) faulty: bool,
-    /// Whether everybody is asked to come to an end.
+    /// Whether all conversations should end.
     pub(crate) draining: bool,
     /// How long WebSockets wait between exchanges, in quarters of the usual time.
     pub(crate) pace: u64,
@@ -37,10 +37,10 @@ pub(crate) struct Desk {
     pub(crate) frame_list: Option<BufWriter<File>>,
 }
 
-impl Desk {
-    /// A desk before the first conversation.
+impl Context {
+    /// A context without conversations.
     pub(crate) fn new(seed: u64, payloads: Arc<Payloads>, file: CaptureFile) -> Self {
-        Desk {
+        Context {
             random: Random::new(seed),
             payloads,
             file,
@@ -75,15 +75,15 @@ impl Desk {
             return;
         }
         let missing: Vec<_> = self.segments.iter().filter(|step| step.lost()).map(Step::range).collect();
-        let touched = |from: u32, to: u32| missing.iter().any(|gap| gap.start < to && from < gap.end);
+        let overlaps_loss = |from: u32, to: u32| missing.iter().any(|gap| gap.start < to && from < gap.end);
         let faults = &mut self.faults[side];
         for frame in &self.stage.frames {
             let header = start + frame.start;
             let payload = header + frame.header;
-            let state = if touched(header, payload) {
+            let state = if overlaps_loss(header, payload) {
                 faults.frames_header_gap += 1;
                 "header_gap"
-            } else if touched(payload, payload + frame.length) {
+            } else if overlaps_loss(payload, payload + frame.length) {
                 faults.frames_payload_gap += 1;
                 "payload_gap"
             } else {

@@ -1,4 +1,4 @@
-//! Opening one protected record in place (RFC 8446 §5.2, RFC 5246 §6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905).
+//! Decrypts one protected record in place (RFC 8446 §5.2, RFC 5246 §6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905).
 //!
 //! A record that does not authenticate is never handed on. Nothing is allocated per record.
 
@@ -10,8 +10,8 @@ use ccm::consts::{U8, U12, U16};
 use ring::{aead, hmac};
 
 use super::facts::Version;
+use super::key_schedule::{expand_label, prf};
 use super::record::{HEADER_LEN, Header};
-use super::schedule::{expand_label, prf};
 use super::suite::{Mac, Parameters, Protection};
 
 /// Length of an AES block, and of the IV of a CBC record.
@@ -93,7 +93,7 @@ impl BlockCipher {
     }
 }
 
-/// How the nonce of an AEAD record is made.
+/// How the nonce of an AEAD record is formed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nonce {
     /// The whole IV, xored with the sequence number (RFC 8446 §5.3, RFC 7905 §2).
@@ -107,7 +107,7 @@ enum Kind {
     Cbc { cipher: BlockCipher, mac: hmac::Key, encrypt_then_mac: bool },
 }
 
-/// What a record held.
+/// The content of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     /// Content type: in TLS 1.3 the one inside.
@@ -131,7 +131,7 @@ impl std::fmt::Debug for Opener {
     }
 }
 
-/// What the TLS 1.2 key block is made from (RFC 5246 §6.3).
+/// The input of the TLS 1.2 key block (RFC 5246 §6.3).
 pub(super) struct KeyBlock<'a> {
     pub(super) master: &'a [u8],
     pub(super) client_random: &'a [u8; 32],
@@ -194,8 +194,8 @@ impl Opener {
         Some(Opener { kind, tls13: false, tag: parameters.tag() })
     }
 
-    /// By how many bytes a record's body exceeds its content, when that is the same for all records: not so
-    /// with block padding. (TLS 1.3 allows padding too; what is derived from this holds without it.)
+    /// By how many bytes a record's body exceeds its content; `None` with block padding, where that varies. (TLS 1.3
+    /// allows padding too; the value holds without it.)
     pub(super) fn overhead(&self) -> Option<usize> {
         match &self.kind {
             Kind::Aead { nonce: Nonce::Explicit, .. } => Some(8 + self.tag),
@@ -204,7 +204,7 @@ impl Opener {
         }
     }
 
-    /// The part of the nonce that is sent with the record (TLS 1.2 GCM and CCM).
+    /// The part of the nonce sent with the record (TLS 1.2 GCM and CCM).
     pub(super) fn explicit_nonce(&self, body: &[u8]) -> Option<u64> {
         match &self.kind {
             Kind::Aead { nonce: Nonce::Explicit, .. } => {

@@ -1,8 +1,8 @@
-//! What the sizes and times of records give away without keys.
+//! Inference from the sizes and times of records, without keys.
 //!
 //! A protected record's length is its content's length plus a constant of the cipher suite (RFC 8446 §5.2), so
-//! that an alert, a Finished message and a short WebSocket Close each have a length of their own. These are pure
-//! functions of [`TlsFacts`]; each names what it rests on, and says nothing when a sign is missing, when bytes
+//! that an alert, a Finished message and a short WebSocket Close each have a characteristic length. These are pure
+//! functions of [`TlsFacts`]; each lists its evidence, and returns `None` when a sign is missing, when bytes
 //! were missing from the capture, or when the same could be read in plaintext.
 //!
 //! | content | TLS 1.3 record length | example: SHA-256 suite, 16-byte tag |
@@ -29,56 +29,56 @@ pub const TOO_SHORT_FOR_REQUEST: u16 = 25;
 /// What JSSE (Java) adds to alerts and Finished messages as padding, in bytes.
 const JSSE_PADDING: u16 = 16;
 
-/// How much a reading can be relied on.
+/// How reliable a reading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Certainty {
     /// One sign, or signs that other causes share.
     Possible,
-    /// Two or more independent signs that fit a known implementation.
+    /// Two or more independent signs that match a known implementation.
     Likely,
     /// Read in plaintext, or decrypted.
     Proven,
 }
 
-/// What is read.
+/// What record sizes and times indicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
-    /// The client refused the server's certificate. With the alert's number when it could be read.
+    /// The client refused the server's certificate; with the alert's number where that is known.
     ClientRefusedCertificate(Option<u8>),
     /// The client left after the server's flight without finishing the handshake (node with TLS 1.3, asyncio).
     ClientLeftAfterServerFlight,
-    /// The client finished the handshake and left without a word: a check after the handshake failed (node with
-    /// TLS 1.2, curl's host name check), or it had nothing to say.
+    /// The client finished the handshake and left without sending anything: a check after the handshake failed (node with
+    /// TLS 1.2, curl's host name check), or it had nothing to send.
     ClientLeftAfterFinished,
     /// The server asked for a client certificate, and the client left (Chromium).
     ClientLeftWhenAskedForCertificate,
-    /// The server refused the client for want of a certificate. With the alert's number when it could be read.
+    /// The server refused a client without a certificate; with the alert's number where that is known.
     ServerRefusedClient(Option<u8>),
-    /// A request was made and answered before the server ended the connection: the layer above decided that, not TLS.
+    /// A request was sent and answered before the server ended the connection: that was the decision of the layer above.
     EndedAboveTls,
     /// Close frames of both sides, then the end.
     CleanWebSocketClose,
-    /// It behaves as a WebSocket does.
+    /// The traffic is like a WebSocket's.
     LooksLikeWebSocket,
 }
 
-/// One sign.
+/// One sign, with the packet that shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ground {
     /// The packet that shows it.
     pub stamp: Stamp,
     /// Who sent it.
     pub from: Side,
-    /// What it is, in words.
+    /// Description for people.
     pub what: &'static str,
 }
 
-/// A reading, and what it rests on.
+/// An inference, and its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// What is read.
+    /// What the signs indicate.
     pub meaning: Meaning,
-    /// How sure it is.
+    /// How reliable that is.
     pub certainty: Certainty,
     /// The signs, in order of time.
     pub grounds: SmallVec<[Ground; 4]>,
@@ -90,7 +90,7 @@ impl Reading {
     }
 }
 
-/// The lengths that records of this connection have.
+/// Lengths of this connection's records, by its cipher suite.
 #[derive(Clone, Copy)]
 struct Sizes {
     tls13: bool,
@@ -105,7 +105,7 @@ impl Sizes {
         let parameters = Parameters::of(facts.cipher_suite()?)?;
         let tag = parameters.tag() as u16;
         let overhead = match parameters.protection {
-            // With block padding, lengths say too little.
+            // With block padding, lengths are too imprecise.
             Protection::Cbc { .. } => return None,
             _ if parameters.tls13 => 1 + tag,
             Protection::ChaCha20Poly1305 => tag,
@@ -143,7 +143,7 @@ impl Sizes {
     }
 }
 
-/// How the handshake ended, if it ended badly.
+/// How the handshake failed, if it did.
 #[must_use]
 pub fn handshake(facts: &TlsFacts) -> Option<Reading> {
     if let Some(reading) = alerts(facts) {
@@ -160,7 +160,7 @@ pub fn handshake(facts: &TlsFacts) -> Option<Reading> {
     }
 }
 
-/// Alerts that could be read.
+/// Alerts read in plaintext or decrypted.
 fn alerts(facts: &TlsFacts) -> Option<Reading> {
     for seen in &facts.alerts {
         let Some(code) = seen.code else { continue };
@@ -183,7 +183,7 @@ fn alerts(facts: &TlsFacts) -> Option<Reading> {
 
 fn handshake13(facts: &TlsFacts, sizes: Sizes, client: &Flow, server: &Flow) -> Option<Reading> {
     let hello = facts.client_hello.as_ref()?;
-    // 0-RTT data stands where the handshake's records are looked for; after HelloRetryRequest it is gone.
+    // 0-RTT records would be mistaken for the handshake's.
     if hello.offers_early_data {
         return None;
     }
@@ -212,7 +212,7 @@ fn handshake13(facts: &TlsFacts, sizes: Sizes, client: &Flow, server: &Flow) -> 
         [finished] | [finished, _]
             if sizes.is_finished(finished) && records[1..].iter().all(|record| sizes.is_alert(record)) =>
         {
-            // Browsers open connections that they then do not need; those for pages offer h2.
+            // Browsers open spare connections that they then do not use; those for pages offer h2.
             if client.records_protected() != records.len() as u64 || hello.offers_alpn("h2") {
                 return None;
             }
@@ -288,7 +288,7 @@ fn handshake12(facts: &TlsFacts, client: &Flow, server: &Flow) -> Option<Reading
         };
     }
     let finished = client.finished?;
-    // Browsers open connections that they then do not need; those for pages offer h2.
+    // Browsers open spare connections that they then do not use; those for pages offer h2.
     let spare = facts.client_hello.as_ref().is_some_and(|hello| hello.offers_alpn("h2"));
     if client.application_records > 0 || server.application_records > 0 || spare {
         return None;
@@ -298,7 +298,7 @@ fn handshake12(facts: &TlsFacts, client: &Flow, server: &Flow) -> Option<Reading
     Reading::new(Meaning::ClientLeftAfterFinished, Certainty::Possible, &[shown, sign, left])
 }
 
-/// The client's FIN, when it is the first end and comes at once. (Who sent a reset is not known at this layer.)
+/// The client's FIN, if it is the first end and immediate. (Who sent a reset is not known at this layer.)
 fn left(client: &Flow, server: &Flow, since: Stamp) -> Option<Ground> {
     let (stamp, end) = client.ended?;
     let first = server.ended.is_none_or(|(other, _)| stamp.packet <= other.packet);
@@ -433,7 +433,7 @@ impl Flow {
     }
 }
 
-/// The plaintext end of one direction, for those who only want to know whether close_notify came: read, or by its length.
+/// The close_notify of one direction: read, or inferred from its length.
 #[must_use]
 pub fn close_notify(facts: &TlsFacts, direction: Direction) -> Option<(Stamp, Certainty)> {
     let flow = facts.flow(direction);
@@ -455,8 +455,8 @@ mod tests {
     use crate::stream::StreamEvent;
     use Side::{Client, Server};
 
-    /// A connection told record by record. Each record comes in a packet of its own, 1 ms after the one before.
-    struct Told {
+    /// A connection built record by record, each in a packet of its own, 1 ms after the one before.
+    struct Scenario {
         tls: Tls,
         stamp: Stamp,
     }
@@ -465,15 +465,15 @@ mod tests {
         [&number.to_be_bytes()[..], &(body.len() as u16).to_be_bytes(), body].concat()
     }
 
-    impl Told {
-        fn tls13(suite: u16, alpn: Option<&str>) -> Told {
+    impl Scenario {
+        fn tls13(suite: u16, alpn: Option<&str>) -> Scenario {
             let mut extensions = extension(43, &[2, 3, 4]);
             if let Some(alpn) = alpn {
                 let list = [&[alpn.len() as u8], alpn.as_bytes()].concat();
                 extensions.extend(extension(16, &[&(list.len() as u16).to_be_bytes()[..], &list].concat()));
             }
-            let told = Told { tls: Tls::new(), stamp: Stamp::default() };
-            told.hello(Client, 1, &[&[0, 2], &suite.to_be_bytes()[..], &[1, 0]].concat(), &extensions).hello(
+            let scenario = Scenario { tls: Tls::new(), stamp: Stamp::default() };
+            scenario.hello(Client, 1, &[&[0, 2], &suite.to_be_bytes()[..], &[1, 0]].concat(), &extensions).hello(
                 Server,
                 2,
                 &[&suite.to_be_bytes()[..], &[0]].concat(),
@@ -481,47 +481,48 @@ mod tests {
             )
         }
 
-        fn tls12(suite: u16) -> Told {
-            let told = Told { tls: Tls::new(), stamp: Stamp::default() };
-            told.hello(Client, 1, &[&[0, 2], &suite.to_be_bytes()[..], &[1, 0]].concat(), &[])
+        fn tls12(suite: u16) -> Scenario {
+            let scenario = Scenario { tls: Tls::new(), stamp: Stamp::default() };
+            scenario
+                .hello(Client, 1, &[&[0, 2], &suite.to_be_bytes()[..], &[1, 0]].concat(), &[])
                 .hello(Server, 2, &[&suite.to_be_bytes()[..], &[0]].concat(), &[])
                 .handshake(Server, 14, &[])
         }
 
-        fn hello(self, from: Side, kind: u8, middle: &[u8], extensions: &[u8]) -> Told {
+        fn hello(self, from: Side, kind: u8, middle: &[u8], extensions: &[u8]) -> Scenario {
             let body =
                 [&[3, 3][..], &[from as u8; 32], &[0], middle, &(extensions.len() as u16).to_be_bytes(), extensions];
             self.handshake(from, kind, &body.concat())
         }
 
-        fn handshake(self, from: Side, kind: u8, body: &[u8]) -> Told {
+        fn handshake(self, from: Side, kind: u8, body: &[u8]) -> Scenario {
             let message = [&[kind, 0, (body.len() >> 8) as u8, body.len() as u8][..], body].concat();
             self.record(from, 22, &message)
         }
 
-        fn record(mut self, from: Side, kind: u8, body: &[u8]) -> Told {
+        fn record(mut self, from: Side, kind: u8, body: &[u8]) -> Scenario {
             let record = [&[kind, 3, 3, (body.len() >> 8) as u8, body.len() as u8][..], body].concat();
             self.stamp = Stamp { packet: self.stamp.packet + 1, at: self.stamp.at + 1_000_000 };
             self.event(from, StreamEvent::Data { offset: 0, bytes: &record })
         }
 
         /// Application data records of these lengths.
-        fn data(self, from: Side, lengths: &[usize]) -> Told {
-            lengths.iter().fold(self, |told, &length| told.record(from, 23, &vec![0xaa; length]))
+        fn data(self, from: Side, lengths: &[usize]) -> Scenario {
+            lengths.iter().fold(self, |scenario, &length| scenario.record(from, 23, &vec![0xaa; length]))
         }
 
-        fn event(mut self, from: Side, event: StreamEvent<'_>) -> Told {
+        fn event(mut self, from: Side, event: StreamEvent<'_>) -> Scenario {
             self.tls
                 .feed(self.stamp, from.sends(), event, &KeyLog::new(), &mut |_, _, _| panic!("no keys, no plaintext"));
             self
         }
 
-        fn wait(mut self, milliseconds: i64) -> Told {
+        fn wait(mut self, milliseconds: i64) -> Scenario {
             self.stamp.at += milliseconds * 1_000_000;
             self
         }
 
-        fn fin(mut self, from: Side) -> Told {
+        fn fin(mut self, from: Side) -> Scenario {
             self.stamp = Stamp { packet: self.stamp.packet + 1, at: self.stamp.at + 1_000_000 };
             self.event(from, StreamEvent::End(End::Fin))
         }
@@ -545,108 +546,118 @@ mod tests {
     fn one_alert_sized_record_instead_of_finished_is_a_refusal() {
         // Go and Chromium 19, JSSE 35, CCM_8 11.
         for (suite, length) in [(0x1301, 19), (0x1302, 19), (0x1303, 19), (0x1301, 35), (0x1305, 11)] {
-            let told = Told::tls13(suite, None)
+            let scenario = Scenario::tls13(suite, None)
                 .data(Server, &FLIGHT)
                 .record(Client, 20, &[1])
                 .data(Client, &[length])
                 .fin(Client);
             assert_eq!(
-                told.handshake_reading(),
+                scenario.handshake_reading(),
                 Some((Meaning::ClientRefusedCertificate(None), Certainty::Likely)),
                 "{suite:x} {length}"
             );
         }
         // The connection is still open: nothing can be said.
-        let told = Told::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[19]);
-        assert_eq!(told.handshake_reading(), None);
+        let scenario = Scenario::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[19]);
+        assert_eq!(scenario.handshake_reading(), None);
         // A length that no alert has.
-        let told = Told::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[22]).fin(Client);
-        assert_eq!(told.handshake_reading(), None);
+        let scenario = Scenario::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[22]).fin(Client);
+        assert_eq!(scenario.handshake_reading(), None);
         // Resumption shows no certificate; but that is only known when it is.
-        let told = Told::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[53, 19]).wait(60_000).fin(Client);
-        assert_eq!(told.handshake_reading(), None);
+        let scenario =
+            Scenario::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[53, 19]).wait(60_000).fin(Client);
+        assert_eq!(scenario.handshake_reading(), None);
     }
 
     #[test]
-    fn a_plaintext_alert_speaks_for_itself() {
-        let told = Told::tls13(0x1301, None).data(Server, &FLIGHT).record(Client, 21, &[2, 48]).fin(Client);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ClientRefusedCertificate(Some(48)), Certainty::Proven)));
-        let told = Told::tls12(0xc02f).record(Client, 21, &[2, 45]).fin(Client);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ClientRefusedCertificate(Some(45)), Certainty::Proven)));
+    fn a_plaintext_alert_is_proof() {
+        let scenario = Scenario::tls13(0x1301, None).data(Server, &FLIGHT).record(Client, 21, &[2, 48]).fin(Client);
+        assert_eq!(
+            scenario.handshake_reading(),
+            Some((Meaning::ClientRefusedCertificate(Some(48)), Certainty::Proven))
+        );
+        let scenario = Scenario::tls12(0xc02f).record(Client, 21, &[2, 45]).fin(Client);
+        assert_eq!(
+            scenario.handshake_reading(),
+            Some((Meaning::ClientRefusedCertificate(Some(45)), Certainty::Proven))
+        );
         // An alert that is about something else is no refusal of a certificate.
-        let told = Told::tls12(0xc02f).record(Server, 21, &[2, 40]).fin(Server);
-        assert_eq!(told.handshake_reading(), None);
+        let scenario = Scenario::tls12(0xc02f).record(Server, 21, &[2, 40]).fin(Server);
+        assert_eq!(scenario.handshake_reading(), None);
     }
 
     #[test]
-    fn a_client_that_leaves_without_a_word_left() {
-        let told = Told::tls13(0x1302, None).data(Server, &FLIGHT).fin(Client);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ClientLeftAfterServerFlight, Certainty::Possible)));
-        let late = Told::tls13(0x1302, None).data(Server, &FLIGHT).wait(5000).fin(Client);
+    fn a_client_that_leaves_silently_is_noticed() {
+        let scenario = Scenario::tls13(0x1302, None).data(Server, &FLIGHT).fin(Client);
+        assert_eq!(scenario.handshake_reading(), Some((Meaning::ClientLeftAfterServerFlight, Certainty::Possible)));
+        let late = Scenario::tls13(0x1302, None).data(Server, &FLIGHT).wait(5000).fin(Client);
         assert_eq!(late.handshake_reading(), None);
-        let by_server = Told::tls13(0x1302, None).data(Server, &FLIGHT).fin(Server).fin(Client);
+        let by_server = Scenario::tls13(0x1302, None).data(Server, &FLIGHT).fin(Server).fin(Client);
         assert_eq!(by_server.handshake_reading(), None);
-        let finished = Told::tls13(0x1302, None).data(Server, &FLIGHT).data(Client, &[69]).fin(Client);
+        let finished = Scenario::tls13(0x1302, None).data(Server, &FLIGHT).data(Client, &[69]).fin(Client);
         assert_eq!(finished.handshake_reading(), Some((Meaning::ClientLeftAfterFinished, Certainty::Possible)));
-        let notified = Told::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[53, 19]).fin(Client);
+        let notified = Scenario::tls13(0x1301, None).data(Server, &FLIGHT).data(Client, &[53, 19]).fin(Client);
         assert_eq!(notified.handshake_reading(), Some((Meaning::ClientLeftAfterFinished, Certainty::Possible)));
         // A browser's spare connection for pages.
-        let spare = Told::tls13(0x1301, Some("h2")).data(Server, &FLIGHT).data(Client, &[53]).fin(Client);
+        let spare = Scenario::tls13(0x1301, Some("h2")).data(Server, &FLIGHT).data(Client, &[53]).fin(Client);
         assert_eq!(spare.handshake_reading(), None);
-        let node12 =
-            Told::tls12(0xc02f).handshake(Client, 16, &[1, 2]).record(Client, 20, &[1]).record(Client, 22, &[0; 40]);
+        let node12 = Scenario::tls12(0xc02f)
+            .handshake(Client, 16, &[1, 2])
+            .record(Client, 20, &[1])
+            .record(Client, 22, &[0; 40]);
         let node12 = node12.record(Server, 20, &[1]).record(Server, 22, &[0; 40]).fin(Client);
         assert_eq!(node12.handshake_reading(), Some((Meaning::ClientLeftAfterFinished, Certainty::Possible)));
-        let asked = Told::tls12(0xc02f).handshake(Server, 13, &[1, 1, 0, 0, 0, 0]).fin(Client);
+        let asked = Scenario::tls12(0xc02f).handshake(Server, 13, &[1, 1, 0, 0, 0, 0]).fin(Client);
         assert_eq!(asked.handshake_reading(), Some((Meaning::ClientLeftWhenAskedForCertificate, Certainty::Likely)));
     }
 
     #[test]
     fn a_missing_client_certificate_shows_in_the_lengths() {
-        let flight = || Told::tls13(0x1301, None).data(Server, &FLIGHT);
-        let told = flight().data(Client, &[25, 53, 300]).data(Server, &[19]).fin(Server);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Likely)));
-        let told = flight().data(Client, &[61, 300]).data(Server, &[19]).fin(Server);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Likely)));
-        let told = flight().data(Client, &[53, 300]).data(Server, &[19]).fin(Server);
-        assert_eq!(told.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Possible)));
+        let flight = || Scenario::tls13(0x1301, None).data(Server, &FLIGHT);
+        let scenario = flight().data(Client, &[25, 53, 300]).data(Server, &[19]).fin(Server);
+        assert_eq!(scenario.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Likely)));
+        let scenario = flight().data(Client, &[61, 300]).data(Server, &[19]).fin(Server);
+        assert_eq!(scenario.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Likely)));
+        let scenario = flight().data(Client, &[53, 300]).data(Server, &[19]).fin(Server);
+        assert_eq!(scenario.handshake_reading(), Some((Meaning::ServerRefusedClient(None), Certainty::Possible)));
         // With an answer before the end, TLS is not what failed.
-        let told = flight().data(Client, &[53, 300]).data(Server, &[250, 190, 19]).fin(Server);
-        assert_eq!(told.handshake_reading(), Some((Meaning::EndedAboveTls, Certainty::Possible)));
+        let scenario = flight().data(Client, &[53, 300]).data(Server, &[250, 190, 19]).fin(Server);
+        assert_eq!(scenario.handshake_reading(), Some((Meaning::EndedAboveTls, Certainty::Possible)));
     }
 
     #[test]
     fn bytes_missing_from_the_capture_silence_all() {
-        let told = Told::tls13(0x1301, None).data(Server, &FLIGHT);
+        let scenario = Scenario::tls13(0x1301, None).data(Server, &FLIGHT);
         let gap = StreamEvent::Gap { offset: 0, len: 100, cause: crate::stream::GapCause::NotCaptured };
-        assert_eq!(told.event(Client, gap).fin(Client).handshake_reading(), None);
+        assert_eq!(scenario.event(Client, gap).fin(Client).handshake_reading(), None);
     }
 
-    fn talk(alpn: Option<&str>) -> Told {
-        Told::tls13(0x1301, alpn).data(Server, &FLIGHT).data(Client, &[53, 400]).data(Server, &[250, 146])
+    fn talk(alpn: Option<&str>) -> Scenario {
+        Scenario::tls13(0x1301, alpn).data(Server, &FLIGHT).data(Client, &[53, 400]).data(Server, &[250, 146])
     }
 
     #[test]
     fn close_frames_have_their_lengths() {
-        let told = talk(None).data(Client, &[25]).data(Server, &[21, 19]).fin(Server).data(Client, &[19]).fin(Client);
-        assert_eq!(told.closing_reading(), Some((Meaning::CleanWebSocketClose, Certainty::Likely)));
+        let scenario =
+            talk(None).data(Client, &[25]).data(Server, &[21, 19]).fin(Server).data(Client, &[19]).fin(Client);
+        assert_eq!(scenario.closing_reading(), Some((Meaning::CleanWebSocketClose, Certainty::Likely)));
         let bare = talk(None).data(Server, &[21]).data(Client, &[25]).fin(Server).fin(Client);
         assert_eq!(bare.closing_reading(), Some((Meaning::CleanWebSocketClose, Certainty::Possible)));
         // An alert and an end alone say nothing about Close frames.
-        let told = talk(None).data(Client, &[28]).data(Server, &[19]).fin(Server).fin(Client);
-        assert_eq!(told.closing_reading(), None);
+        let scenario = talk(None).data(Client, &[28]).data(Server, &[19]).fin(Server).fin(Client);
+        assert_eq!(scenario.closing_reading(), None);
         let apart = talk(None).data(Server, &[21]).wait(3000).data(Client, &[25]).fin(Client).fin(Server);
         assert_eq!(apart.closing_reading(), None);
     }
 
     #[test]
     fn a_websocket_gives_itself_away_and_a_page_does_not() {
-        let told = talk(Some("http/1.1")).data(Client, &[28]).data(Server, &[37]);
-        assert_eq!(told.websocket_reading(), Some((Meaning::LooksLikeWebSocket, Certainty::Likely)));
+        let scenario = talk(Some("http/1.1")).data(Client, &[28]).data(Server, &[37]);
+        assert_eq!(scenario.websocket_reading(), Some((Meaning::LooksLikeWebSocket, Certainty::Likely)));
         let library = talk(None).data(Client, &[28]).data(Server, &[37]);
         assert_eq!(library.websocket_reading(), Some((Meaning::LooksLikeWebSocket, Certainty::Possible)));
         let pushing = talk(None).data(Client, &[28]);
-        let pushing = (0..4).fold(pushing, |told, _| told.wait(100).data(Server, &[86]));
+        let pushing = (0..4).fold(pushing, |scenario, _| scenario.wait(100).data(Server, &[86]));
         assert_eq!(pushing.websocket_reading(), Some((Meaning::LooksLikeWebSocket, Certainty::Likely)));
         // Requests and answers, one after the other.
         let page = talk(Some("http/1.1")).data(Client, &[400]).data(Server, &[1400, 1400, 1400]).data(Client, &[420]);

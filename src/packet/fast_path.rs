@@ -1,8 +1,9 @@
 //! The fast path: Ethernet, at most two VLAN tags, IPv4 without options or IPv6 without extension headers, TCP.
 //!
-//! Nearly every packet of nearly every capture is of this shape. Whatever is not, or is odd in any way,
-//! yields `None` and is looked at again by the general decoder, which finds out what it is.
+//! Nearly every packet of nearly every capture is of this shape. All others yield `None` and are left to the general
+//! decoder.
 
+use super::layer::protocol;
 use super::link::ethertype;
 use super::tcp_header::{self, IpContext};
 use super::view::{View, be16};
@@ -12,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const IPV4_LEN: usize = 20;
 const IPV6_LEN: usize = 40;
 
-/// The TCP segment in an Ethernet frame, if the frame is as plain as can be.
+/// The TCP segment in an Ethernet frame of that shape.
 #[inline(always)]
 pub(super) fn segment<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     let mut found = None;
@@ -20,10 +21,10 @@ pub(super) fn segment<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     found
 }
 
-/// Shows `take` the segment in such a frame where it lies. Whether there is one.
+/// Calls `take` with the segment in such a frame. Returns whether there is one.
 #[inline(always)]
 pub(super) fn with_segment<'a>(packet: &Packet<'a>, take: impl FnOnce(&Segment<'a>)) -> bool {
-    // Told apart to the end, so that all that is done with addresses is done for one kind.
+    // Monomorphic per IP version, so that the code behind needs no branches on the kind of address.
     match plain(packet) {
         Some(Plain::V4(header, view)) => tcp_header::with_segment(packet.stamp, &ipv4(header), view, take),
         Some(Plain::V6(header, view)) => tcp_header::with_segment(packet.stamp, &ipv6(header), view, take),
@@ -31,7 +32,7 @@ pub(super) fn with_segment<'a>(packet: &Packet<'a>, take: impl FnOnce(&Segment<'
     }
 }
 
-/// What is made of sender and receiver of the segment in such a frame.
+/// Builds an `E` from sender and receiver of the segment in such a frame.
 #[inline(always)]
 pub(super) fn ends<E: FromEnds>(packet: &Packet<'_>) -> Option<E> {
     let (ip, view) = match plain(packet)? {
@@ -45,7 +46,7 @@ pub(super) fn ends<E: FromEnds>(packet: &Packet<'_>) -> Option<E> {
     Some(E::from_ends(source, destination))
 }
 
-/// An IP header without anything unusual, and what follows it.
+/// An IP header without options or extensions, and its payload.
 enum Plain<'a> {
     V4(&'a [u8; IPV4_LEN], View<'a>),
     V6(&'a [u8; IPV6_LEN], View<'a>),
@@ -69,8 +70,8 @@ fn plain<'a>(packet: &Packet<'a>) -> Option<Plain<'a>> {
     match kind {
         ethertype::IPV4 => {
             let (header, rest) = rest.split_first_chunk::<IPV4_LEN>()?;
-            // Version 4 and five words; neither a fragment nor anything but TCP.
-            if header[0] != 0x45 || header[9] != 6 || be16(header[6], header[7]) & 0x3fff != 0 {
+            // Version 4 and five words of header; TCP; no fragment.
+            if header[0] != 0x45 || header[9] != protocol::TCP || be16(header[6], header[7]) & 0x3fff != 0 {
                 return None;
             }
             let wire = usize::from(be16(header[2], header[3])).checked_sub(IPV4_LEN)?;
@@ -78,7 +79,7 @@ fn plain<'a>(packet: &Packet<'a>) -> Option<Plain<'a>> {
         }
         ethertype::IPV6 => {
             let (header, rest) = rest.split_first_chunk::<IPV6_LEN>()?;
-            if header[0] >> 4 != 6 || header[6] != 6 {
+            if header[0] >> 4 != 6 || header[6] != protocol::TCP {
                 return None;
             }
             let wire = usize::from(be16(header[4], header[5]));
