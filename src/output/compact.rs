@@ -25,6 +25,58 @@ pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Res
     value.serialize(Compact(out))
 }
 
+/// Writes `value` into a sink.
+///
+/// # Errors
+/// As [`append`].
+#[inline]
+pub(super) fn write<S: Sink, T: Serialize + ?Sized>(mut sink: S, value: &T) -> Result<(), Error> {
+    value.serialize(Compact(&mut sink))
+}
+
+/// Takes the text that the serializer writes, piece by piece.
+pub(super) trait Sink {
+    /// Structure: names of members and variants, brackets, truth values, `null`.
+    fn fixed(&mut self, text: &[u8]);
+    /// A number.
+    fn number(&mut self, value: u64);
+    /// A number that is finite.
+    fn float(&mut self, value: f64);
+    /// Any other scalar, as text that needs no escape.
+    fn raw(&mut self, text: &[u8]);
+    /// A string, to be escaped and put in quotes.
+    fn string(&mut self, text: &str);
+}
+
+impl Sink for Vec<u8> {
+    #[inline(always)]
+    fn fixed(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+
+    #[inline(always)]
+    fn number(&mut self, value: u64) {
+        decimal(self, value);
+    }
+
+    #[inline]
+    fn float(&mut self, value: f64) {
+        if !thousandths(self, value) {
+            // Writing into memory does not fail.
+            let _ = CompactFormatter.write_f64(self, value);
+        }
+    }
+
+    fn raw(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
+    }
+
+    #[inline(always)]
+    fn string(&mut self, text: &str) {
+        append_text(self, text);
+    }
+}
+
 /// Appends a JSON string.
 #[inline]
 pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
@@ -154,6 +206,12 @@ fn clean_run(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().position(|byte| is_suspect(*byte)).unwrap_or(bytes.len() - at)
 }
 
+/// Whether a text is written as it is inside a JSON string.
+#[inline]
+pub(super) fn is_clean(text: &str) -> bool {
+    clean_run(text.as_bytes()) == text.len()
+}
+
 /// Appends the inside of a JSON string.
 #[inline]
 pub(super) fn append_inside(out: &mut Vec<u8>, text: &str) {
@@ -185,21 +243,10 @@ fn append_suspect(out: &mut Vec<u8>, text: &str, mut at: usize) {
     out.extend_from_slice(&bytes[written..]);
 }
 
-/// Appends what is displayed, escaped piece by piece: an escape stands for one character, so it does not matter where
-/// the pieces end.
-struct Displayed<'o>(&'o mut Vec<u8>);
-
-impl fmt::Write for Displayed<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        append_inside(self.0, text);
-        Ok(())
-    }
-}
-
 /// Appends a name of ours between two short pieces. Where the lengths are known, and in line they are, all is joined
 /// before the program runs, and what is left is to look for room once and to store some words.
 #[inline(always)]
-fn append_parts(out: &mut Vec<u8>, before: &[u8], name: &str, after: &[u8]) {
+fn append_parts(out: &mut impl Sink, before: &[u8], name: &str, after: &[u8]) {
     const ROOM: usize = 64;
     let name = name.as_bytes();
     let (name_end, end) = (before.len() + name.len(), before.len() + name.len() + after.len());
@@ -208,52 +255,45 @@ fn append_parts(out: &mut Vec<u8>, before: &[u8], name: &str, after: &[u8]) {
         joined[..before.len()].copy_from_slice(before);
         joined[before.len()..name_end].copy_from_slice(name);
         joined[name_end..end].copy_from_slice(after);
-        out.extend_from_slice(&joined[..end]);
+        out.fixed(&joined[..end]);
     } else {
-        out.extend_from_slice(before);
-        out.extend_from_slice(name);
-        out.extend_from_slice(after);
+        out.fixed(before);
+        out.fixed(name);
+        out.fixed(after);
     }
-}
-
-fn append_signed(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    decimal(out, value.unsigned_abs());
 }
 
 /// Writes one value at the end of a vector.
-struct Compact<'o>(&'o mut Vec<u8>);
+struct Compact<'o, S>(&'o mut S);
 
 /// Writes the members of an array or an object.
-struct Members<'o> {
-    out: &'o mut Vec<u8>,
+struct Members<'o, S> {
+    out: &'o mut S,
     first: bool,
     end: &'static [u8],
 }
 
-impl<'o> Compact<'o> {
+impl<'o, S: Sink> Compact<'o, S> {
     #[inline(always)]
-    fn members(self, start: u8, end: &'static [u8]) -> Members<'o> {
-        self.0.push(start);
+    fn members(self, start: u8, end: &'static [u8]) -> Members<'o, S> {
+        self.0.fixed(&[start]);
         Members { out: self.0, first: true, end }
     }
 
     /// The members of a variant that is written as an object with its name as the only member.
-    fn variant(self, variant: &'static str, start: u8, end: &'static [u8]) -> Members<'o> {
-        self.0.push(b'{');
-        append_text(self.0, variant);
-        self.0.extend_from_slice(&[b':', start]);
+    fn variant(self, variant: &'static str, start: u8, end: &'static [u8]) -> Members<'o, S> {
+        self.0.fixed(&[b'{']);
+        append_parts(self.0, b"\"", variant, b"\"");
+        self.0.fixed(&[b':', start]);
         Members { out: self.0, first: true, end }
     }
 }
 
-impl Members<'_> {
+impl<S: Sink> Members<'_, S> {
     #[inline(always)]
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.push(b',');
+            self.out.fixed(&[b',']);
         }
         value.serialize(Compact(self.out))
     }
@@ -269,44 +309,44 @@ impl Members<'_> {
 
     #[inline(always)]
     fn close(self) {
-        self.out.extend_from_slice(self.end);
+        self.out.fixed(self.end);
     }
 }
 
-impl<'o> ser::Serializer for Compact<'o> {
+impl<'o, S: Sink> ser::Serializer for Compact<'o, S> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Members<'o>;
-    type SerializeTuple = Members<'o>;
-    type SerializeTupleStruct = Members<'o>;
-    type SerializeTupleVariant = Members<'o>;
-    type SerializeMap = Members<'o>;
-    type SerializeStruct = Members<'o>;
-    type SerializeStructVariant = Members<'o>;
+    type SerializeSeq = Members<'o, S>;
+    type SerializeTuple = Members<'o, S>;
+    type SerializeTupleStruct = Members<'o, S>;
+    type SerializeTupleVariant = Members<'o, S>;
+    type SerializeMap = Members<'o, S>;
+    type SerializeStruct = Members<'o, S>;
+    type SerializeStructVariant = Members<'o, S>;
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Result<(), Error> {
-        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+        self.0.fixed(if value { b"true" } else { b"false" });
         Ok(())
     }
     fn serialize_i8(self, value: i8) -> Result<(), Error> {
-        append_signed(self.0, value.into());
-        Ok(())
+        self.serialize_i64(value.into())
     }
     fn serialize_i16(self, value: i16) -> Result<(), Error> {
-        append_signed(self.0, value.into());
-        Ok(())
+        self.serialize_i64(value.into())
     }
     fn serialize_i32(self, value: i32) -> Result<(), Error> {
-        append_signed(self.0, value.into());
-        Ok(())
+        self.serialize_i64(value.into())
     }
     fn serialize_i64(self, value: i64) -> Result<(), Error> {
-        append_signed(self.0, value);
+        match u64::try_from(value) {
+            Ok(value) => self.0.number(value),
+            Err(_) => self.0.raw(value.to_string().as_bytes()),
+        }
         Ok(())
     }
     fn serialize_i128(self, value: i128) -> Result<(), Error> {
-        self.0.extend_from_slice(value.to_string().as_bytes());
+        self.0.raw(value.to_string().as_bytes());
         Ok(())
     }
     #[inline]
@@ -323,41 +363,37 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_u64(self, value: u64) -> Result<(), Error> {
-        decimal(self.0, value);
+        self.0.number(value);
         Ok(())
     }
     fn serialize_u128(self, value: u128) -> Result<(), Error> {
-        self.0.extend_from_slice(value.to_string().as_bytes());
+        self.0.raw(value.to_string().as_bytes());
         Ok(())
     }
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
-        if value.is_finite() {
-            // Writing into memory does not fail.
-            let _ = CompactFormatter.write_f32(self.0, value);
-            Ok(())
-        } else {
-            self.serialize_unit()
+        if !value.is_finite() {
+            return self.serialize_unit();
         }
+        let mut text = Vec::new();
+        // Writing into memory does not fail.
+        let _ = CompactFormatter.write_f32(&mut text, value);
+        self.0.raw(&text);
+        Ok(())
     }
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        if thousandths(self.0, value) {
-            return Ok(());
+        if !value.is_finite() {
+            return self.serialize_unit();
         }
-        if value.is_finite() {
-            // Writing into memory does not fail.
-            let _ = CompactFormatter.write_f64(self.0, value);
-            Ok(())
-        } else {
-            self.serialize_unit()
-        }
+        self.0.float(value);
+        Ok(())
     }
     fn serialize_char(self, value: char) -> Result<(), Error> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
     #[inline]
     fn serialize_str(self, value: &str) -> Result<(), Error> {
-        append_text(self.0, value);
+        self.0.string(value);
         Ok(())
     }
     fn serialize_bytes(self, value: &[u8]) -> Result<(), Error> {
@@ -373,7 +409,7 @@ impl<'o> ser::Serializer for Compact<'o> {
     }
     #[inline]
     fn serialize_unit(self) -> Result<(), Error> {
-        self.0.extend_from_slice(b"null");
+        self.0.fixed(b"null");
         Ok(())
     }
     fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
@@ -402,15 +438,15 @@ impl<'o> ser::Serializer for Compact<'o> {
         Ok(())
     }
     #[inline(always)]
-    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'o>, Error> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Members<'o, S>, Error> {
         Ok(self.members(b'[', b"]"))
     }
     #[inline(always)]
-    fn serialize_tuple(self, _: usize) -> Result<Members<'o>, Error> {
+    fn serialize_tuple(self, _: usize) -> Result<Members<'o, S>, Error> {
         Ok(self.members(b'[', b"]"))
     }
     #[inline(always)]
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'o>, Error> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Members<'o, S>, Error> {
         Ok(self.members(b'[', b"]"))
     }
     fn serialize_tuple_variant(
@@ -419,15 +455,15 @@ impl<'o> ser::Serializer for Compact<'o> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'o>, Error> {
+    ) -> Result<Members<'o, S>, Error> {
         Ok(self.variant(variant, b'[', b"]}"))
     }
     #[inline(always)]
-    fn serialize_map(self, _: Option<usize>) -> Result<Members<'o>, Error> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Members<'o, S>, Error> {
         Ok(self.members(b'{', b"}"))
     }
     #[inline(always)]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'o>, Error> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'o, S>, Error> {
         Ok(self.members(b'{', b"}"))
     }
     fn serialize_struct_variant(
@@ -436,21 +472,57 @@ impl<'o> ser::Serializer for Compact<'o> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Members<'o>, Error> {
+    ) -> Result<Members<'o, S>, Error> {
         Ok(self.variant(variant, b'{', b"}}"))
     }
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Error> {
         use fmt::Write;
-        self.0.push(b'"');
-        write!(Displayed(self.0), "{value}").map_err(|_| Error::custom("a value could not be displayed"))?;
-        self.0.push(b'"');
+        let mut text = Displayed { buffer: [0; 64], length: 0, long: String::new() };
+        write!(text, "{value}").map_err(|_| Error::custom("a value could not be displayed"))?;
+        self.0.string(text.as_str());
+        Ok(())
+    }
+}
+
+/// What is displayed: in a buffer on the stack as long as it is short, as addresses are.
+struct Displayed {
+    buffer: [u8; 64],
+    length: usize,
+    long: String,
+}
+
+impl Displayed {
+    fn as_str(&self) -> &str {
+        if self.long.is_empty() {
+            std::str::from_utf8(&self.buffer[..self.length]).unwrap_or_default()
+        } else {
+            &self.long
+        }
+    }
+}
+
+impl fmt::Write for Displayed {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        match self.buffer.get_mut(self.length..end).filter(|_| self.long.is_empty()) {
+            Some(room) => {
+                room.copy_from_slice(text.as_bytes());
+                self.length = end;
+            }
+            None => {
+                if self.long.is_empty() {
+                    self.long.push_str(std::str::from_utf8(&self.buffer[..self.length]).unwrap_or_default());
+                }
+                self.long.push_str(text);
+            }
+        }
         Ok(())
     }
 }
 
 macro_rules! sequences {
     ($($of:ident::$name:ident;)*) => {$(
-        impl ser::$of for Members<'_> {
+        impl<S: Sink> ser::$of for Members<'_, S> {
             type Ok = ();
             type Error = Error;
             #[inline(always)]
@@ -475,7 +547,7 @@ sequences! {
 
 macro_rules! structs {
     ($($of:ident;)*) => {$(
-        impl ser::$of for Members<'_> {
+        impl<S: Sink> ser::$of for Members<'_, S> {
             type Ok = ();
             type Error = Error;
             #[inline(always)]
@@ -500,19 +572,19 @@ structs! {
     SerializeStructVariant;
 }
 
-impl ser::SerializeMap for Members<'_> {
+impl<S: Sink> ser::SerializeMap for Members<'_, S> {
     type Ok = ();
     type Error = Error;
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.push(b',');
+            self.out.fixed(&[b',']);
         }
         key.serialize(Key(self.out))
     }
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.out.push(b':');
+        self.out.fixed(&[b':']);
         value.serialize(Compact(self.out))
     }
     #[inline]
@@ -523,13 +595,13 @@ impl ser::SerializeMap for Members<'_> {
 }
 
 /// Writes the key of a map: a string, or a number or truth value in quotes.
-struct Key<'o>(&'o mut Vec<u8>);
+struct Key<'o, S>(&'o mut S);
 
-impl Key<'_> {
+impl<S: Sink> Key<'_, S> {
     fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
-        self.0.push(b'"');
+        self.0.fixed(&[b'"']);
         value.serialize(Compact(self.0))?;
-        self.0.push(b'"');
+        self.0.fixed(&[b'"']);
         Ok(())
     }
 
@@ -546,7 +618,7 @@ macro_rules! quoted_keys {
     )*};
 }
 
-impl ser::Serializer for Key<'_> {
+impl<S: Sink> ser::Serializer for Key<'_, S> {
     type Ok = ();
     type Error = Error;
     type SerializeSeq = Impossible<(), Error>;
@@ -574,9 +646,6 @@ impl ser::Serializer for Key<'_> {
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        if thousandths(self.0, value) {
-            return Ok(());
-        }
         if value.is_finite() { self.quoted(value) } else { Self::impossible() }
     }
     fn serialize_char(self, value: char) -> Result<(), Error> {
@@ -727,6 +796,8 @@ mod tests {
         same(&BTreeMap::from([(1_u8, 2), (200, 3)]));
         same(&BTreeMap::from([(-1_i64, "a"), (i64::MAX, "b")]));
         same(&BTreeMap::from([(true, ())]));
+        let float_keys = serde::ser::Serializer::serialize_f64(Key(&mut Vec::new()), 0.5);
+        assert!(float_keys.is_ok());
         same(&BTreeMap::from([('"', ()), ('\u{200b}', ())]));
         same(&BTreeMap::from([(Outcome::Open, 1_u64), (Outcome::ClosedClean, u64::MAX)]));
         same(&BTreeMap::<String, u8>::new());

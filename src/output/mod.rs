@@ -8,6 +8,7 @@
 
 pub mod community_id;
 mod compact;
+mod dictionary;
 pub mod events;
 pub mod from_record;
 pub mod json;

@@ -37,6 +37,23 @@ impl Time {
         out[29] = b'Z';
     }
 
+    /// Length in bytes of a written time.
+    pub(crate) const LEN: usize = TIME_LEN;
+
+    /// The moment that is written as exactly this text, if there is such a one.
+    #[inline]
+    pub(crate) fn parse_exact(text: &str) -> Option<Self> {
+        if text.len() != TIME_LEN || text.as_bytes()[19] != b'.' {
+            return None;
+        }
+        let (seconds, nanos) = parse_rfc3339(text)?;
+        let nanos = i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos);
+        let time = Self(i64::try_from(nanos).ok()?);
+        let mut written = [0; TIME_LEN];
+        time.write(&mut written);
+        (written == text.as_bytes()).then_some(time)
+    }
+
     /// Time from `earlier` to `self`, saturating.
     #[must_use]
     pub const fn since(self, earlier: Time) -> Millis {
@@ -127,20 +144,27 @@ impl de::Visitor<'_> for Rfc3339 {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u32>().ok();
-        let read = || {
-            let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-            let in_day = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
-            let fraction = text.get(19..)?.strip_suffix('Z')?;
-            let nanos = match fraction.strip_prefix('.') {
-                Some(digits) if digits.len() == 9 => digits.parse().ok()?,
-                _ => 0,
-            };
-            let days = day_from_civil(year.into(), month, day);
-            Some((days * SECONDS_PER_DAY + i64::from(in_day), nanos))
-        };
-        read().ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+        parse_rfc3339(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
+}
+
+/// Seconds since 1970-01-01T00:00:00Z, and nanoseconds.
+fn parse_rfc3339(text: &str) -> Option<(i64, u32)> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.as_bytes().get(range)?;
+        digits.iter().try_fold(0_u32, |value, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit < 10).then(|| value * 10 + u32::from(digit))
+        })
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let in_day = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
+    let nanos = match text.len() {
+        TIME_LEN => number(20..29)?,
+        _ => 0,
+    };
+    let days = day_from_civil(year.into(), month, day);
+    text.ends_with('Z').then_some((days * SECONDS_PER_DAY + i64::from(in_day), nanos))
 }
 
 impl JsonSchema for Seconds {
