@@ -155,6 +155,7 @@ impl Dictionary {
             number => number as usize - 1,
         };
         let (shape, slots) = (self.shapes.get(number)?, self.slots.get(number)?);
+        out.reserve(shape.len() + values.len() + Time::LEN * slots.len());
         let (mut time, mut start) = (base.0, 0);
         for Slot { at, kind } in slots {
             let end = usize::from(*at);
@@ -202,6 +203,10 @@ impl Sink for &mut Dictionary {
 
     #[inline]
     fn number(&mut self, value: u64) {
+        // Counts of what did not happen are many, and mostly the same ones.
+        if value == 0 {
+            return self.shape.push(b'0');
+        }
         self.shape.push(NUMBER);
         put(&mut self.values, value);
     }

@@ -24,6 +24,9 @@ use crate::websocket::{CloseFacts, DirectionFacts, RoundTrips, WebSocketFacts};
 /// Most bytes of a refusing answer's body that are shown.
 const BODY_SHOWN: usize = 400;
 
+/// As many headers most messages have at most.
+const USUAL_HEADERS: usize = 12;
+
 /// `ip` and `port` as the model has them.
 #[must_use]
 pub fn endpoint(endpoint: Endpoint) -> model::Endpoint {
@@ -191,7 +194,9 @@ fn version(version: Option<Version>) -> Option<Text<'static>> {
 }
 
 fn headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<model::Header<'a>> {
-    fields.map(|(name, value)| (name.into(), value.into())).collect()
+    let mut headers = Vec::with_capacity(USUAL_HEADERS);
+    headers.extend(fields.map(|(name, value)| (Text::from(name), Text::from(value))));
+    headers
 }
 
 /// The opening handshake.
