@@ -260,6 +260,8 @@ fn a_word_that_nobody_knows_is_a_deviation() {
     deviates(&about_stream_4(json!({ "must_find": [{ "rule": ["WSN002"], "packet": [3] }] })), 1);
     deviates(&about_the_file(&json!({ "tempting": [{ "rule": "WSC603", "why": "it is near", "when": "always" }] })), 1);
     deviates(&about_stream_0(json!({ "todo": { "outcomes": "one day" } })), 1);
+    deviates(&about_stream_4(json!({ "root_cause": { "rule": ["WSN002"], "todo": { "packet": "one day" } } })), 1);
+    deviates(&about_stream_4(json!({ "must_find": [{ "rule": "WSN002", "todo": { "packet": "one day" } }] })), 1);
 }
 
 #[test]

@@ -119,14 +119,15 @@ pub(crate) fn compare_events(expected: &Value, lines: &[Value]) -> Vec<String> {
     let mut deviations = Vec::new();
     for (stream, want) in members(&expected["connections"]) {
         // Ids rise in the order of the first packets.
-        let mut ids: Vec<&String> = streams.iter().filter(|(_, s)| *s == stream).map(|(id, _)| id).collect();
-        ids.sort_by_key(|id| id.parse::<u64>().unwrap_or(u64::MAX));
+        let mut ids: Vec<u64> =
+            streams.iter().filter(|(_, s)| *s == stream).filter_map(|(id, _)| id.parse().ok()).collect();
+        ids.sort_unstable();
         for (index, want) in one_or_many(want).into_iter().enumerate() {
             let mut checks = Vec::new();
             for (member, event) in [("frames", "frame"), ("messages", "message")] {
                 let Some(wanted) = want[member].as_array() else { continue };
                 let its = |l: &&Value| {
-                    l["event"] == event && ids.get(index).is_some_and(|id| l["connection"].to_string() == **id)
+                    l["event"] == event && l["connection"].as_u64().is_some_and(|id| ids.get(index) == Some(&id))
                 };
                 let got: Vec<&Value> = lines.iter().filter(its).collect();
                 let mut wrong = Vec::new();
@@ -235,6 +236,7 @@ fn root_cause(place: &str, want: &Value, got: &Value, document: &Document<'_>) -
         return Vec::new();
     }
     let mut deviations = unknown_words(place, want, &FINDING_WORDS);
+    deviations.extend(unknown_words(&format!("{place} todo"), &want["todo"], &FINDING_WORDS));
     if want["rule"].is_null() {
         deviations.push(format!("{place} names no rule"));
     }
@@ -280,6 +282,7 @@ fn must_find(place: &str, wanted: &Value, findings: &[&Value]) -> Vec<String> {
         let alternatives = rules_of(want);
         let place = format!("{place}must_find {alternatives:?}");
         deviations.extend(unknown_words(&place, want, &FINDING_WORDS));
+        deviations.extend(unknown_words(&format!("{place} todo"), &want["todo"], &FINDING_WORDS));
         let best = nearest(want, findings.iter().copied().filter(|f| matches_any(rule(f), &alternatives)));
         let absent = || vec![("rule", vec![format!("is not among {:?}", rules(findings))])];
         deviations.extend(settle(&place, &want["todo"], best.unwrap_or_else(absent)));
