@@ -105,6 +105,8 @@
 //!
 //! `live` (on by default): capturing on interfaces, and filters in libpcap's language; needs libpcap.
 
+#![deny(unsafe_code)]
+
 pub mod capture;
 pub mod cli;
 pub mod connection;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use wsscan::connection::Keys;
-use wsscan::engine::{Analysis, FAILURES, FLOWS, Feed, Options, Recorded, Recorder, Walked, run};
+use wsscan::engine::{Analysis, FAILURES, FLOWS, Feed, Options, Recorded, Recorder, Walked, run, shard_of};
 use wsscan::packet::{Batch, Endpoint, LinkType, PacketRef};
 use wsscan::stream::Side;
 use wsscan::tcp::FlowKey;
@@ -21,8 +21,7 @@ fn clients() -> impl Iterator<Item = (Ipv4Addr, u16)> {
         FlowKey::between(end(ip, port), end(SERVER.0, SERVER.1))
     };
     let all = (0..=u8::MAX).flat_map(|host| (10_000..60_000).map(move |port| (Ipv4Addr::new(10, 0, 1, host), port)));
-    // Shards are told apart by the highest bits.
-    all.filter(move |(ip, port)| key(*ip, *port).spread() >> 59 == 0)
+    all.filter(move |(ip, port)| shard_of(&key(*ip, *port)) == 0)
 }
 
 /// One packet: at which millisecond, which client, who sends, which flags.

@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::Value;
 use snapbox::cmd::Command;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -81,13 +82,21 @@ fn bad_usage_is_refused_with_the_name_of_what_is_wrong() {
 
 #[test]
 fn help_and_version_go_to_stdout() {
-    for arguments in [&["--help"][..], &["--version"], &["check", "--help"], &["explain", "--help"]] {
+    for arguments in [&["--help"][..], &["--version"], &["follow", "--help"], &["explain", "--help"]] {
         let run = run(arguments);
         assert_eq!(run.code, Some(0), "{arguments:?}: {}", run.stderr);
         assert!(run.stderr.is_empty() && !run.stdout.is_empty(), "{arguments:?}");
     }
     let version = run(&["--version"]).text();
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
+
+#[test]
+fn help_for_a_command_that_does_not_exist_is_refused() {
+    for command in ["check", "folow"] {
+        refuses(&run(&[command, "--help"]), &format!("no command is called \"{command}\""));
+        refuses(&run(&[command, "-h"]), &format!("no command is called \"{command}\""));
+    }
 }
 
 #[test]
@@ -209,16 +218,38 @@ fn damage_in_the_middle_does_no_harm() {
 
 #[test]
 fn a_truncated_file_is_said_to_be_truncated() {
-    let json = document(&read("gen-truncated-file", &["--json"]));
+    let scratch = Scratch::new("truncated");
+    let whole = std::fs::read(path(HEALTHY)).expect("the capture can be read");
+    // The report names the file, so its name must not say it.
+    let file = scratch.file("half.pcap", &whole[..whole.len() / 2]);
+    let json = document(&wsscan(&[OsString::from("-r"), file.clone().into(), "--json".into()]));
     assert_eq!(json["capture"]["files"][0]["truncated"], true);
-    assert!(json["capture"]["files"][0]["error"].is_string() || json["capture"]["files"][0]["error"].is_null());
-    let report = read("gen-truncated-file", &["--color", "never"]);
-    assert_eq!(report.code, Some(0), "{}", report.stderr);
-    let text = report.text().to_lowercase();
-    assert!(
-        text.contains("truncated") || text.contains("cut short"),
-        "the report does not say that the file is truncated:\n{text}"
-    );
+    assert!(json["capture"]["files"][0]["error"].is_null(), "{}", json["capture"]);
+    let report = wsscan(&[OsString::from("-r"), file.into(), "--color".into(), "never".into()]);
+    assert_eq!(report.trouble(), None);
+    assert!(words(&report).contains("half.pcap is truncated: it ends in the middle of a packet"), "{}", report.text());
+    let report = read(HEALTHY, &["--color", "never"]);
+    assert!(!words(&report).contains("truncated"), "{}", report.text());
+}
+
+#[test]
+fn a_file_that_was_read_only_in_part_is_said_to_be() {
+    let scratch = Scratch::new("partly");
+    let mut damaged = std::fs::read(path(HEALTHY)).expect("the capture can be read");
+    let at = split(&damaged, 9).0.len();
+    damaged[at + 8..at + 12].copy_from_slice(&u32::MAX.to_le_bytes());
+    let file = scratch.file("half.pcap", &damaged);
+    let json = document(&wsscan(&[OsString::from("-r"), file.clone().into(), "--json".into()]));
+    assert_eq!(json["capture"]["packets"], 9);
+    assert!(json["capture"]["files"][0]["error"].is_string(), "{}", json["capture"]);
+    let report = wsscan(&[OsString::from("-r"), file.into(), "--color".into(), "never".into()]);
+    assert_eq!(report.trouble(), None);
+    assert!(words(&report).contains("half.pcap was not read to its end: "), "{}", report.text());
+}
+
+/// A report in one line, wherever it was wrapped.
+fn words(report: &Run) -> String {
+    report.text().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn on_stdin(bytes: &Path, arguments: &[&str]) -> Run {
@@ -319,22 +350,34 @@ fn findings_fail_a_run_only_when_asked() {
 
 #[test]
 fn rules_can_be_chosen() {
-    let rules = |more: &[&str]| -> Vec<String> {
-        let json = document(&read(FAILING, &[&["--json"], more].concat()));
-        json["findings"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|f| f["rule"].as_str().expect("a rule").to_owned())
-            .collect()
+    let values = |member: &str, more: &[&str]| -> Vec<String> {
+        let json = document(&read("demo", &[&["--json"], more].concat()));
+        let findings = json["findings"].as_array().expect("a list");
+        let values = findings.iter().map(|f| f[member].as_str().expect("text").to_owned());
+        values.collect::<BTreeSet<_>>().into_iter().collect()
     };
+    let rules = |more: &[&str]| values("rule", more);
+    let severities = |more: &[&str]| values("severity", more);
     assert!(rules(&[]).iter().any(|r| r == "WSH301"));
     assert!(!rules(&["--disable", "WSH301"]).iter().any(|r| r == "WSH301"));
-    assert!(rules(&["--select", "WSH301"]).iter().all(|r| r == "WSH301"));
-    assert!(rules(&["--select", "WSC"]).iter().all(|r| r.starts_with("WSC")));
-    let json = document(&read("demo", &["--json", "--severity", "error"]));
-    assert!(json["findings"].as_array().expect("a list").iter().all(|f| f["severity"] == "error"));
-    refuses(&read(FAILING, &["--disable", "WSZ999"]), "WSZ999");
+    assert_eq!(rules(&["--select", "WSH301"]), ["WSH301"]);
+    assert_eq!(rules(&["--select", "wsc,upgrade-stripped"]), ["WSC601", "WSC606", "WSH301"]);
+    assert_eq!(rules(&["--select", "WSC", "--disable", "WSC601,WSC602"]), ["WSC606"]);
+    assert_eq!(rules(&["--select", "WST"]), Vec::<String>::new());
+    assert_eq!(severities(&[]), ["error", "info", "warning"]);
+    assert_eq!(severities(&["--severity", "warning"]), ["error", "warning"]);
+    assert_eq!(severities(&["--severity", "error"]), ["error"]);
+}
+
+#[test]
+fn a_rule_that_nobody_knows_is_refused_with_the_nearest() {
+    for option in ["--select", "--disable"] {
+        refuses(&read(FAILING, &[option, "WSH3O1"]), &format!("{option}: no rule is called \"WSH3O1\""));
+        refuses(&read(FAILING, &[option, "WSH3O1"]), "did you mean WSH301?");
+        refuses(&read(FAILING, &[option, "upgrade-striped"]), "did you mean upgrade-stripped?");
+        refuses(&read(FAILING, &[option, "WSC601,WSZ"]), "\"WSZ\"");
+        refuses(&read(FAILING, &[option, "WSC6*"]), "\"WSC6*\"");
+    }
 }
 
 #[test]

@@ -57,6 +57,35 @@ fn judged<T>(run: &Run, read: impl Fn(&Run) -> Result<T, String>, compare: impl 
     }
 }
 
+/// What the product promises is demanded of every connection: the cause, how sure, how bad, by which packets; and of every
+/// capture that it does not say what comes close and is false.
+#[test]
+fn expectations_hold_what_is_promised() {
+    report(&deviations(|_, expected, _| {
+        let mut list = Vec::new();
+        let tempting = expected["tempting"].as_array().map_or(0, Vec::len);
+        if !(1..=4).contains(&tempting) {
+            list.push(format!("{tempting} tempting findings, but two or three come closest"));
+        }
+        let connections = expected["connections"].as_object().into_iter().flatten();
+        for (stream, want) in connections.flat_map(|(s, want)| one_or_many(want).map(move |want| (s, want))) {
+            let cause = &want["root_cause"];
+            let may_be_none = one_or_many(&cause["rule"]).any(|rule| rule == "none");
+            if cause["rule"].is_null() {
+                list.push(format!("stream {stream} says nothing of its root cause"));
+            } else if !may_be_none {
+                let silent = ["confidence", "severity", "packets"].into_iter().filter(|word| cause[word].is_null());
+                list.extend(silent.map(|word| format!("stream {stream} says nothing of the {word} of its root cause")));
+            }
+        }
+        list
+    }));
+}
+
+fn one_or_many(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter()
+}
+
 #[test]
 fn documents_say_what_is_true() {
     report(&deviations(|case, expected, keys| {

@@ -420,17 +420,6 @@ fn what_a_packet_walks_through_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-#[test]
-fn no_room_holds_unsafe_code_but_those_that_say_why() {
-    let mut wrong = Vec::new();
-    for (room, below, code) in rooms() {
-        if PURE.contains(&room.as_str()) && tokens(&code).contains(&"unsafe") {
-            wrong.push(format!("src/{below}.rs"));
-        }
-    }
-    assert!(wrong.is_empty(), "unsafe code in {}", wrong.join(", "));
-}
-
 // ------------------------------------------------------------------ the reader itself
 
 fn used_in(source: &str, depth: usize) -> Vec<String> {

@@ -14,6 +14,8 @@
 //!   wire, and keep those that never become whole. Fragments are hashed without ports, so those of one datagram stay
 //!   together, and `packet::fragment` makes them whole.
 
+#![allow(unsafe_code, reason = "no safe call sets the option PACKET_FANOUT of a socket")]
+
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd};

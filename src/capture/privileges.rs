@@ -2,6 +2,8 @@
 //!
 //! Beside `fanout`, the only place in this room with `unsafe`: the C library has no safe interface for it.
 
+#![allow(unsafe_code, reason = "changing the user of a process has no safe interface in the C library")]
+
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;

@@ -23,6 +23,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::args::{Cli, Command, SchemaForm};
@@ -98,9 +99,14 @@ impl std::error::Error for Failure {}
 
 /// Parses, runs, and says how to exit.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let typed = Cli::command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let args: Vec<OsString> = args.into_iter().collect();
+    let typed = Cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let result = match typed {
         Ok(cli) => dispatch(cli),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp && !knows_first_word(&args) => {
+            let word = args[1].to_string_lossy();
+            Err(Failure::usage(format!("no command is called \"{word}\"; \"wsscan --help\" lists them all")))
+        }
         Err(error) => {
             // clap writes help to standard output and complaints to standard error, in its own words.
             let _ = error.print();
@@ -118,6 +124,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Exit::CouldNotRun.into()
         }
     }
+}
+
+/// Whether help was asked for the whole program or for a command that exists. A first word that is neither option nor
+/// command is taken for a filter, and help for a filter is help for a command that is misspelled.
+fn knows_first_word(args: &[OsString]) -> bool {
+    let Some(word) = args.get(1).map(|word| word.to_string_lossy()) else { return true };
+    word.starts_with('-') || word == "help" || Cli::command().find_subcommand(&*word).is_some()
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, Failure> {

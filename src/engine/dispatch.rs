@@ -70,8 +70,10 @@ impl Default for Routed {
     }
 }
 
+/// The shard that a connection belongs to, below [`SHARDS`].
 #[inline(always)]
-fn shard_of(key: &FlowKey) -> usize {
+#[must_use]
+pub fn shard_of(key: &FlowKey) -> usize {
     (key.spread() >> 59) as usize % SHARDS
 }
 

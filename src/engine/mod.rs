@@ -9,7 +9,7 @@ pub(crate) mod parallel;
 mod run;
 mod shard;
 
-pub use dispatch::{SHARDS, Wanted};
+pub use dispatch::{SHARDS, Wanted, shard_of};
 pub use event::{Event, Finished, Kept, Local, Numbering, Observer, Over, Recorded, Recorder};
 pub use judgement::{Cause, Judgement, Subject};
 pub use run::{Analysis, Connections, Feed, Known, Options, Totals, Walked, WantedFactory, run};

@@ -629,9 +629,9 @@ impl Report {
             let path = one(&file.path);
             match (&file.error, file.truncated) {
                 (Some(error), _) => problems.push(format!("{path} was not read to its end: {}", one(error))),
-                (None, true) => {
-                    problems.push(format!("{path} ends in the middle of a packet: what followed is not known"))
-                }
+                (None, true) => problems.push(format!(
+                    "{path} is truncated: it ends in the middle of a packet, and what followed is not known"
+                )),
                 (None, false) => {}
             }
         }

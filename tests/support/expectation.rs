@@ -1,54 +1,114 @@
 //! What an `expected.json` means: compares it with what wsscan said. `captures/README.md` explains the words.
 //!
-//! Nothing here knows the types of the program: documents are read as untrusted JSON, and a key that is
-//! missing is a deviation, never an error of the test.
+//! Nothing here knows the types of the program: documents are read as untrusted JSON. What is unknown or empty may be
+//! null or be left out: both mean the same. A word that this file does not know is a deviation, because an expectation
+//! that is misspelled would never fail.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The findings that count as an alarm.
-const ALARMING: [&str; 2] = ["warning", "error"];
+/// Words of an expectation: of the whole file, and of its weaker part without keys.
+const FILE_WORDS: [&str; 12] = [
+    "file",
+    "keylog",
+    "connections",
+    "must_find",
+    "may_find",
+    "tempting",
+    "must_not_find",
+    "no_websocket",
+    "capture",
+    "secrets",
+    "never_show",
+    "without_keys",
+];
+/// Words about one connection.
+const CONNECTION_WORDS: [&str; 12] = [
+    "outcome",
+    "client_code",
+    "server_code",
+    "close",
+    "root_cause",
+    "must_find",
+    "may_find",
+    "counts",
+    "facts",
+    "frames",
+    "messages",
+    "todo",
+];
+/// Words about one finding.
+const FINDING_WORDS: [&str; 5] = ["rule", "confidence", "severity", "packets", "todo"];
+/// Words about a finding that tempts.
+const TEMPTING_WORDS: [&str; 3] = ["rule", "why", "todo"];
+
+/// What wsscan said, with its connections by TCP stream, in order.
+struct Document<'a> {
+    json: &'a Value,
+    connections: BTreeMap<String, Vec<&'a Value>>,
+    findings: Vec<&'a Value>,
+}
+
+impl<'a> Document<'a> {
+    fn of(json: &'a Value) -> Self {
+        let mut connections: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+        for connection in list(&json["connections"]) {
+            connections.entry(connection["tcp_stream"].to_string()).or_default().push(connection);
+        }
+        Self { json, connections, findings: list(&json["findings"]).iter().collect() }
+    }
+
+    /// The findings that name this connection.
+    fn about(&self, connection: &Value) -> Vec<&'a Value> {
+        let id = &connection["id"];
+        self.findings.iter().filter(|f| !id.is_null() && list(&f["connections"]).contains(id)).copied().collect()
+    }
+
+    /// The finding that is the root cause of this connection: by its index, or else those of the cause's rule.
+    fn causes(&self, connection: &Value) -> Vec<&'a Value> {
+        let cause = &connection["root_cause"];
+        match cause["finding"].as_u64() {
+            Some(index) => self.findings.iter().copied().skip(index as usize).take(1).collect(),
+            None => self.about(connection).into_iter().filter(|f| rule(f) == rule(cause)).collect(),
+        }
+    }
+
+    /// The streams of the connections that a finding names.
+    fn streams(&self, finding: &Value) -> Vec<&str> {
+        let names = |c: &&Value| list(&finding["connections"]).contains(&c["id"]);
+        self.connections.iter().filter(|(_, all)| all.iter().any(names)).map(|(s, _)| s.as_str()).collect()
+    }
+}
 
 /// Every way in which `document` deviates from `expected`, each as one sentence.
 pub(crate) fn compare_document(expected: &Value, document: &Value) -> Vec<String> {
-    let mut deviations = Vec::new();
-    let connections = by_stream(document);
-    let empty = serde_json::Map::new();
-    let wanted = expected["connections"].as_object().unwrap_or(&empty);
-    for (stream, want) in wanted {
-        let candidates = connections.get(stream.as_str()).cloned().unwrap_or_default();
-        deviations.extend(best(&candidates, |got| connection_deviations(stream, want, got, document)));
-    }
-    let findings: Option<Vec<&Value>> = document["findings"].as_array().map(|list| list.iter().collect());
-    let Some(findings) = findings else {
-        deviations.push("findings: there is no such list".to_owned());
+    let mut deviations = unknown_words("the file", expected, &FILE_WORDS);
+    if !document["capture"].is_object() || !document["summary"].is_object() {
+        deviations.push("this is no document: capture or summary is missing".to_owned());
         return deviations;
-    };
-    deviations.extend(root_cause(expected, wanted.keys(), &connections));
-    let may = strings(&expected["may_find"]);
-    for want in expected["must_find"].as_array().into_iter().flatten() {
-        let alternatives = one_or_many(want);
-        if !findings.iter().any(|f| matches_any(rule(f), &alternatives)) {
-            deviations.push(format!("must_find: none of {alternatives:?} among {:?}", rules(&findings)));
+    }
+    let document = Document::of(document);
+    for (stream, want) in members(&expected["connections"]) {
+        let wanted = one_or_many(want);
+        let got = document.connections.get(stream).map(Vec::as_slice).unwrap_or_default();
+        if wanted.len() != got.len() {
+            deviations.push(format!("stream {stream}: expected {} times, reported {} times", wanted.len(), got.len()));
+        }
+        for (want, got) in wanted.iter().zip(got) {
+            deviations.extend(connection_deviations(stream, want, got, &document));
         }
     }
-    deviations.extend(must_not_find(expected, &findings, &may));
-    if expected["healthy"] == true {
-        for f in &findings {
-            match severity(f) {
-                Some("info") => {}
-                Some(s) if ALARMING.contains(&s) && matches_any(rule(f), &may) => {}
-                s => deviations
-                    .push(format!("healthy: {} with severity {s:?}", rule(f).unwrap_or("a finding without a rule"))),
-            }
-        }
-    }
-    deviations.extend(quiet(expected, document, &findings));
-    if expected["no_websocket"] == true && document["summary"]["websockets"] != 0 {
-        deviations.push(format!("no_websocket: summary.websockets is {}", document["summary"]["websockets"]));
+    let reported = document.connections.keys().filter(|s| expected["connections"].get(s.as_str()).is_none());
+    deviations.extend(reported.map(|s| format!("stream {s} is reported, and expected nowhere")));
+    deviations.extend(must_find("", &expected["must_find"], &document.findings));
+    deviations.extend(forbidden(expected, &document));
+    deviations.extend(unnamed_alarms(expected, &document));
+    if expected["no_websocket"] == true && document.json["summary"]["websockets"] != 0 {
+        let number = &document.json["summary"]["websockets"];
+        deviations.push(format!("no_websocket: summary.websockets is {number}"));
     }
     if let Some(facts) = expected.get("capture") {
-        subset("capture", facts, Some(&document["capture"]), &mut deviations);
+        subset("capture", facts, Some(&document.json["capture"]), &mut deviations);
     }
     deviations
 }
@@ -57,22 +117,28 @@ pub(crate) fn compare_document(expected: &Value, document: &Value) -> Vec<String
 pub(crate) fn compare_events(expected: &Value, lines: &[Value]) -> Vec<String> {
     let streams = streams_of_ids(lines);
     let mut deviations = Vec::new();
-    for (stream, want) in expected["connections"].as_object().into_iter().flatten() {
-        for (member, event) in [("frames", "frame"), ("messages", "message")] {
-            let Some(wanted) = want[member].as_array() else { continue };
-            let got: Vec<&Value> = lines
-                .iter()
-                .filter(|l| {
-                    l["event"] == event && streams.get(&l["connection"].to_string()).is_some_and(|s| s == stream)
-                })
-                .collect();
-            for side in ["client", "server"] {
-                let wanted: Vec<&Value> = wanted.iter().filter(|v| v["from"] == side).collect();
-                let got: Vec<&Value> = got.iter().filter(|v| v["from"] == side).copied().collect();
-                if let Some(deviation) = sequence(&wanted, &got) {
-                    deviations.push(format!("stream {stream} {member} from the {side}: {deviation}"));
+    for (stream, want) in members(&expected["connections"]) {
+        // Ids rise in the order of the first packets.
+        let mut ids: Vec<u64> =
+            streams.iter().filter(|(_, s)| *s == stream).filter_map(|(id, _)| id.parse().ok()).collect();
+        ids.sort_unstable();
+        for (index, want) in one_or_many(want).into_iter().enumerate() {
+            let mut checks = Vec::new();
+            for (member, event) in [("frames", "frame"), ("messages", "message")] {
+                let Some(wanted) = want[member].as_array() else { continue };
+                let its = |l: &&Value| {
+                    l["event"] == event && l["connection"].as_u64().is_some_and(|id| ids.get(index) == Some(&id))
+                };
+                let got: Vec<&Value> = lines.iter().filter(its).collect();
+                let mut wrong = Vec::new();
+                for side in ["client", "server"] {
+                    let wanted: Vec<&Value> = wanted.iter().filter(|v| v["from"] == side).collect();
+                    let got: Vec<&Value> = got.iter().filter(|v| v["from"] == side).copied().collect();
+                    wrong.extend(sequence(&wanted, &got).map(|d| format!("{member} from the {side}: {d}")));
                 }
+                checks.push((member, wrong));
             }
+            deviations.extend(settle(&format!("stream {stream}"), &want["todo"], checks));
         }
     }
     deviations
@@ -100,171 +166,190 @@ fn tcp_stream(line: &Value) -> Option<u64> {
         .or_else(|| line.as_object()?.values().find_map(|member| member.get("tcp_stream").and_then(Value::as_u64)))
 }
 
-fn by_stream(document: &Value) -> BTreeMap<String, Vec<&Value>> {
-    let mut map: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-    for connection in document["connections"].as_array().into_iter().flatten() {
-        map.entry(connection["tcp_stream"].to_string()).or_default().push(connection);
+/// What is left of the deviations of the named checks when those that are expected to fail are taken out. A failure
+/// that is expected and does not come is a deviation of its own.
+fn settle(place: &str, todo: &Value, checks: Vec<(&str, Vec<String>)>) -> Vec<String> {
+    let met = |what: &str, reason: &Value| vec![format!("{place}: {what} is met now: delete its todo, {reason}")];
+    let placed =
+        |deviations: Vec<String>| -> Vec<String> { deviations.into_iter().map(|d| format!("{place} {d}")).collect() };
+    if todo.is_string() {
+        let failed = checks.iter().any(|(_, deviations)| !deviations.is_empty());
+        return if failed { Vec::new() } else { met("the expectation", todo) };
     }
-    map
-}
-
-/// Several connections may share one TCP stream: the one that fits best is the one that was meant.
-fn best(candidates: &[&Value], deviations: impl Fn(&Value) -> Vec<String>) -> Vec<String> {
-    let nothing = Value::Null;
-    candidates.iter().map(|c| deviations(c)).min_by_key(Vec::len).unwrap_or_else(|| deviations(&nothing))
-}
-
-fn connection_deviations(stream: &str, want: &Value, got: &Value, document: &Value) -> Vec<String> {
-    let mut deviations = Vec::new();
-    let mut check = |what: &str, accepted: Option<&Value>, got: Option<Value>| {
-        let Some(accepted) = accepted.filter(|a| !a.is_null()) else { return };
-        let accepted: Vec<&Value> = accepted.as_array().map_or_else(|| vec![accepted], |list| list.iter().collect());
-        if !got.as_ref().is_some_and(|g| accepted.contains(&g)) {
-            let got = got.map_or_else(|| "nothing".to_owned(), |g| g.to_string());
-            deviations.push(format!(
-                "stream {stream} {what}: expected one of {}, got {got}",
-                Value::from_iter(accepted.into_iter().cloned())
-            ));
-        }
+    let settled = |(name, deviations): (&str, Vec<String>)| match (todo.get(name), deviations.is_empty()) {
+        (None, _) => placed(deviations),
+        (Some(reason), true) => met(name, reason),
+        (Some(_), false) => Vec::new(),
     };
-    check("outcome", want.get("outcome"), got.get("outcome").cloned());
-    let cause = got.get("root_cause").map(|cause| cause.get("rule").cloned().unwrap_or_else(|| Value::from("none")));
-    check("root_cause", want.get("root_cause"), cause);
-    for side in ["client", "server"] {
-        check(&format!("{side}_code"), want.get(format!("{side}_code").as_str()), seen_by(got, side));
-        if let Some(codes) = want.get("close") {
-            // Here null is a value of its own: a Close without a status.
-            if let Some(code) = codes.get(format!("{side}_code").as_str()) {
-                let accepted = if code.is_array() { code.clone() } else { Value::from(vec![code.clone()]) };
-                check(&format!("close of the {side}"), Some(&accepted), on_the_wire(got, side));
-            }
+    checks.into_iter().flat_map(settled).collect()
+}
+
+fn connection_deviations(stream: &str, want: &Value, got: &Value, document: &Document<'_>) -> Vec<String> {
+    let place = format!("stream {stream}");
+    let mut deviations = unknown_words(&place, want, &CONNECTION_WORDS);
+    deviations.extend(unknown_words(&format!("{place} todo"), &want["todo"], &CONNECTION_WORDS));
+    let mut checks = vec![("outcome", among("outcome", &want["outcome"], &got["outcome"]))];
+    for (side, word) in [("client", "client_code"), ("server", "server_code")] {
+        checks.push((word, among(word, &want[word], &got["application_view"][side]["code"])));
+    }
+    let mut close = unknown_words("close", &want["close"], &["client_code", "server_code"]);
+    for (side, word) in [("client", "client_code"), ("server", "server_code")] {
+        // Here null is a value of its own: a Close without a status.
+        if let Some(code) = want["close"].get(word) {
+            let accepted = if code.is_array() { code.clone() } else { Value::from(vec![code.clone()]) };
+            close.extend(among(&format!("close of the {side}"), &accepted, &on_the_wire(got, side)));
         }
     }
-    for side in ["client", "server"] {
-        if let Some(counts) = want.get("counts").and_then(|c| c.get(side)) {
-            subset(&format!("stream {stream} websocket.{side}"), counts, got["websocket"].get(side), &mut deviations);
-        }
+    checks.push(("close", close));
+    let mut counts = Vec::new();
+    for (side, want) in members(&want["counts"]) {
+        subset(&format!("websocket.{side}"), want, got["websocket"].get(side), &mut counts);
     }
-    if let Some(facts) = want.get("facts") {
-        subset(&format!("stream {stream}"), facts, Some(got), &mut deviations);
+    checks.push(("counts", counts));
+    let mut facts = Vec::new();
+    if let Some(want) = want.get("facts") {
+        subset("facts", want, Some(got), &mut facts);
     }
-    let named: Vec<&Value> = document["findings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|f| f["connections"].as_array().is_some_and(|ids| !got["id"].is_null() && ids.contains(&got["id"])))
-        .collect();
-    for rule_wanted in want["must_find"].as_array().into_iter().flatten() {
-        let alternatives = one_or_many(rule_wanted);
-        if !named.iter().any(|f| matches_any(rule(f), &alternatives)) {
-            deviations.push(format!("stream {stream} must_find: none of {alternatives:?} among {:?}", rules(&named)));
-        }
-    }
+    checks.push(("facts", facts));
+    deviations.extend(settle(&place, &want["todo"], checks));
+    deviations.extend(root_cause(&format!("{place} root_cause"), &want["root_cause"], got, document));
+    deviations.extend(must_find(&format!("{place} "), &want["must_find"], &document.about(got)));
     deviations
 }
 
-/// The close code that this side's application saw.
-fn seen_by(connection: &Value, side: &str) -> Option<Value> {
-    match connection.get("application_view")? {
-        Value::Null => Some(Value::Null),
-        view => match view.get(side)? {
-            Value::Null => Some(Value::Null),
-            one => one.get("code").cloned(),
-        },
+/// `accepted` is a list of values, or null for "not checked".
+fn among(what: &str, accepted: &Value, got: &Value) -> Vec<String> {
+    if accepted.is_null() || one_or_many(accepted).contains(&got) {
+        return Vec::new();
     }
+    vec![format!("{what}: expected one of {accepted}, got {got}")]
 }
 
 /// The code in this side's Close frame: null for a Close without a status, "absent" without a Close.
-fn on_the_wire(connection: &Value, side: &str) -> Option<Value> {
-    let absent = || Some(Value::from("absent"));
-    match connection.get("websocket")? {
-        Value::Null => absent(),
-        websocket => match websocket.get("close")? {
-            Value::Null => absent(),
-            close => match close.get(side)? {
-                Value::Null => absent(),
-                one => one.get("code").cloned(),
-            },
-        },
-    }
+fn on_the_wire(connection: &Value, side: &str) -> Value {
+    let close = &connection["websocket"]["close"][side];
+    if close.is_object() { close["code"].clone() } else { Value::from("absent") }
 }
 
-fn root_cause<'a>(
-    expected: &Value,
-    streams: impl Iterator<Item = &'a String>,
-    connections: &BTreeMap<String, Vec<&Value>>,
-) -> Option<String> {
-    let accepted = expected.get("root_cause_any").filter(|v| !v.is_null()).map(strings)?;
-    let none_accepted = accepted.iter().any(|a| a == "none");
-    let (mut named, mut unnamed, mut missing) = (BTreeSet::new(), 0, 0);
-    for connection in streams.filter_map(|s| connections.get(s.as_str())).flatten() {
-        match connection.get("root_cause") {
-            None => missing += 1,
-            Some(Value::Null) => unnamed += 1,
-            Some(cause) => match rule(cause) {
-                Some(rule) => drop(named.insert(rule.to_owned())),
-                None => missing += 1,
-            },
-        }
+fn root_cause(place: &str, want: &Value, got: &Value, document: &Document<'_>) -> Vec<String> {
+    if want.is_null() {
+        return Vec::new();
     }
-    let fits = |rule: &String| matches_any(Some(rule), &accepted);
-    let right = if named.is_empty() {
-        none_accepted && unnamed > 0 && missing == 0
-    } else if none_accepted {
-        // Where nothing is wrong, every cause that is named must be an accepted one.
-        named.iter().all(fits)
-    } else {
-        named.iter().any(fits)
+    let mut deviations = unknown_words(place, want, &FINDING_WORDS);
+    deviations.extend(unknown_words(&format!("{place} todo"), &want["todo"], &FINDING_WORDS));
+    if want["rule"].is_null() {
+        deviations.push(format!("{place} names no rule"));
+    }
+    let named = rule(&got["root_cause"]);
+    let accepted = strings(&want["rule"]);
+    let fits = if named.is_some() { matches_any(named, &accepted) } else { accepted.iter().any(|a| a == "none") };
+    if !fits {
+        let wrong = vec![format!("rule: expected one of {accepted:?}, got {named:?}")];
+        // The rest is about a finding that is not there.
+        deviations.extend(settle(place, &want["todo"], vec![("rule", wrong)]));
+        return deviations;
+    }
+    let checks = match named {
+        None => vec![("rule", Vec::new())],
+        Some(name) => nearest(want, document.causes(got).into_iter())
+            .unwrap_or_else(|| vec![("rule", vec![format!("{name} is no finding about this connection")])]),
     };
-    (!right).then(|| format!("root_cause: expected one of {accepted:?}, got {named:?} ({unnamed} without a cause, {missing} without the key)"))
+    deviations.extend(settle(place, &want["todo"], checks));
+    deviations
 }
 
-fn must_not_find(expected: &Value, findings: &[&Value], may: &[String]) -> Option<String> {
-    let forbidden = expected.get("must_not_find").filter(|v| !v.is_null()).map(strings)?;
-    let mut bad = BTreeSet::new();
-    for f in findings {
-        let (rule, severity) = (rule(f), severity(f));
-        if matches_any(rule, may) {
-            continue;
-        }
-        let alarming = severity.is_none_or(|s| ALARMING.contains(&s));
-        let exact = forbidden.iter().any(|p| rule == Some(p.as_str()));
-        let pattern =
-            alarming && forbidden.iter().any(|p| p.contains('*') && matches_any(rule, std::slice::from_ref(p)));
-        let too_severe = expected["max_severity"] == "warning" && severity == Some("error");
-        if exact || pattern || too_severe {
-            bad.insert(format!("{} ({})", rule.unwrap_or("?"), severity.unwrap_or("?")));
-        }
-    }
-    (!bad.is_empty()).then(|| format!("must_not_find: {bad:?}"))
+/// The checks of the finding that fits best, if there is any.
+fn nearest<'a>(want: &Value, findings: impl Iterator<Item = &'a Value>) -> Option<Vec<(&'static str, Vec<String>)>> {
+    findings.map(|f| finding_checks(want, f)).min_by_key(|checks| checks.iter().filter(|(_, d)| !d.is_empty()).count())
 }
 
-/// Connections marked `quiet` are noise: no alarm may name them.
-fn quiet(expected: &Value, document: &Value, findings: &[&Value]) -> Vec<String> {
-    let may = strings(&expected["quiet_may"]);
+/// How a finding of an accepted rule deviates from what is wanted of it.
+fn finding_checks(want: &Value, finding: &Value) -> Vec<(&'static str, Vec<String>)> {
+    let name = rule(finding).unwrap_or("?");
+    let evidence: BTreeSet<u64> = list(&finding["evidence"]).iter().filter_map(|e| e["packet"].as_u64()).collect();
+    let is_there = |p: &Value| p.as_u64().is_some_and(|p| evidence.contains(&p));
+    let missing = Value::from_iter(list(&want["packets"]).iter().filter(|p| !is_there(p)).cloned());
+    let packets = (missing != Value::Array(Vec::new()))
+        .then(|| format!("{name}: packets {missing} are not among its evidence {evidence:?}"));
+    let word = |word| (word, among(&format!("{name} {word}"), &want[word], &finding[word]));
+    vec![("rule", Vec::new()), word("confidence"), word("severity"), ("packets", packets.into_iter().collect())]
+}
+
+/// Each wanted rule, list of alternatives, or finding with its confidence, severity and packets must be there.
+fn must_find(place: &str, wanted: &Value, findings: &[&Value]) -> Vec<String> {
     let mut deviations = Vec::new();
-    for (stream, want) in expected["connections"].as_object().into_iter().flatten() {
-        if want["quiet"] != true {
-            continue;
-        }
-        let ids: Vec<&Value> = document["connections"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|c| c["tcp_stream"].as_u64().is_some_and(|number| stream.parse() == Ok(number)))
-            .map(|c| &c["id"])
-            .collect();
-        for f in findings {
-            let names_it = f["connections"].as_array().is_some_and(|list| list.iter().any(|id| ids.contains(&id)));
-            if names_it && severity(f).is_some_and(|s| ALARMING.contains(&s)) && !matches_any(rule(f), &may) {
-                deviations.push(format!("stream {stream} must be quiet, but {} names it", rule(f).unwrap_or("?")));
-            }
-        }
+    for want in list(wanted) {
+        let alternatives = rules_of(want);
+        let place = format!("{place}must_find {alternatives:?}");
+        deviations.extend(unknown_words(&place, want, &FINDING_WORDS));
+        deviations.extend(unknown_words(&format!("{place} todo"), &want["todo"], &FINDING_WORDS));
+        let best = nearest(want, findings.iter().copied().filter(|f| matches_any(rule(f), &alternatives)));
+        let absent = || vec![("rule", vec![format!("is not among {:?}", rules(findings))])];
+        deviations.extend(settle(&place, &want["todo"], best.unwrap_or_else(absent)));
     }
     deviations
 }
 
-/// Every member of `want` must be in `got`: objects by their members, lists by their places, null also when absent.
+/// `tempting`: not found at any severity above info. `must_not_find`: not found at all.
+fn forbidden(expected: &Value, document: &Document<'_>) -> Vec<String> {
+    let mut deviations = Vec::new();
+    for want in list(&expected["tempting"]) {
+        deviations.extend(unknown_words("tempting", want, &TEMPTING_WORDS));
+        let (Some(name), Some(_)) = (rule(want), want["why"].as_str()) else {
+            deviations.push(format!("tempting: {want} needs a rule and why it tempts"));
+            continue;
+        };
+        let found = document.findings.iter().filter(|f| rule(f) == Some(name) && alarms(f));
+        let found = found.map(|f| format!("is found about streams {:?}", document.streams(f))).collect();
+        deviations.extend(settle(&format!("tempting {name}"), &want["todo"], vec![("rule", found)]));
+    }
+    let never = strings(&expected["must_not_find"]);
+    deviations.extend(never.iter().filter(|r| r.contains('*')).map(|r| format!("must_not_find: {r} is no exact rule")));
+    let found = rules(&document.findings).into_iter().filter(|r| never.contains(r));
+    deviations.extend(found.map(|r| format!("must_not_find: {r} is found")));
+    deviations
+}
+
+/// Findings of severity warning or error that the expectation does not name: for the capture, or for each connection
+/// that they are about.
+fn unnamed_alarms(expected: &Value, document: &Document<'_>) -> Vec<String> {
+    let mut everywhere = strings(&expected["may_find"]);
+    everywhere.extend(list(&expected["must_find"]).iter().flat_map(rules_of));
+    // Those are found at present, and `forbidden` sees to them.
+    let todo = list(&expected["tempting"]).iter().filter(|t| t["todo"].is_string());
+    everywhere.extend(todo.flat_map(rules_of));
+    let about = |stream: &str| -> Vec<String> {
+        let wanted = one_or_many(&expected["connections"][stream]);
+        wanted
+            .iter()
+            .flat_map(|want| {
+                let causes = rules_of(&want["root_cause"]);
+                causes
+                    .into_iter()
+                    .chain(list(&want["must_find"]).iter().flat_map(rules_of))
+                    .chain(strings(&want["may_find"]))
+            })
+            .collect()
+    };
+    let unnamed = |f: &&&Value| {
+        let streams = document.streams(f);
+        alarms(f)
+            && !matches_any(rule(f), &everywhere)
+            && (streams.is_empty() || !streams.iter().all(|stream| matches_any(rule(f), &about(stream))))
+    };
+    document
+        .findings
+        .iter()
+        .filter(unnamed)
+        .map(|f| {
+            let (name, severity) = (rule(f).unwrap_or("a finding without a rule"), &f["severity"]);
+            format!("{name} ({severity}) about streams {:?} is an alarm that nothing names", document.streams(f))
+        })
+        .collect()
+}
+
+/// Every member of `want` must be in `got`: objects by their members, lists by their places. Null, an empty list or
+/// object, and an object of nothing but zeros are also met by what is absent.
 fn subset(path: &str, want: &Value, got: Option<&Value>, deviations: &mut Vec<String>) {
     match (want, got) {
         (Value::Object(members), Some(Value::Object(_))) => {
@@ -277,7 +362,7 @@ fn subset(path: &str, want: &Value, got: Option<&Value>, deviations: &mut Vec<St
                 subset(&format!("{path}[{index}]"), value, list.get(index), deviations);
             }
         }
-        (Value::Null, None) => {}
+        (want, None | Some(Value::Null)) if is_nothing(want) => {}
         (want, Some(got)) if want == got => {}
         (want, got) => {
             deviations.push(format!(
@@ -285,6 +370,15 @@ fn subset(path: &str, want: &Value, got: Option<&Value>, deviations: &mut Vec<St
                 got.map_or_else(|| "nothing".to_owned(), Value::to_string)
             ));
         }
+    }
+}
+
+fn is_nothing(want: &Value) -> bool {
+    match want {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.values().all(|v| is_nothing(v) || v.as_f64() == Some(0.0)),
+        _ => false,
     }
 }
 
@@ -326,24 +420,51 @@ fn sequence(wanted: &[&Value], got: &[&Value]) -> Option<String> {
         .then(|| format!("after {farthest} that were sent, this was reported and never sent: {}", got[farthest]))
 }
 
-fn rule(finding: &Value) -> Option<&str> {
-    finding.get("rule").and_then(Value::as_str)
+/// Members of an expectation that mean nothing.
+fn unknown_words(place: &str, expectation: &Value, known: &[&str]) -> Vec<String> {
+    members(expectation)
+        .filter(|(word, _)| !known.contains(&word.as_str()))
+        .map(|(word, _)| format!("{place}: {word:?} is no word of an expectation"))
+        .collect()
 }
 
-fn severity(finding: &Value) -> Option<&str> {
-    finding.get("severity").and_then(Value::as_str)
+/// Whether a finding is a warning or an error, or does not say that it is less.
+fn alarms(finding: &Value) -> bool {
+    finding["severity"] != "info"
+}
+
+fn rule(finding: &Value) -> Option<&str> {
+    finding["rule"].as_str()
 }
 
 fn rules(findings: &[&Value]) -> BTreeSet<String> {
     findings.iter().filter_map(|f| rule(f)).map(str::to_owned).collect()
 }
 
-fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+/// The rules that are accepted in one place: one, a list of them, or those of an object.
+fn rules_of(want: &Value) -> Vec<String> {
+    strings(if want.is_object() { &want["rule"] } else { want })
 }
 
-fn one_or_many(value: &Value) -> Vec<String> {
-    value.as_str().map_or_else(|| strings(value), |one| vec![one.to_owned()])
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// The texts of a list, or the one text.
+fn strings(value: &Value) -> Vec<String> {
+    one_or_many(value).into_iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn one_or_many(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
 }
 
 fn matches_any(rule: Option<&str>, patterns: &[String]) -> bool {
