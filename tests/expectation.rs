@@ -20,7 +20,10 @@ fn document() -> Value {
         ],
         "findings": [
             { "rule": "WSC602", "severity": "warning", "connections": [1] },
-            { "rule": "WSN002", "severity": "error", "connections": [2] },
+            {
+                "rule": "WSN002", "severity": "error", "confidence": "proven", "connections": [2],
+                "evidence": [{ "packet": 1 }, { "packet": 2 }],
+            },
             { "rule": "WSC601", "severity": "info", "connections": [1] },
         ],
     })
@@ -97,11 +100,36 @@ fn root_causes_of_the_connections_that_matter() {
 }
 
 #[test]
+fn the_finding_of_a_root_cause() {
+    let cause = |cause: Value| json!({ "connections": { "4": { "root_cause": cause } } });
+    agrees(&cause(json!({ "rule": ["WSN002"] })));
+    agrees(&cause(
+        json!({ "rule": ["WSN002", "WSN003"], "confidence": ["proven"], "severity": ["error"], "packets": [1, 2] }),
+    ));
+    deviates(&cause(json!({ "rule": ["WSN003"] })), 2); // … and WSN002 is then named by nothing.
+    deviates(
+        &cause(json!({ "rule": ["WSN002"], "confidence": ["likely"], "severity": ["info"], "packets": [2, 3] })),
+        3,
+    );
+    deviates(&json!({ "connections": { "0": { "root_cause": { "rule": ["WSN002"] }, "may_find": ["WSC602"] } } }), 1);
+    agrees(&json!({ "connections": { "0": { "root_cause": { "rule": "none" }, "must_find": ["WSC602"] } } }));
+    deviates(&json!({ "connections": { "0": { "root_cause": { "rule": "none" } } } }), 1);
+}
+
+#[test]
+fn what_is_tempting_and_false_must_be_no_alarm() {
+    agrees(&json!({ "tempting": [{ "rule": "WSC603", "why": "…" }, { "rule": "WSC601", "why": "info" }] }));
+    deviates(&json!({ "tempting": [{ "rule": "WSN002", "why": "…" }] }), 1);
+}
+
+#[test]
 fn what_must_be_found() {
     agrees(&json!({ "must_find": ["WSC602", ["WSH301", "WSN002"], "WSC6*"] }));
     deviates(&json!({ "must_find": ["WSC603", ["WSH301", "WSH302"]] }), 2);
     agrees(&about_stream_0(json!({ "must_find": ["WSC602"] })));
     deviates(&about_stream_0(json!({ "must_find": ["WSN002"] })), 1);
+    agrees(&json!({ "must_find": [{ "rule": ["WSN002"], "confidence": ["proven"], "packets": [2] }] }));
+    deviates(&json!({ "must_find": [{ "rule": ["WSN002"], "severity": ["info"], "packets": [3] }] }), 2);
 }
 
 #[test]

@@ -27,10 +27,7 @@ pub(crate) fn compare_document(expected: &Value, document: &Value) -> Vec<String
     deviations.extend(root_cause(expected, wanted.keys(), &connections));
     let may = strings(&expected["may_find"]);
     for want in expected["must_find"].as_array().into_iter().flatten() {
-        let alternatives = one_or_many(want);
-        if !findings.iter().any(|f| matches_any(rule(f), &alternatives)) {
-            deviations.push(format!("must_find: none of {alternatives:?} among {:?}", rules(&findings)));
-        }
+        deviations.extend(must_find(want, &findings).into_iter().map(|d| format!("must_find: {d}")));
     }
     deviations.extend(must_not_find(expected, &findings, &may));
     if expected["healthy"] == true {
@@ -42,6 +39,10 @@ pub(crate) fn compare_document(expected: &Value, document: &Value) -> Vec<String
                     .push(format!("healthy: {} with severity {s:?}", rule(f).unwrap_or("a finding without a rule"))),
             }
         }
+    }
+    for tempting in expected["tempting"].as_array().into_iter().flatten() {
+        let alarms = findings.iter().filter(|f| rule(f) == rule(tempting) && severity(f) != Some("info"));
+        deviations.extend(alarms.map(|_| format!("tempting: {tempting} is found all the same")));
     }
     deviations.extend(quiet(expected, document, &findings));
     if expected["no_websocket"] == true && document["summary"]["websockets"] != 0 {
@@ -129,7 +130,8 @@ fn connection_deviations(stream: &str, want: &Value, got: &Value, document: &Val
     };
     check("outcome", want.get("outcome"), got.get("outcome").cloned());
     let cause = got.get("root_cause").map(|cause| cause.get("rule").cloned().unwrap_or_else(|| Value::from("none")));
-    check("root_cause", want.get("root_cause"), cause);
+    let wanted_cause = want.get("root_cause").map(|cause| cause.get("rule").unwrap_or(cause));
+    check("root_cause", wanted_cause, cause);
     for side in ["client", "server"] {
         check(&format!("{side}_code"), want.get(format!("{side}_code").as_str()), seen_by(got, side));
         if let Some(codes) = want.get("close") {
@@ -155,9 +157,52 @@ fn connection_deviations(stream: &str, want: &Value, got: &Value, document: &Val
         .filter(|f| f["connections"].as_array().is_some_and(|ids| !got["id"].is_null() && ids.contains(&got["id"])))
         .collect();
     for rule_wanted in want["must_find"].as_array().into_iter().flatten() {
-        let alternatives = one_or_many(rule_wanted);
-        if !named.iter().any(|f| matches_any(rule(f), &alternatives)) {
-            deviations.push(format!("stream {stream} must_find: none of {alternatives:?} among {:?}", rules(&named)));
+        let missing = must_find(rule_wanted, &named);
+        deviations.extend(missing.into_iter().map(|d| format!("stream {stream} must_find: {d}")));
+    }
+    if let Some(cause) = want.get("root_cause").filter(|cause| cause.is_object()) {
+        let of_the_cause = named.iter().filter(|f| rule(f).is_some() && rule(f) == rule(&got["root_cause"]));
+        let nearest = of_the_cause.map(|f| finding_deviations(cause, f)).min_by_key(Vec::len).unwrap_or_default();
+        deviations.extend(nearest.into_iter().map(|d| format!("stream {stream} root_cause: {d}")));
+        // Who says so exactly what the cause is names every other alarm, too.
+        let others = want["must_find"].as_array().into_iter().flatten().flat_map(rules_of);
+        let expected: Vec<String> =
+            rules_of(cause).into_iter().chain(others).chain(strings(&want["may_find"])).collect();
+        let alarms = named.iter().filter(|f| severity(f) != Some("info") && !matches_any(rule(f), &expected));
+        deviations.extend(
+            alarms.map(|f| format!("stream {stream}: {} is an alarm that nothing names", rule(f).unwrap_or("?"))),
+        );
+    }
+    deviations
+}
+
+/// The rules that one entry of `must_find` or one `root_cause` accepts.
+fn rules_of(want: &Value) -> Vec<String> {
+    one_or_many(want.get("rule").unwrap_or(want))
+}
+
+/// How the findings differ from one that must be among them.
+fn must_find(want: &Value, findings: &[&Value]) -> Vec<String> {
+    let alternatives = rules_of(want);
+    let found = findings.iter().filter(|f| matches_any(rule(f), &alternatives));
+    let nearest = found.map(|f| finding_deviations(want, f)).min_by_key(Vec::len);
+    nearest.unwrap_or_else(|| vec![format!("none of {alternatives:?} among {:?}", rules(findings))])
+}
+
+/// How the finding that a root cause names differs from what is wanted of it: confidence, severity, evidence.
+fn finding_deviations(want: &Value, finding: &Value) -> Vec<String> {
+    let mut deviations = Vec::new();
+    for member in ["confidence", "severity"] {
+        let accepted = want.get(member).map(one_or_many);
+        if accepted.is_some_and(|accepted| !accepted.iter().any(|a| finding[member] == a.as_str())) {
+            deviations.push(format!("{member}: expected one of {}, got {}", want[member], finding[member]));
+        }
+    }
+    let evidence: Vec<&Value> =
+        finding["evidence"].as_array().into_iter().flatten().map(|evidence| &evidence["packet"]).collect();
+    for packet in want["packets"].as_array().into_iter().flatten() {
+        if !evidence.contains(&packet) {
+            deviations.push(format!("packet {packet} is not among the evidence {evidence:?}"));
         }
     }
     deviations
