@@ -223,7 +223,9 @@ fn too_big(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judged)
     let sent = case.sent(peer);
     let open =
         sent.and_then(|sent| sent.unusual().cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
-    let whole = sent.and_then(|sent| sent.last_message).map(|last| (last.wire_length, last.stamp));
+    // Where a larger message passed before, the last one was not too big.
+    let whole = sent.and_then(|sent| sent.last_message.filter(|last| last.wire_length >= sent.largest_message));
+    let whole = whole.map(|last| (last.wire_length, last.stamp));
     let culprit = [open, whole]
         .into_iter()
         .flatten()
