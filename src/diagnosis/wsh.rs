@@ -537,7 +537,11 @@ fn over_http2(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
             Some(Side::Client),
             "extended CONNECT without SETTINGS_ENABLE_CONNECT_PROTOCOL",
         );
-        judged.cause(Explains::Deed, finding);
+        if outcome == Outcome::UpgradeFailed {
+            judged.cause(Explains::Deed, finding);
+        } else {
+            judged.note(finding.severity(Severity::Warning)); // The server took it all the same.
+        }
         return;
     }
     if outcome != Outcome::UpgradeFailed {
