@@ -159,7 +159,7 @@ fn request_faults(
         let finding = Finding::new(&HOST_HEADER_MISSING, Confidence::Proven, "The upgrade request has no Host header.")
             .evidence(stamp, Some(Side::Client), "no Host header");
         if failed && exchange.status() == Some(400) {
-            judged.cause(Explains::Deed, finding);
+            judged.cause(Explains::Deed, finding.severity(Severity::Error));
         } else {
             judged.note(finding);
         }
@@ -190,7 +190,7 @@ fn target(request: &RequestHead, exchange: &Exchange, failed: bool, judged: &mut
             .evidence(request.head.first, Some(Side::Client), "request line");
     let path_refused = matches!(exchange.status(), Some(400 | 404 | 301 | 308));
     if failed && path_refused {
-        judged.cause(Explains::Deed, finding);
+        judged.cause(Explains::Deed, finding.severity(Severity::Error));
     } else {
         judged.note(finding);
     }
