@@ -215,7 +215,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
         }
     };
     if let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) {
-        answer_faults(checks, judged, &mut fault);
+        answer_faults(checks, stamp, judged, &mut fault);
     }
     if exchange.unusual().interim.iter().any(|interim| interim.status == 100) {
         let finding = Finding::new(
@@ -245,6 +245,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
 
 fn answer_faults(
     checks: &ResponseChecks,
+    answered: Stamp,
     judged: &mut Judged,
     fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &'static str),
 ) {
@@ -314,7 +315,7 @@ fn answer_faults(
             Confidence::Proven,
             "The 101 carries Content-Length or Transfer-Encoding, which it must not.",
         );
-        judged.note(finding);
+        judged.note(finding.evidence(answered, Some(Side::Server), "101 with the framing of a body"));
     }
 }
 
