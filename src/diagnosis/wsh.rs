@@ -240,6 +240,13 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
     }
     if outcome == Outcome::ClosedAbnormal {
         then_dead(case, stamp, judged);
+        if let (Some(request), Some((left, _))) = (&exchange.request, case.left(Side::Client))
+            && left < stamp
+            && case.sent(Side::Client).is_none_or(|sent| sent.frames == 0)
+            && case.owns_the_end()
+        {
+            judged.cause(Explains::Statement, client_left(request.head.last, left)); // The 101 came too late.
+        }
     }
 }
 
@@ -478,6 +485,24 @@ fn cut_in_head(exchange: &Exchange) -> bool {
     matches!(exchange.ended, Ended::Cut { at: CutAt::InHead, .. })
 }
 
+/// The client left before the answer came: at once, or after it had waited for long enough.
+fn client_left(asked: Stamp, left: Stamp) -> Finding {
+    let waited = left.at - asked.at;
+    let finding = if waited >= PATIENCE {
+        let summary =
+            format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
+        Finding::new(&HANDSHAKE_TIMEOUT, Confidence::Proven, summary)
+    } else {
+        let summary = format!("The client left {} after asking, before the server could answer.", duration(waited));
+        Finding::new(&CLIENT_ABANDONED, Confidence::Proven, summary)
+    };
+    finding.evidence(asked, Some(Side::Client), "upgrade request").evidence(
+        left,
+        Some(Side::Client),
+        "the client ends the connection",
+    )
+}
+
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
@@ -494,22 +519,8 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     };
     if client_first {
         let Some((left, _)) = client else { return };
-        let waited = left.at - asked.at;
-        let finding = if waited >= PATIENCE {
-            let summary =
-                format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
-            Finding::new(&HANDSHAKE_TIMEOUT, Confidence::Proven, summary)
-        } else {
-            let summary = format!("The client left {} after asking, before the server could answer.", duration(waited));
-            Finding::new(&CLIENT_ABANDONED, Confidence::Proven, summary)
-        };
-        let finding = finding.evidence(asked, Some(Side::Client), "upgrade request").evidence(
-            left,
-            Some(Side::Client),
-            "the client ends the connection",
-        );
-        let explains = if waited >= PATIENCE { Explains::Mechanism } else { Explains::Ending };
-        judged.cause(explains, finding);
+        let explains = if left.at - asked.at >= PATIENCE { Explains::Mechanism } else { Explains::Ending };
+        judged.cause(explains, client_left(asked, left));
     } else if let Some((left, deed)) = server {
         let how = if deed == Deed::Rst { "reset the connection" } else { "hung up" };
         let when = if part { "in the middle of its answer" } else { "instead of answering" };
