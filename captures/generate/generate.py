@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes the captures that no real program can be made to send: `generate.py [NAME…]`.
 
-Each recipe below makes one folder beside this one: the capture, what wsscan must say about it
-(`expected.json`) and the story (`README.md`). The same bytes come out every time; a recipe that is
-changed must be run and its folder committed. `generate.py --check` says whether the folders are as
-the recipes would write them.
+Each recipe below and in rules.py makes one folder beside this one: the capture, what wsscan must say
+about it (`expected.json`) and the story (`README.md`). The same bytes come out every time; a recipe
+that is changed must be run and its folder committed. `generate.py --check` says whether the folders
+are as the recipes would write them.
 """
 import gzip
 import io
@@ -14,6 +14,7 @@ import struct
 import sys
 import zlib
 
+import rules  # noqa: F401  registers its recipes
 from recipe import *
 from wire import *
 
