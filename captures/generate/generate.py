@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the captures that no real program can be made to send: `generate.py [NAME…]`.
 
-Each recipe below makes one folder beside this one: the capture, what wsscan must say about it
+Each recipe below and in rules.py makes one folder beside this one: the capture, what wsscan must say about it
 (`expected.json`) and the story (`README.md`). The same bytes come out every time; a recipe that is
 changed must be run and its folder committed. What must be said is then completed by hand: an
 `expected.json` that exists is not written again. `generate.py --check` says whether the folders are
@@ -15,81 +15,12 @@ import struct
 import sys
 import zlib
 
+import rules  # noqa: F401  registers its recipes
+from recipe import *
 from wire import *
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.dirname(HERE)
-RECIPES = {}
-
-# What healthy traffic must never be told. An exact rule counts at any severity, a pattern from warning upward.
-NO_ALARM = ["WSA*", "WSC602", "WSC603", "WSC604", "WSC608", "WSC609", "WSC611", "WSD*", "WSF*", "WSH*", "WSI001", "WSI002",
-            "WSI003", "WSI005", "WSK*", "WSL*", "WSN*", "WSO*", "WSP*", "WSR*", "WST*", "WSX*"]
-CLEAN_CAUSES = ["none", "WSC601", "WSC605", "WSC606", "WSC607", "WSC610"]
-
-
-def recipe(name):
-    def register(function):
-        RECIPES[name] = function
-        return function
-    return register
-
-
-def without(rules, *allowed):
-    return [r for r in rules if r not in allowed]
-
-
-def ends(code=1000, **more):
-    """A connection with a whole closing handshake."""
-    return {"outcome": ["closed_clean"], "client_code": [code], "server_code": [code],
-            "close": {"client_code": code, "server_code": code}, **more}
-
-
-class Capture:
-    """What a recipe makes."""
-
-    def __init__(self, story, packets=None, data=None, file="capture.pcap", truth=(), **expected):
-        self.story, self.truth, self.file = story, list(truth), file
-        self.packets = packets
-        self.data = data if data is not None else pcap(packets)
-        self.expected = {"file": file, "connections": {}, "root_cause_any": None, "must_find": [], "must_not_find": [],
-                         "may_find": [], "healthy": False, **expected}
-
-
-def healthy(story, packets, connections, **more):
-    more.setdefault("must_not_find", NO_ALARM)
-    more.setdefault("may_find", [r for r in CLEAN_CAUSES if r != "none"])
-    more.setdefault("root_cause_any", CLEAN_CAUSES)
-    return Capture(story, packets, connections=connections, healthy=True, **more)
-
-
-def in_time(*conversations):
-    """All packets of several conversations, in the order of their times."""
-    return sorted((p for c in conversations for p in c.packets), key=lambda p: p.at)
-
-
-def retime(packets):
-    """After packets changed places: times that never run backwards, as a capture has them."""
-    times = sorted(p.at for p in packets)
-    for p, at in zip(packets, times):
-        p.at = at
-    return packets
-
-
-def frames_of(packets):
-    """The frames in the order of the packets that carry them, each with its packet number."""
-    return [f.truth(n) for n, p in enumerate(packets, 1) for f in p.frames]
-
-
-def by_packet(conversation, packets):
-    """Frames of one conversation inside a capture of several."""
-    return [f.truth(n) for n, p in enumerate(packets, 1) if p in conversation.packets for f in p.frames]
-
-
-def swap(packets, first, second):
-    packets = list(packets)
-    i, j = packets.index(first), packets.index(second)
-    packets[i], packets[j] = packets[j], packets[i]
-    return retime(packets)
 
 
 # ------------------------------------------------------------------ loss and order

@@ -166,6 +166,11 @@ impl Brief {
             .and_then(decoded);
         let host = request.and_then(|request| request.host());
         let host = host.map(|host| host.bytes().rposition(|byte| byte == b':').map_or(host, |port| &host[..port]));
+        // Over HTTP/2 the path stands in the request of the stream.
+        let stream =
+            case.entry.and_then(|entry| entry.http2.as_deref()).and_then(|stream| stream.request.path.as_deref());
+        let path = request.map(|request| request.path());
+        let path = path.or(stream.map(|path| path.split('?').next().unwrap_or(path))).unwrap_or_default();
         let encrypted = record.layers == Layers::Tls;
         let failed = verdict.outcome.is_failure() || verdict.outcome == Outcome::ClosedNoStatus;
         let silence = (verdict.outcome == Outcome::ClosedAbnormal).then(|| silence(&case)).flatten();
@@ -185,7 +190,7 @@ impl Brief {
             is_open: case.websocket().is_some(),
             came_to_nothing: came_to_nothing(&case, verdict),
             names: [case.tls().and_then(TlsFacts::server_name).map(name_hash), host.map(name_hash)],
-            path: FixedState::default().hash_one(request.map_or("", |request| request.path())),
+            path: FixedState::default().hash_one(path),
             key,
             asked: request.map(|request| request.head.last),
             trouble: case.entry.filter(|_| failed).map(|entry| (entry.first.at, entry.last.at.max(tcp.last.at))),

@@ -411,6 +411,8 @@ fn proxy_ended_both(f: &Brief, b: &Brief, both: Vec<usize>, f_at: Stamp, b_at: S
     )
     .evidence(f_at, Some(Side::Server), "front leg: the proxy ends it towards the client")
     .evidence(b_at, Some(Side::Client), "back leg: the proxy ends it towards the server");
+    // Where it is the cause, it is as severe as what it broke.
+    let finding = if timer { finding } else { finding.severity(Severity::Error) };
     let explains = if timer { Vec::new() } else { both.clone() };
     let mut shared = vec![Shared { subjects: both.clone(), finding, explains }];
     if timer {

@@ -20,6 +20,8 @@ use crate::websocket::CloseFacts;
 const SERVER_KEPT_OPEN: i64 = 1_500_000_000;
 /// A peer that had less than this, in nanoseconds, to answer a Close before TCP ended did not refuse to.
 const NOT_WAITED: i64 = 500_000_000;
+/// A Close this soon after a message, in nanoseconds, is about that message.
+const AT_ONCE: i64 = 2_000_000_000;
 /// A side that goes on sending this long after the other's FIN, in nanoseconds.
 const HALF_CLOSED: i64 = 1_000_000_000;
 
@@ -197,7 +199,7 @@ fn wrong_type(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judg
             crate::websocket::MessageKind::Text => sent.text == 1,
             crate::websocket::MessageKind::Binary => sent.binary == 1,
         };
-    if !first_of_both {
+    if !first_of_both || close.stamp.at - last.stamp.at > AT_ONCE + case.rtt_ns() {
         return false;
     }
     let finding = say(
@@ -223,7 +225,9 @@ fn too_big(case: &Case<'_>, side: Side, close: &CloseFacts, judged: &mut Judged)
     let sent = case.sent(peer);
     let open =
         sent.and_then(|sent| sent.unusual().cut_frame).map(|cut| (cut.declared.unwrap_or(cut.received), cut.first));
-    let whole = sent.and_then(|sent| sent.last_message).map(|last| (last.wire_length, last.stamp));
+    // Where a larger message passed before, the last one was not too big.
+    let whole = sent.and_then(|sent| sent.last_message.filter(|last| last.wire_length >= sent.largest_message));
+    let whole = whole.map(|last| (last.wire_length, last.stamp));
     let culprit = [open, whole]
         .into_iter()
         .flatten()

@@ -22,7 +22,7 @@ pub(super) fn judge(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
         cut(case, side, outcome, judged);
         habits(case, side, judged);
     }
-    negotiation(case, judged);
+    negotiation(case, outcome, judged);
 }
 
 fn rule_of(kind: ViolationKind) -> (&'static Rule, &'static str) {
@@ -177,7 +177,7 @@ fn habits(case: &Case<'_>, side: Side, judged: &mut Judged) {
 }
 
 /// The negotiation of permessage-deflate against RFC 7692 §7, and against what was then done.
-fn negotiation(case: &Case<'_>, judged: &mut Judged) {
+fn negotiation(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
     let Some(exchange) = case.exchange() else { return };
     let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) else { return };
     for violation in &checks.violations {
@@ -197,8 +197,12 @@ fn negotiation(case: &Case<'_>, judged: &mut Judged) {
         )
         .evidence(stamp, Some(violation.by), "Sec-WebSocket-Extensions");
         // An offer with faults is to be declined, which is no failure.
-        let finding = if violation.by == Side::Client { finding.severity(Severity::Info) } else { finding };
-        judged.note(finding);
+        match violation.by {
+            Side::Client => judged.note(finding.severity(Severity::Info)),
+            // A client must fail the connection on such an answer (RFC 7692 §7.1).
+            Side::Server if outcome == Outcome::UpgradeFailed => judged.cause(Explains::Deed, finding),
+            Side::Server => judged.note(finding),
+        }
     }
     let Some(websocket) = case.websocket() else { return };
     if websocket.deflate.is_some()

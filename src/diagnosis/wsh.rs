@@ -159,7 +159,7 @@ fn request_faults(
         let finding = Finding::new(&HOST_HEADER_MISSING, Confidence::Proven, "The upgrade request has no Host header.")
             .evidence(stamp, Some(Side::Client), "no Host header");
         if failed && exchange.status() == Some(400) {
-            judged.cause(Explains::Deed, finding);
+            judged.cause(Explains::Deed, finding.severity(Severity::Error));
         } else {
             judged.note(finding);
         }
@@ -190,7 +190,7 @@ fn target(request: &RequestHead, exchange: &Exchange, failed: bool, judged: &mut
             .evidence(request.head.first, Some(Side::Client), "request line");
     let path_refused = matches!(exchange.status(), Some(400 | 404 | 301 | 308));
     if failed && path_refused {
-        judged.cause(Explains::Deed, finding);
+        judged.cause(Explains::Deed, finding.severity(Severity::Error));
     } else {
         judged.note(finding);
     }
@@ -215,7 +215,7 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
         }
     };
     if let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) {
-        answer_faults(checks, judged, &mut fault);
+        answer_faults(checks, stamp, judged, &mut fault);
     }
     if exchange.unusual().interim.iter().any(|interim| interim.status == 100) {
         let finding = Finding::new(
@@ -240,11 +240,19 @@ fn accepted(case: &Case<'_>, exchange: &Exchange, response: &ResponseHead, outco
     }
     if outcome == Outcome::ClosedAbnormal {
         then_dead(case, stamp, judged);
+        if let (Some(request), Some((left, _))) = (&exchange.request, case.left(Side::Client))
+            && left < stamp
+            && case.sent(Side::Client).is_none_or(|sent| sent.frames == 0)
+            && case.owns_the_end()
+        {
+            judged.cause(Explains::Statement, client_left(request.head.last, left)); // The 101 came too late.
+        }
     }
 }
 
 fn answer_faults(
     checks: &ResponseChecks,
+    answered: Stamp,
     judged: &mut Judged,
     fault: &mut impl FnMut(&mut Judged, &'static Rule, String, &'static str),
 ) {
@@ -314,7 +322,7 @@ fn answer_faults(
             Confidence::Proven,
             "The 101 carries Content-Length or Transfer-Encoding, which it must not.",
         );
-        judged.note(finding);
+        judged.note(finding.evidence(answered, Some(Side::Server), "101 with the framing of a body"));
     }
 }
 
@@ -477,6 +485,24 @@ fn cut_in_head(exchange: &Exchange) -> bool {
     matches!(exchange.ended, Ended::Cut { at: CutAt::InHead, .. })
 }
 
+/// The client left before the answer came: at once, or after it had waited for long enough.
+fn client_left(asked: Stamp, left: Stamp) -> Finding {
+    let waited = left.at - asked.at;
+    let finding = if waited >= PATIENCE {
+        let summary =
+            format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
+        Finding::new(&HANDSHAKE_TIMEOUT, Confidence::Proven, summary)
+    } else {
+        let summary = format!("The client left {} after asking, before the server could answer.", duration(waited));
+        Finding::new(&CLIENT_ABANDONED, Confidence::Proven, summary)
+    };
+    finding.evidence(asked, Some(Side::Client), "upgrade request").evidence(
+        left,
+        Some(Side::Client),
+        "the client ends the connection",
+    )
+}
+
 /// No answer, or only the beginning of one.
 fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     let Some(request) = &exchange.request else { return };
@@ -493,22 +519,8 @@ fn unanswered(case: &Case<'_>, exchange: &Exchange, judged: &mut Judged) {
     };
     if client_first {
         let Some((left, _)) = client else { return };
-        let waited = left.at - asked.at;
-        let finding = if waited >= PATIENCE {
-            let summary =
-                format!("The client gave up after waiting {} for an answer to its upgrade request.", duration(waited));
-            Finding::new(&HANDSHAKE_TIMEOUT, Confidence::Proven, summary)
-        } else {
-            let summary = format!("The client left {} after asking, before the server could answer.", duration(waited));
-            Finding::new(&CLIENT_ABANDONED, Confidence::Proven, summary)
-        };
-        let finding = finding.evidence(asked, Some(Side::Client), "upgrade request").evidence(
-            left,
-            Some(Side::Client),
-            "the client ends the connection",
-        );
-        let explains = if waited >= PATIENCE { Explains::Mechanism } else { Explains::Ending };
-        judged.cause(explains, finding);
+        let explains = if left.at - asked.at >= PATIENCE { Explains::Mechanism } else { Explains::Ending };
+        judged.cause(explains, client_left(asked, left));
     } else if let Some((left, deed)) = server {
         let how = if deed == Deed::Rst { "reset the connection" } else { "hung up" };
         let when = if part { "in the middle of its answer" } else { "instead of answering" };
@@ -537,7 +549,11 @@ fn over_http2(case: &Case<'_>, outcome: Outcome, judged: &mut Judged) {
             Some(Side::Client),
             "extended CONNECT without SETTINGS_ENABLE_CONNECT_PROTOCOL",
         );
-        judged.cause(Explains::Deed, finding);
+        if outcome == Outcome::UpgradeFailed {
+            judged.cause(Explains::Deed, finding);
+        } else {
+            judged.note(finding.severity(Severity::Warning)); // The server took it all the same.
+        }
         return;
     }
     if outcome != Outcome::UpgradeFailed {

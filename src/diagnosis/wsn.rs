@@ -73,7 +73,7 @@ fn unanswered(case: &Case<'_>, judged: &mut Judged) {
     if let Some(syn) = client.syn() {
         finding = finding.evidence(syn, Some(Side::Client), "first SYN");
     }
-    if let Some(syn) = client.last_syn() {
+    if let Some(syn) = client.last_syn().filter(|last| client.syn() != Some(*last)) {
         finding = finding.evidence(syn, Some(Side::Client), "last SYN");
     }
     if let Some(icmp) = blocked {
