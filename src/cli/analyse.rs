@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::args::FormatName;
 use super::config::{Analysis, Format, Input};
 use super::feed::{Files, Watch};
 use super::progress::Progress;
@@ -15,8 +16,8 @@ use crate::output::events::writer::{Events, Form, LineEncoder, LineWriter};
 use crate::output::events::{self, EventStream};
 use crate::output::json::{Json, Layout};
 use crate::output::numbering::Listing;
-use crate::output::render::{self, Render};
-use crate::output::report;
+use crate::output::render;
+use crate::output::report::{self, Detail};
 use crate::output::store::Store;
 
 /// Runs an analysis.
@@ -41,7 +42,7 @@ pub fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
 
 fn offline(analysis: &Analysis, paths: &[PathBuf]) -> Result<Exit, Failure> {
     let scrolls = matches!(analysis.format, Format::Ndjson(_)) && io::stdout().is_terminal();
-    let quiet = scrolls || analysis.format == Format::Report(report::Detail::Quiet);
+    let quiet = scrolls || analysis.format.report() == Some(Detail::Quiet);
     let stop = Arc::new(AtomicBool::new(false));
     let keys = setup::keys(&analysis.keylogs)?;
     let filter = setup::filter(&analysis.filter)?;
@@ -54,7 +55,7 @@ fn offline(analysis: &Analysis, paths: &[PathBuf]) -> Result<Exit, Failure> {
             let patient = paths.iter().all(|path| is_file(path));
             stream(analysis, files, &options, events, patient, stop)
         }
-        Format::Report(_) | Format::Json => document(analysis, files, &options),
+        Format::Finished(..) => document(analysis, files, &options),
     }
 }
 
@@ -111,26 +112,22 @@ fn document(analysis: &Analysis, files: Files, options: &Options<'_>) -> Result<
     exit
 }
 
-/// Writes a finished analysis to standard output as a report or a document, and says how to exit.
+/// Writes a finished analysis to standard output in the form that was asked for, and says how to exit.
 ///
 /// # Errors
 /// When the output cannot be written. A reader that went away is no error.
 pub(super) fn write(analysis: &Analysis, finished: &render::Analysis<'_>) -> Result<Exit, Failure> {
-    let terminal = io::stdout().is_terminal();
-    let (form, mut out): (Box<dyn Render>, Box<dyn Write>) = match analysis.format {
-        Format::Report(detail) => {
-            let form = report::Options { detail, width: width() };
-            (Box::new(form), Box::new(BufWriter::with_capacity(1 << 16, output(io::stdout(), analysis.color))))
-        }
-        Format::Json => {
-            let layout = if terminal { Layout::Pretty } else { Layout::Compact };
-            // What is larger than the buffer passes it by.
-            let out = BufWriter::with_capacity(1 << 14, raw_stdout());
-            (Box::new(Json { layout, threads: analysis.threads.get() }), Box::new(out))
-        }
-        Format::Ndjson(_) => return Ok(exit(analysis, finished.summary())),
-    };
-    form.render(finished, &mut *out).and_then(|()| out.flush()).map_err(Failure::output)?;
+    let Format::Finished(name, detail) = analysis.format else { return Ok(exit(analysis, finished.summary())) };
+    let layout = if io::stdout().is_terminal() { Layout::Pretty } else { Layout::Compact };
+    let json = Json { layout, threads: analysis.threads.get() };
+    if let Some(form) = name.renderer(report::Options { detail, width: width() }, json) {
+        let mut out: Box<dyn Write> = match name {
+            // Only the report has colours. What is larger than a buffer passes it by.
+            FormatName::Report => Box::new(BufWriter::with_capacity(1 << 16, output(io::stdout(), analysis.color))),
+            _ => Box::new(BufWriter::with_capacity(1 << 14, raw_stdout())),
+        };
+        form.render(finished, &mut *out).and_then(|()| out.flush()).map_err(Failure::output)?;
+    }
     Ok(exit(analysis, finished.summary()))
 }
 

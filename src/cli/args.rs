@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::output::json::Json;
+use crate::output::render::Render;
+use crate::output::report;
+
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -86,6 +90,10 @@ pub struct AnalysisArgs {
     #[arg(short = 'Z', long, value_name = "USER", help_heading = "Input")]
     pub relinquish_privileges: Option<String>,
 
+    /// Write in this form [default: report].
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with_all = ["json", "ndjson"], help_heading = "Output")]
+    pub format: Option<FormatName>,
+
     /// Write one JSON document.
     #[arg(long, conflicts_with = "ndjson", help_heading = "Output")]
     pub json: bool,
@@ -95,7 +103,7 @@ pub struct AnalysisArgs {
     pub ndjson: bool,
 
     /// Which events --ndjson writes, separated by commas [default: connection,finding,stats].
-    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "ndjson", help_heading = "Output")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Output")]
     pub events: Vec<EventKind>,
 
     /// Show what messages say, redacted.
@@ -237,6 +245,29 @@ impl Color {
             Color::Always => anstream::ColorChoice::Always,
             Color::Never => anstream::ColorChoice::Never,
         }
+    }
+}
+
+/// Names of the forms of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// The report for people.
+    Report,
+    /// One JSON document, as --json.
+    Json,
+    /// One JSON object per event and line, as --ndjson.
+    Ndjson,
+}
+
+impl FormatName {
+    /// What writes a finished analysis in this form; `None` for events, which are written on the way.
+    #[must_use]
+    pub fn renderer(self, report: report::Options, json: Json) -> Option<Box<dyn Render>> {
+        Some(match self {
+            Self::Report => Box::new(report),
+            Self::Json => Box::new(json),
+            Self::Ndjson => return None,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Failure;
-use super::args::{AnalysisArgs, Color, EventKind, FailOn, FollowArgs, Level};
+use super::args::{AnalysisArgs, Color, EventKind, FailOn, FollowArgs, FormatName, Level};
 use super::rules::RuleSet;
 use crate::output::events::writer::Events;
 use crate::output::model::{FindingCounts, Severity};
@@ -50,12 +50,21 @@ pub struct Keylog {
 /// What leaves the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A report for people.
-    Report(Detail),
-    /// One JSON document.
-    Json,
+    /// A finished analysis in one of its forms; how much the report for people says.
+    Finished(FormatName, Detail),
     /// The event stream.
     Ndjson(Events),
+}
+
+impl Format {
+    /// Whether this is the report for people, and how much it says.
+    #[must_use]
+    pub fn report(self) -> Option<Detail> {
+        match self {
+            Format::Finished(FormatName::Report, detail) => Some(detail),
+            Format::Finished(..) | Format::Ndjson(_) => None,
+        }
+    }
 }
 
 /// The events of `kinds`; without any, the default.
@@ -122,12 +131,21 @@ impl Analysis {
             }
             (true, None) => return Err(no_input(&args.filter)),
         };
-        let format = match (args.json, args.ndjson, args.quiet, args.verbose) {
-            (true, ..) => Format::Json,
-            (_, true, ..) => Format::Ndjson(events(&args.events)),
-            (_, _, true, _) => Format::Report(Detail::Quiet),
-            (_, _, _, 0) => Format::Report(Detail::Normal),
-            _ => Format::Report(Detail::Verbose),
+        let detail = match (args.quiet, args.verbose) {
+            (true, _) => Detail::Quiet,
+            (false, 0) => Detail::Normal,
+            (false, _) => Detail::Verbose,
+        };
+        let name = match (args.format, args.json, args.ndjson) {
+            (Some(name), ..) => name,
+            (None, true, _) => FormatName::Json,
+            (None, _, true) => FormatName::Ndjson,
+            (None, false, false) => FormatName::Report,
+        };
+        let format = match name {
+            FormatName::Ndjson => Format::Ndjson(events(&args.events)),
+            _ if args.events.is_empty() => Format::Finished(name, detail),
+            _ => return Err(Failure::usage("--events chooses what --ndjson writes; add --ndjson")),
         };
         let threads = match args.threads {
             Some(n) => NonZeroUsize::new(n.into()),
@@ -281,10 +299,15 @@ mod tests {
 
     #[test]
     fn formats() {
-        assert_eq!(analysis("wsscan -r a").unwrap().format, Format::Report(Detail::Normal));
-        assert_eq!(analysis("wsscan -r a -q").unwrap().format, Format::Report(Detail::Quiet));
-        assert_eq!(analysis("wsscan -r a -vv").unwrap().format, Format::Report(Detail::Verbose));
-        assert_eq!(analysis("wsscan -r a --json").unwrap().format, Format::Json);
+        assert_eq!(analysis("wsscan -r a").unwrap().format, Format::Finished(FormatName::Report, Detail::Normal));
+        assert_eq!(analysis("wsscan -r a -q").unwrap().format, Format::Finished(FormatName::Report, Detail::Quiet));
+        assert_eq!(analysis("wsscan -r a -vv").unwrap().format, Format::Finished(FormatName::Report, Detail::Verbose));
+        assert_eq!(analysis("wsscan -r a --json").unwrap().format, Format::Finished(FormatName::Json, Detail::Normal));
+        assert_eq!(
+            analysis("wsscan -r a --format json").unwrap().format,
+            analysis("wsscan -r a --json").unwrap().format
+        );
+        assert!(analysis("wsscan -r a --events frame").is_err());
         let Format::Ndjson(events) = analysis("wsscan -r a --ndjson").unwrap().format else { panic!() };
         assert!(events.connection && events.finding && events.stats);
         assert!(!events.frame && !events.message && !events.handshake);

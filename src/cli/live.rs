@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::args::FormatName;
 use super::config::{Analysis, Format, Live as Wanted};
 use super::keylog::Growing;
 use super::setup::{self, exit, output, redactor, summary_of, wanted_findings};
@@ -136,11 +137,11 @@ fn events_of(analysis: &Analysis) -> (Form, Events) {
     let text = Events { connection: true, handshake: true, message: false, frame: false, finding: true, stats: false };
     match analysis.format {
         Format::Ndjson(events) => (Form::Ndjson, events),
-        Format::Report(Detail::Quiet) | Format::Json => {
+        Format::Finished(FormatName::Report, Detail::Normal | Detail::Verbose) => (Form::Text, text),
+        Format::Finished(..) => {
             let none = Events { connection: false, handshake: false, finding: false, ..text };
             (Form::Silent, none)
         }
-        Format::Report(_) => (Form::Text, text),
     }
 }
 
@@ -158,7 +159,7 @@ fn listen_for_signals(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
 
 /// With `-v`, reports how many readers are in use.
 fn report_readers(analysis: &Analysis, capture: &Live) {
-    if analysis.format != Format::Report(Detail::Verbose) {
+    if analysis.format.report() != Some(Detail::Verbose) {
         return;
     }
     let _ = match (capture.readers(), capture.single_reader_reason()) {
