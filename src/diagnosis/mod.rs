@@ -8,7 +8,6 @@
 mod brief;
 pub mod case;
 pub mod catalogue;
-pub mod close_code;
 pub mod finding;
 mod judged;
 mod outcome;

@@ -6,11 +6,10 @@
 //!
 //! The texts are written for people who have never read an RFC. Their form: paragraphs of one long line,
 //! separated by an empty line; a line that begins with four spaces is configuration or code and must not be
-//! re-wrapped. [`wrap`] knows both. There is no markup.
+//! re-wrapped. There is no markup.
 //!
 //! This module holds no detection and no terminal colours.
 
-pub mod explain;
 pub mod wsa;
 pub mod wsc;
 pub mod wsd;
@@ -27,8 +26,6 @@ pub mod wst;
 pub mod wsx;
 
 use super::finding::Severity;
-
-pub use explain::{HEADINGS, explain, explain_rule, suggest, wrap};
 
 /// One cause that wsscan can name. There is none outside of the catalogue.
 #[derive(Debug, PartialEq, Eq)]
