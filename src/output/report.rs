@@ -13,6 +13,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::model::*;
 use super::terminal::escape;
+use crate::diagnosis::catalogue::{self, Rule};
 
 /// Connections shown in full for one cause.
 const MAX_SHOWN: usize = 3;
@@ -517,7 +518,7 @@ impl<'s> Report<'s> {
             .filter(|group| {
                 let finding = &group.finding;
                 finding.severity >= Severity::Warning
-                    || finding.rule.starts_with("WSI")
+                    || catalogue::rule(&finding.rule).is_some_and(Rule::is_about_capture)
                     || self.options.detail == Detail::Verbose
             })
             .collect();

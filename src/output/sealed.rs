@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::compact::put;
 use super::convert::{self, Subject};
@@ -23,7 +24,7 @@ use super::redact::Redactor;
 use super::shorthand::{Context, Page, Pieces, Shorthand, expand, put_with_length, take_with_length};
 use super::words;
 use crate::connection::Interest;
-use crate::diagnosis::{Brief, Finding, Packed, Verdict, diagnose_all};
+use crate::diagnosis::{Digest, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::engine::{Connections, Event, Finished, Kept, Known, Numbering, Observer, Over, SHARDS, parallel};
 
 /// Subjects, or findings, that one worker writes at a time.
@@ -45,32 +46,35 @@ struct Shelf {
     /// That of their findings, each with its length in front.
     findings: Vec<u8>,
     one: Vec<u8>,
-    briefs: Vec<u8>,
 }
 
-/// A connection that is over, in one piece of memory: its briefs, and behind them the shorthand of each subject, which
-/// is the middle of its connection object and then its findings, both with their lengths in front.
+/// A connection that is over: its digests, and the shorthand of each subject, which is the middle of its connection
+/// object and then its findings, both with their lengths in front.
 #[derive(Debug)]
-pub struct Sealed(Packed);
+pub struct Sealed {
+    digests: SmallVec<[Digest; 1]>,
+    shorthand: Box<[u8]>,
+    aside: Box<[Finding]>,
+}
 
 impl Kept for Sealed {
-    fn each_brief(&self, see: impl FnMut(usize, &Brief)) {
-        self.0.for_each(see);
+    fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
+        self.digests.iter().enumerate().for_each(|(nth, digest)| see(nth, digest));
     }
 
-    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
-        self.0.brief(nth).map(Cow::Owned)
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
+        self.digests.get(nth).map(Cow::Borrowed)
     }
 
     fn aside(&self) -> &[Finding] {
-        self.0.aside()
+        &self.aside
     }
 }
 
 impl Sealed {
     /// Shorthand of the middle of the nth connection object, and of all its findings, each with its length in front.
     fn shorthand(&self, nth: usize) -> Option<[&[u8]; 2]> {
-        let mut rest = self.0.behind();
+        let mut rest = &self.shorthand[..];
         for _ in 0..2 * nth {
             take_with_length(&mut rest)?;
         }
@@ -117,7 +121,11 @@ impl Shelf {
                 put_with_length(&mut self.one, &self.findings[finding..finding_end]);
                 (connection, finding) = (connection_end, finding_end);
             }
-            let kept = Sealed(Packed::of(&record, verdicts, &self.one, &mut self.briefs));
+            let kept = Sealed {
+                digests: Digest::of(&record, verdicts).collect(),
+                shorthand: self.one.as_slice().into(),
+                aside: diagnose_plain(&record).collect(),
+            };
             finished.push(Finished { number: local.number, kept });
         }
     }
@@ -239,12 +247,12 @@ impl<'w> Written<'w, '_> {
                 out.push(b',');
             }
             let (known, nth, [middle, _], pieces) = self.subject(subject);
-            let Some(brief) = known.kept.0.brief(nth) else { unreachable!("there is a brief of each subject") };
+            let Some(brief) = known.kept.digests.get(nth) else { unreachable!("there is a brief of each subject") };
             out.extend_from_slice(br#"{"id":"#);
             put(out, &self.listing.id(subject));
             out.extend_from_slice(br#","tcp_stream":"#);
             put(out, &known.tcp_stream);
-            words::identity(out, &brief);
+            words::identity(out, brief);
             let context = Context { pieces, first: brief.first, rule: &[] };
             put_expanded(middle, context, &mut page, out);
             out.extend_from_slice(br#","root_cause":"#);
@@ -264,7 +272,9 @@ impl<'w> Written<'w, '_> {
         let mut page = Page::default();
         for subject in subjects {
             let (known, nth, [_, mut findings], pieces) = self.subject(subject);
-            let Some(first) = known.kept.0.first(nth) else { unreachable!("there is a brief of each subject") };
+            let Some(first) = known.kept.digests.get(nth).map(|digest| digest.first) else {
+                unreachable!("there is a brief of each subject")
+            };
             let mut next = 0;
             for (index, heading) in self.listing.headings(subject) {
                 for _ in next..index {

@@ -35,7 +35,7 @@ use super::publish::{EventWriter, Events};
 use super::redact::Redactor;
 use crate::connection::{Ends, EntryEvent, Interest, MAX_ENTRIES};
 use crate::diagnosis::Finding;
-use crate::diagnosis::relations::{Surroundings, belongs};
+use crate::diagnosis::correlate::{Surroundings, belongs};
 use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Over, Recorded};
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};

@@ -18,7 +18,7 @@ use super::shorthand::{Kind, Run, Shorthand, maybe, millis, phrase, put_time, sa
 use super::time::{Time, decimal};
 use crate::connection::{ConnectionRecord, Entry};
 use crate::diagnosis::finding::Evidence;
-use crate::diagnosis::{ApplicationView, Brief, Finding};
+use crate::diagnosis::{ApplicationView, Digest, Finding};
 use crate::http::{Exchange, Head, Version};
 use crate::packet::Endpoint;
 use crate::stream::{Direction, Side};
@@ -123,7 +123,7 @@ fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
 }
 
 /// Writes what is told of a connection before its protocols: from the number of its HTTP/2 stream to its outcome.
-pub(super) fn identity(out: &mut Vec<u8>, brief: &Brief) {
+pub(super) fn identity(out: &mut Vec<u8>, brief: &Digest) {
     out.extend_from_slice(br#","http2_stream":"#);
     match brief.http2_stream {
         Some(stream) => decimal(out, stream.into()),

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::{Form, Journal, MAX_ASIDE, Opening, Options, Shaken, What};
 use crate::connection::{ConnectionRecord, Ends};
-use crate::diagnosis::relations::{Shared, Surroundings, belongs};
-use crate::diagnosis::{Brief, Finding, Heading, Verdict};
+use crate::diagnosis::correlate::{Shared, Surroundings, belongs};
+use crate::diagnosis::{Digest, Finding, Heading, Verdict};
 use crate::engine::{Judgement, Local, Numbering, Recorded};
 use crate::output::convert::{self, Subject};
 use crate::output::judged::Judged;
@@ -52,7 +52,7 @@ pub(super) struct Leg {
 pub(super) struct Remembered {
     pub(super) local: Local,
     pub(super) tcp_stream: u32,
-    pub(super) briefs: Vec<Brief>,
+    pub(super) briefs: Vec<Digest>,
     /// Everything about it, as long as somebody may ask.
     pub(super) whole: Option<(Box<ConnectionRecord>, Vec<Verdict>)>,
     /// Id of each subject.
@@ -113,7 +113,7 @@ pub(super) struct Desk<W> {
 }
 
 /// Subjects in brief, with ids.
-pub(super) fn briefs(remembered: &[Remembered]) -> (Vec<&Brief>, Vec<u64>) {
+pub(super) fn briefs(remembered: &[Remembered]) -> (Vec<&Digest>, Vec<u64>) {
     remembered.iter().flat_map(|one| one.briefs.iter().zip(one.ids.iter().copied())).unzip()
 }
 
@@ -397,7 +397,7 @@ impl<W: Write> Desk<W> {
         self.ids += 1;
         one.ids = vec![self.ids];
         one.told = vec![false];
-        let Brief { client, server, first, .. } = one.briefs[0];
+        let Digest { client, server, first, .. } = one.briefs[0];
         let ends = Ends { client, server };
         let binding = Binding {
             connection: self.ids,
@@ -431,7 +431,7 @@ impl<W: Write> Desk<W> {
         let remembered = &self.remembered;
         // What was told is not told again, so its record is still at hand.
         let subjects = places.iter().filter_map(|(one, index)| remembered[*one].subject(*index)).collect();
-        let briefs: Vec<&Brief> = places.iter().map(|(one, index)| &remembered[*one].briefs[*index]).collect();
+        let briefs: Vec<&Digest> = places.iter().map(|(one, index)| &remembered[*one].briefs[*index]).collect();
         let ids: Vec<u64> = places.iter().map(|(one, index)| remembered[*one].ids[*index]).collect();
         let judgement = Judgement::among(&briefs);
         let listing = Listing::new(&judgement, options.wanted, 1).numbered(ids, self.findings);
@@ -577,7 +577,7 @@ impl<W: Write> Desk<W> {
 }
 
 /// Whom lines are about.
-fn bound(id: u64, one: &Remembered, brief: &Brief) -> Binding {
+fn bound(id: u64, one: &Remembered, brief: &Digest) -> Binding {
     Binding {
         connection: id,
         community_id: convert::community(Ends { client: brief.client, server: brief.server }),
