@@ -420,6 +420,42 @@ fn what_a_packet_walks_through_is_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Texts in quotes that are the id of a rule, or the beginning of one with its family.
+fn rule_ids(code: &str) -> Vec<&str> {
+    let quoted = code.match_indices("\"WS").filter_map(|(at, _)| code[at + 1..].split('"').next());
+    let is_id = |text: &&str| {
+        let rest = &text.as_bytes()[2..];
+        matches!(rest, [b'A'..=b'Z', digits @ ..] if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit))
+    };
+    quoted.filter(is_id).collect()
+}
+
+/// What a rule is to others is a property of the rule, so that nobody else needs to know its id.
+#[test]
+fn no_rule_is_known_by_its_id_outside_diagnosis() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let (mut wrong, mut known) = (Vec::new(), 0);
+    for path in paths {
+        let source = std::fs::read_to_string(&path).expect("a source file");
+        let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code: Vec<&str> = lines.take_while(|line| line.trim() != "mod tests {").collect();
+        let code = code.join("\n");
+        let below = path.strip_prefix(&root).expect("below src/");
+        // Made-up documents for tests.
+        let is_sample = below.file_stem().is_some_and(|stem| stem == "sample");
+        if below.starts_with("diagnosis") {
+            known += rule_ids(&code).len();
+        } else if !is_sample {
+            wrong.extend(rule_ids(&code).into_iter().map(|id| format!("src/{}: {id}", below.display())));
+        }
+    }
+    assert!(known > 150, "only {known} ids were found in diagnosis; the reader of this test sees nothing");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(rule_ids(r#"a("WSH301") || b("WSI") || c("WS") || d("WSSCAN") || e("WSH3011")"#), ["WSH301", "WSI"]);
+}
+
 // ------------------------------------------------------------------ the reader itself
 
 fn used_in(source: &str, depth: usize) -> Vec<String> {

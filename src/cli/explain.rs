@@ -104,6 +104,9 @@ fn list(page: &mut Page<'_>, rules: &[&Rule]) -> io::Result<()> {
 fn one(page: &mut Page<'_>, rule: &Rule) -> io::Result<()> {
     page.heading(&format!("{} {} · {}", rule.id, rule.slug, rule.severity))?;
     page.paragraph(BOLD, rule.title)?;
+    if !rule.detected {
+        page.paragraph(Style::new(), "wsscan explains this and does not detect it yet.")?;
+    }
     let references = rule.references.join(" · ");
     let aliases = rule.aliases.join(", ");
     for (label, text) in [

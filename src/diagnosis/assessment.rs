@@ -1,8 +1,8 @@
 //! Whether a connection needs somebody's attention: the first word of every report.
 
-use super::brief::Heading;
-use super::finding::Severity;
+use super::finding::Heading;
 use super::outcome::Outcome;
+use super::severity::Severity;
 
 /// Whether a connection needs somebody's attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ impl Assessment {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::wsn::RESET_NO_CLOSE;
-    use super::super::finding::Confidence;
+    use super::super::rules::tcp::RESET_NO_CLOSE;
+    use super::super::severity::Confidence;
     use super::*;
 
     #[test]

@@ -4,9 +4,9 @@
 //! `wsscan explain`. This module holds no detection: it only carries the result.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use super::catalogue::Rule;
+use super::severity::{Confidence, Severity};
 use crate::stream::{Side, Stamp};
 
 /// Most pieces of evidence that one finding keeps. Further ones are dropped and counted in
@@ -16,70 +16,65 @@ pub const MAX_EVIDENCE: usize = 12;
 /// Pieces of evidence that most findings have at most.
 const USUAL_EVIDENCE: usize = 2;
 
-/// How bad it is, from harmless to broken.
+/// Who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// An explanation only: nothing is wrong.
-    Info,
-    /// It works, but it is fragile or breaks a MUST of a standard.
-    Warning,
-    /// The connection failed or data was lost.
-    Error,
+pub enum Party {
+    /// The end that opened the connection.
+    Client,
+    /// The end that was called.
+    Server,
+    /// A proxy, gateway or load balancer that both ends speak to.
+    Proxy,
+    /// The path: routes, NAT, firewalls, boxes that read along, DNS.
+    Network,
+    /// The program above the WebSocket, which spoke properly.
+    Application,
+    /// Whoever takes the capture.
+    Capture,
 }
 
-impl Severity {
-    /// Every severity, from the lowest to the highest.
-    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Error];
-
-    /// `info`, `warning` or `error`, as printed and as typed on the command line.
+impl Party {
+    /// `client`, `server`, `proxy`, `network`, `application` or `capture`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
+            Party::Client => "client",
+            Party::Server => "server",
+            Party::Proxy => "proxy",
+            Party::Network => "network",
+            Party::Application => "application",
+            Party::Capture => "capture",
         }
     }
 }
 
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// How sure it is. Ordered from the weakest to the strongest.
-///
-/// A product's name is never [`Confidence::Proven`] unless the product names itself on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Confidence {
-    /// One indicator, or nothing but a time that equals a default timer.
-    Possible,
-    /// Two or more independent indicators that fit a known implementation or product.
-    Likely,
-    /// Follows from the packets and the standards alone.
-    Proven,
-}
-
-impl Confidence {
-    /// Every confidence, from the weakest to the strongest.
-    pub const ALL: [Confidence; 3] = [Confidence::Possible, Confidence::Likely, Confidence::Proven];
-
-    /// `possible`, `likely` or `proven`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Confidence::Possible => "possible",
-            Confidence::Likely => "likely",
-            Confidence::Proven => "proven",
+impl From<Side> for Party {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Party::Client,
+            Side::Server => Party::Server,
         }
     }
 }
 
-impl fmt::Display for Confidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
+/// What would disprove a finding, as a question that detection answers where the capture can.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CounterCheck {
+    /// What would disprove it, as a sentence.
+    pub unless: &'static str,
+    /// What to capture to decide it.
+    pub needs: &'static str,
+}
+
+/// What a capture says to a [`CounterCheck`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is not so: the finding holds.
+    Refuted,
+    /// It is so: the finding falls.
+    Stands,
+    /// The capture does not show it.
+    Undecidable,
 }
 
 /// One packet that supports a finding.
@@ -102,6 +97,8 @@ pub struct Finding {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Who has to act; may differ from the rule's default.
+    pub party: Party,
     /// One sentence with the concrete facts: who, what, when, and the numbers.
     pub summary: String,
     /// What happened and how the packets prove it.
@@ -114,6 +111,27 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// Pieces of evidence that were not kept because [`MAX_EVIDENCE`] was reached.
     pub evidence_dropped: u64,
+    /// What would disprove it and this capture cannot decide.
+    pub undecided: Vec<&'static CounterCheck>,
+}
+
+/// A finding without its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// The rule that fired.
+    pub rule: &'static Rule,
+    /// How bad it is here.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+}
+
+impl Heading {
+    /// The heading of a finding.
+    #[must_use]
+    pub fn of(finding: &Finding) -> Self {
+        Self { rule: finding.rule, severity: finding.severity, confidence: finding.confidence }
+    }
 }
 
 impl Finding {
@@ -124,12 +142,14 @@ impl Finding {
             rule,
             severity: rule.severity,
             confidence,
+            party: rule.party,
             summary: summary.into(),
             explanation: Cow::Borrowed(rule.explanation),
             advice: Cow::Borrowed(rule.advice),
             unless: Cow::Borrowed(rule.unless),
             evidence: Vec::new(),
             evidence_dropped: 0,
+            undecided: Vec::new(),
         }
     }
 
@@ -171,6 +191,13 @@ impl Finding {
         self
     }
 
+    /// Names who has to act here.
+    #[must_use]
+    pub fn party(mut self, party: impl Into<Party>) -> Self {
+        self.party = party.into();
+        self
+    }
+
     /// Replaces the rule's explanation.
     #[must_use]
     pub fn explanation(mut self, explanation: impl Into<Cow<'static, str>>) -> Self {
@@ -196,16 +223,7 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::catalogue::wsh::UPGRADE_STRIPPED;
-
-    #[test]
-    fn severities_and_confidences_are_ordered() {
-        assert!(Severity::Info < Severity::Warning && Severity::Warning < Severity::Error);
-        assert!(Confidence::Possible < Confidence::Likely && Confidence::Likely < Confidence::Proven);
-        assert!(Severity::ALL.is_sorted() && Confidence::ALL.is_sorted());
-        assert_eq!(format!("[{:<8}]", Severity::Error), "[error   ]");
-        assert_eq!(format!("{:>8}", Confidence::Likely), "  likely");
-    }
+    use crate::diagnosis::rules::handshake::UPGRADE_STRIPPED;
 
     #[test]
     fn a_finding_starts_with_the_texts_of_its_rule() {

@@ -1,41 +1,38 @@
 //! Opinions, formed once, at the end: pure functions of records.
 //!
 //! [`diagnose`] gives the three separate answers for one WebSocket (or attempt): how it ended on the wire, what
-//! each program was told, and what caused it. Rules are grouped by family, one file each; their texts are in
-//! [`catalogue`]. A rule reads facts and never packets, and it says which packets prove it. Where a fact may be
-//! hidden by a gap, a rule says less, never something else.
+//! each program was told, and what caused it. The families below [`rules`] read facts and never packets, and yield
+//! candidates, each with the packets that prove it; [`resolve`] decides which of them are reported and which one is the
+//! root cause. What several connections say together is in [`correlate`]. A rule's texts, role and detection stand in
+//! the file of its family; [`catalogue`] collects them. Where a hole in the capture may hide a fact
+//! ([`coverage`]), a rule says less, never something else.
 
 mod assessment;
-mod brief;
-pub mod case;
 pub mod catalogue;
-pub mod close_code;
+mod context;
+pub mod correlate;
+mod coverage;
 pub mod finding;
-mod judged;
+mod human;
 mod outcome;
-mod packed;
-pub mod relations;
+mod resolve;
+mod rules;
 pub(crate) mod secret;
-mod short;
-mod wsc;
-mod wsf;
-mod wsh;
-mod wsi;
-mod wsk;
-mod wsn;
-mod wsp;
-mod wst;
-mod wsx;
+mod severity;
+mod tls;
+
+#[cfg(test)]
+mod tests;
 
 pub use assessment::Assessment;
-pub use brief::{Brief, Heading, HeadingCode};
-pub use case::Case;
-pub use finding::{Confidence, Evidence, Finding, Severity};
+pub use correlate::Digest;
+pub use finding::{CounterCheck, Evidence, Finding, Heading, Party};
 pub use outcome::{ApplicationView, Outcome, View};
-pub use packed::Packed;
+pub use severity::{Confidence, Severity};
 
+use self::context::Session;
+use self::resolve::Candidates;
 use crate::connection::ConnectionRecord;
-use judged::Judged;
 
 /// What is believed about one WebSocket, or one attempt at one.
 #[derive(Clone, Debug)]
@@ -53,25 +50,20 @@ pub struct Verdict {
 /// Judges one entry of a connection, or (`None`) a connection that failed before it had one.
 #[must_use]
 pub fn diagnose(record: &ConnectionRecord, entry: Option<usize>) -> Verdict {
-    let case = Case::new(record, entry);
-    let outcome = outcome::outcome(&case);
-    let mut judged = Judged::default();
-    wsi::judge(&case, outcome, &mut judged);
-    wsn::judge(&case, outcome, &mut judged);
-    wsp::judge(&case, &mut judged);
-    wst::judge(&case, outcome, &mut judged);
-    wsh::judge(&case, outcome, &mut judged);
-    wsf::judge(&case, outcome, &mut judged);
-    wsk::judge(&case, outcome, &mut judged);
-    wsc::judge(&case, outcome, &mut judged);
-    wsx::judge(&case, &mut judged);
-    if !judged.explained(judged::Explains::Statement) {
-        wsn::ending(&case, outcome, &mut judged);
+    judge(record, entry, 0..rules::FAMILIES.len())
+}
+
+/// Judges with the families in this order, which makes no difference.
+fn judge(record: &ConnectionRecord, entry: Option<usize>, order: impl Iterator<Item = usize>) -> Verdict {
+    let session = Session::new(record, entry);
+    let outcome = outcome::outcome(&session);
+    let mut candidates = Candidates::default();
+    for family in order {
+        candidates.of_family(family);
+        rules::FAMILIES[family](&session, outcome, &mut candidates);
     }
-    wsc::symptom(&case, outcome, &mut judged);
-    let root_cause = judged.root_cause();
-    judged.findings.shrink_to_fit(); // As a rule there is nothing to let go of.
-    Verdict { outcome, view: outcome::application_view(&case, outcome), findings: judged.findings, root_cause }
+    let (findings, root_cause) = candidates.resolve();
+    Verdict { outcome, view: outcome::application_view(&session, outcome), findings, root_cause }
 }
 
 /// Judges every entry of a connection, or the connection itself when it has none.
@@ -85,5 +77,5 @@ pub fn diagnose_all(record: &ConnectionRecord) -> Vec<Verdict> {
 
 /// What ordinary HTTP exchanges tell about WebSocket endpoints; no failure of any WebSocket.
 pub fn diagnose_plain(record: &ConnectionRecord) -> impl Iterator<Item = Finding> {
-    record.plain.iter().filter_map(wsh::plain_request)
+    record.plain.iter().filter_map(rules::handshake::plain_request)
 }

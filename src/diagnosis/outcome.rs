@@ -1,6 +1,8 @@
 //! How it ended on the wire, and what each program was told: two separate answers, derived from facts alone.
 
-use super::case::{Case, Deed};
+use super::context::{Deed, Session};
+use super::tls::failure::Failure;
+use super::tls::traffic_analysis;
 use crate::http::Answer;
 use crate::http::handshake::{Accept, Subprotocol};
 use crate::stream::{End, Side};
@@ -84,8 +86,8 @@ pub struct ApplicationView {
 }
 
 /// The client must fail the connection on this 101 (RFC 6455 §4.1).
-pub(super) fn answer_is_unacceptable(case: &Case<'_>) -> bool {
-    let Some(checks) = case.handshake().and_then(|handshake| handshake.response.as_ref()) else { return false };
+pub(super) fn answer_is_unacceptable(session: &Session<'_>) -> bool {
+    let Some(checks) = session.handshake().and_then(|handshake| handshake.response.as_ref()) else { return false };
     checks.status == 101
         && (checks.upgrade.present() == Some(false)
             || checks.connection.present() == Some(false)
@@ -95,9 +97,9 @@ pub(super) fn answer_is_unacceptable(case: &Case<'_>) -> bool {
 }
 
 /// The client gave up on the 101 instead of using it: it sent no frame and left first.
-pub(super) fn client_rejected_the_answer(case: &Case<'_>) -> bool {
-    let silent = case.sent(Side::Client).is_some_and(|sent| sent.frames == 0);
-    let (client, server) = (case.left(Side::Client), case.left(Side::Server));
+pub(super) fn client_rejected_the_answer(session: &Session<'_>) -> bool {
+    let silent = session.sent(Side::Client).is_some_and(|sent| sent.frames == 0);
+    let (client, server) = (session.left(Side::Client), session.left(Side::Server));
     let left_first = match (client, server) {
         (Some((client, _)), Some((server, _))) => client < server,
         (Some(_), None) => true,
@@ -107,23 +109,24 @@ pub(super) fn client_rejected_the_answer(case: &Case<'_>) -> bool {
 }
 
 /// The RFC leaves it to the client, most clients refuse: subprotocols were offered and none was chosen.
-pub(super) fn no_subprotocol_selected(case: &Case<'_>) -> bool {
-    case.handshake()
+pub(super) fn no_subprotocol_selected(session: &Session<'_>) -> bool {
+    session
+        .handshake()
         .and_then(|handshake| handshake.response.as_ref())
         .is_some_and(|checks| checks.status == 101 && checks.subprotocol == Subprotocol::NoneSelected)
 }
 
 /// How it ended.
 #[must_use]
-pub(super) fn outcome(case: &Case<'_>) -> Outcome {
-    let Some(entry) = case.entry else { return before_http(case) };
+pub(super) fn outcome(session: &Session<'_>) -> Outcome {
+    let Some(entry) = session.entry else { return before_http(session) };
     if entry.websocket.is_none() {
-        return not_upgraded(case);
+        return not_upgraded(session);
     }
-    if (answer_is_unacceptable(case) || no_subprotocol_selected(case)) && client_rejected_the_answer(case) {
+    if (answer_is_unacceptable(session) || no_subprotocol_selected(session)) && client_rejected_the_answer(session) {
         return Outcome::UpgradeFailed;
     }
-    let (client, server) = (case.close(Side::Client), case.close(Side::Server));
+    let (client, server) = (session.close(Side::Client), session.close(Side::Server));
     if let (Some(client), Some(server)) = (client, server) {
         let without_status = |close: &crate::websocket::CloseFacts| close.captured && close.length == 0;
         return if without_status(client) || without_status(server) {
@@ -134,41 +137,51 @@ pub(super) fn outcome(case: &Case<'_>) -> Outcome {
             Outcome::ClosedClean
         };
     }
-    let hidden = case.close_may_be_hidden(Side::Client) || case.close_may_be_hidden(Side::Server);
-    if !case.tcp_ended() {
+    let hidden = session.close_may_be_hidden(Side::Client) || session.close_may_be_hidden(Side::Server);
+    if !session.tcp_ended() {
         return if hidden && (client.is_some() || server.is_some()) { Outcome::Unknown } else { Outcome::Open };
     }
     if hidden { Outcome::Unknown } else { Outcome::ClosedAbnormal }
 }
 
-fn before_http(case: &Case<'_>) -> Outcome {
-    match case.tcp().opening {
+fn before_http(session: &Session<'_>) -> Outcome {
+    match session.tcp().opening {
         Opening::Refused => Outcome::TcpFailed,
         Opening::Unanswered => Outcome::TcpFailed,
-        Opening::Handshake | Opening::MidStream => match case.tls() {
-            Some(_) => super::wst::outcome(case),
-            None if super::wsp::refused(case).is_some() => Outcome::UpgradeFailed,
+        Opening::Handshake | Opening::MidStream => match session.tls() {
+            Some(_) => encrypted(session),
+            None if session.refused_connect().is_some() => Outcome::UpgradeFailed,
             None => Outcome::Unknown,
         },
     }
 }
 
-fn not_upgraded(case: &Case<'_>) -> Outcome {
-    if let Some(stream) = case.entry.and_then(|entry| entry.http2.as_deref()) {
+/// How a TLS connection without a visible WebSocket ended.
+fn encrypted(session: &Session<'_>) -> Outcome {
+    match Failure::of(session) {
+        Some(Failure::ClientCertificateInside(_)) => Outcome::UpgradeFailed,
+        Some(_) => Outcome::TlsFailed,
+        None if traffic_analysis::closed_cleanly(session) => Outcome::ClosedClean,
+        None => Outcome::Unknown,
+    }
+}
+
+fn not_upgraded(session: &Session<'_>) -> Outcome {
+    if let Some(stream) = session.entry.and_then(|entry| entry.http2.as_deref()) {
         return match stream.accepted() {
             Some(false) => Outcome::UpgradeFailed,
-            _ if stream.reset.is_some() || case.tcp_ended() => Outcome::UpgradeFailed,
+            _ if stream.reset.is_some() || session.tcp_ended() => Outcome::UpgradeFailed,
             _ => Outcome::Unknown,
         };
     }
-    let Some(exchange) = case.exchange() else { return Outcome::Unknown };
+    let Some(exchange) = session.exchange() else { return Outcome::Unknown };
     match &exchange.answer {
         Answer::Response(_) | Answer::Foreign(_) => Outcome::UpgradeFailed,
         Answer::NotCaptured => Outcome::Unknown,
         Answer::Nothing | Answer::Fragment(_) => {
             let cut = [Side::Client, Side::Server]
                 .iter()
-                .any(|side| matches!(case.end(*side), Some((_, End::Fin | End::Rst))));
+                .any(|side| matches!(session.end(*side), Some((_, End::Fin | End::Rst))));
             if cut { Outcome::UpgradeFailed } else { Outcome::Unknown }
         }
     }
@@ -176,33 +189,33 @@ fn not_upgraded(case: &Case<'_>) -> Outcome {
 
 /// What each program was told.
 #[must_use]
-pub(super) fn application_view(case: &Case<'_>, outcome: Outcome) -> ApplicationView {
+pub(super) fn application_view(session: &Session<'_>, outcome: Outcome) -> ApplicationView {
     match outcome {
         Outcome::TcpFailed | Outcome::TlsFailed => ApplicationView { client: Some(ABNORMAL), server: None },
         Outcome::UpgradeFailed => {
-            let server = case.websocket().is_some().then(|| view(case, Side::Server)).flatten();
+            let server = session.websocket().is_some().then(|| view(session, Side::Server)).flatten();
             ApplicationView { client: Some(ABNORMAL), server }
         }
         Outcome::Open => ApplicationView::default(),
-        _ if case.websocket().is_none() => ApplicationView::default(),
-        _ => ApplicationView { client: view(case, Side::Client), server: view(case, Side::Server) },
+        _ if session.websocket().is_none() => ApplicationView::default(),
+        _ => ApplicationView { client: view(session, Side::Client), server: view(session, Side::Server) },
     }
 }
 
 /// Codes with which an endpoint fails a connection (RFC 6455 §7.1.7): it then ignores what the other side answers.
-fn failed_it(case: &Case<'_>, side: Side) -> bool {
-    let (Some(own), Some(peer)) = (case.close(side), case.sent(side.other())) else { return false };
+fn failed_it(session: &Session<'_>, side: Side) -> bool {
+    let (Some(own), Some(peer)) = (session.close(side), session.sent(side.other())) else { return false };
     let broken = peer.unusual().foreign_text.is_some() || !peer.unusual().violations.is_empty();
     matches!(own.code, Some(1002 | 1007)) && broken
 }
 
-fn view(case: &Case<'_>, side: Side) -> Option<View> {
+fn view(session: &Session<'_>, side: Side) -> Option<View> {
     let peer = side.other();
-    let left = case.left(side);
-    let Some(close) = case.close(peer) else {
-        return if case.close_may_be_hidden(peer) {
+    let left = session.left(side);
+    let Some(close) = session.close(peer) else {
+        return if session.close_may_be_hidden(peer) {
             None
-        } else if case.tcp_ended() {
+        } else if session.tcp_ended() {
             Some(ABNORMAL)
         } else {
             None
@@ -212,19 +225,19 @@ fn view(case: &Case<'_>, side: Side) -> Option<View> {
         return None;
     }
     // Whoever hung up without a Close of its own does not read what comes afterwards.
-    let gone = case.close(side).is_none() && left.is_some_and(|(stamp, _)| stamp < close.stamp);
-    let refused = violates(case, peer, close.stamp.packet) && !close.valid;
-    if gone || refused || failed_it(case, side) {
+    let gone = session.close(side).is_none() && left.is_some_and(|(stamp, _)| stamp < close.stamp);
+    let refused = violates(session, peer, close.stamp.packet) && !close.valid;
+    if gone || refused || failed_it(session, side) {
         return Some(ABNORMAL);
     }
-    let reset = [side, peer].iter().any(|side| matches!(case.left(*side), Some((_, Deed::Rst))));
-    let both = case.close(side).is_some();
+    let reset = [side, peer].iter().any(|side| matches!(session.left(*side), Some((_, Deed::Rst))));
+    let both = session.close(side).is_some();
     Some(View { code: close.code.unwrap_or(1005), was_clean: both && !reset })
 }
 
 /// Whether a side's Close itself breaks the rules.
-fn violates(case: &Case<'_>, side: Side, packet: u64) -> bool {
-    case.sent(side).is_some_and(|sent| {
+fn violates(session: &Session<'_>, side: Side, packet: u64) -> bool {
+    session.sent(side).is_some_and(|sent| {
         sent.unusual().violations.first().iter().any(|violation| {
             violation.stamp.packet == packet
                 && matches!(

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::connection::{ConnectionRecord, Ends, EntryEvent, Interest};
-use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
+use crate::diagnosis::{Digest, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::packet::Stamp;
 
 /// A connection as its shard knows it; [`Numbering`] turns it into the numbers people see.
@@ -94,9 +94,9 @@ pub struct Finished<K> {
 /// What is kept of a connection that is over, as far as a [`Judgement`](super::Judgement) looks at it.
 pub trait Kept: Sync {
     /// Shows its WebSockets and attempts, or itself, in brief, and the index of each.
-    fn each_brief(&self, see: impl FnMut(usize, &Brief));
+    fn each_brief(&self, see: impl FnMut(usize, &Digest));
     /// The nth of them, counted from 0.
-    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>>;
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>>;
     /// Findings about no WebSocket in particular.
     fn aside(&self) -> &[Finding];
 }
@@ -113,7 +113,7 @@ pub struct Recorded {
     /// What is believed about each of its entries, or about itself when it has none.
     pub verdicts: Vec<Verdict>,
     /// The same in brief.
-    pub briefs: Vec<Brief>,
+    pub briefs: Vec<Digest>,
     /// Findings about no WebSocket in particular.
     pub aside: Vec<Finding>,
 }
@@ -121,18 +121,18 @@ pub struct Recorded {
 impl From<Box<ConnectionRecord>> for Recorded {
     fn from(record: Box<ConnectionRecord>) -> Self {
         let verdicts = diagnose_all(&record);
-        let briefs = Brief::of(&record, &verdicts).collect();
+        let briefs = Digest::of(&record, &verdicts).collect();
         let aside = diagnose_plain(&record).collect();
         Self { record, verdicts, briefs, aside }
     }
 }
 
 impl Kept for Recorded {
-    fn each_brief(&self, mut see: impl FnMut(usize, &Brief)) {
+    fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
         self.briefs.iter().enumerate().for_each(|(nth, brief)| see(nth, brief));
     }
 
-    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
         self.briefs.get(nth).map(Cow::Borrowed)
     }
 

@@ -4,13 +4,13 @@
 
 mod dispatch;
 mod event;
-mod judgement;
 pub(crate) mod parallel;
 mod run;
+mod selection;
 mod shard;
 
 pub use dispatch::{SHARDS, Wanted, shard_of};
 pub use event::{Event, Finished, Kept, Local, Numbering, Observer, Over, Recorded, Recorder};
-pub use judgement::{Cause, Judgement, Subject};
 pub use run::{Analysis, Connections, Feed, Known, Options, Totals, Walked, WantedFactory, run};
+pub use selection::{Cause, Judgement, Subject};
 pub use shard::{FAILURES, FLOWS, LINGER};

@@ -524,7 +524,7 @@ impl Report {
             .filter(|group| {
                 let finding = &group.finding;
                 finding.severity >= Severity::Warning
-                    || finding.rule.starts_with("WSI")
+                    || catalogue::rule(&finding.rule).is_some_and(Rule::is_about_capture)
                     || self.options.detail == Detail::Verbose
             })
             .collect();

@@ -3,8 +3,7 @@
 use super::from_record;
 use super::model::*;
 use super::redact::Redactor;
-use crate::diagnosis::catalogue::wsh::UPGRADE_STRIPPED;
-use crate::diagnosis::catalogue::wst::CERT_UNTRUSTED;
+use crate::diagnosis::catalogue;
 
 /// 2026-11-21T08:00:00Z.
 pub(crate) const START: i64 = 1_795_248_000_000_000_000;
@@ -308,7 +307,8 @@ pub(crate) fn document() -> Document<'static> {
         Relation::ReconnectLoop { connections: vec![2, 3], median_gap_ms: Some(Millis::from_nanos(988 * MS)) },
     ];
     let findings = vec![stripped_finding(2), stripped_finding(3), tls_finding(4)];
-    let rules = [&UPGRADE_STRIPPED, &CERT_UNTRUSTED].map(|rule| (rule.id.to_owned(), from_record::rule(rule))).into();
+    let rules =
+        ["WSH301", "WST103"].map(|id| (id.to_owned(), from_record::rule(catalogue::rule(id).expect("a rule")))).into();
     Document::new(capture(), summary, connections, relations, rules, findings)
 }
 

@@ -17,7 +17,7 @@ use super::json::append;
 use super::model::{ConnectionBody, FindingBody, Time};
 use super::redact::Redactor;
 use crate::connection::{ConnectionRecord, Interest};
-use crate::diagnosis::{Brief, Finding, Verdict, diagnose_all, diagnose_plain};
+use crate::diagnosis::{Digest, Finding, Verdict, diagnose_all, diagnose_plain};
 use crate::engine::{Connections, Event, Finished, Judgement, Kept, Local, Numbering, Observer, Over, SHARDS};
 use crate::sync::lock;
 
@@ -119,17 +119,17 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Stored {
     position: Position,
-    summaries: SmallVec<[Brief; 1]>,
+    summaries: SmallVec<[Digest; 1]>,
     /// Findings about no WebSocket in particular: hardly any connection has them.
     plain: Option<Box<[Finding]>>,
 }
 
 impl Kept for Stored {
-    fn each_brief(&self, mut see: impl FnMut(usize, &Brief)) {
+    fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
         self.summaries.iter().enumerate().for_each(|(nth, summary)| see(nth, summary));
     }
 
-    fn brief(&self, nth: usize) -> Option<Cow<'_, Brief>> {
+    fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
         self.summaries.get(nth).map(Cow::Borrowed)
     }
 
@@ -163,7 +163,7 @@ impl ShardStore {
         let position = store(chunks, encoded);
         let plain: Box<[Finding]> = diagnose_plain(record).collect();
         let plain = (!plain.is_empty()).then_some(plain);
-        Stored { position, summaries: Brief::of(record, &verdicts).collect(), plain }
+        Stored { position, summaries: Digest::of(record, &verdicts).collect(), plain }
     }
 }
 

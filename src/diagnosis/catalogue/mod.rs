@@ -1,145 +1,45 @@
 //! The catalogue: every cause that wsscan can name, with its texts.
 //!
-//! One file per family, one constant per rule, named like its slug (`upgrade-stripped` is
-//! [`wsh::UPGRADE_STRIPPED`]; a slug that begins with a digit gets the prefix `HTTP_`). A number is never
-//! reused and a slug never changes, since both are part of the output format.
+//! It holds no rule itself: it collects the families. Those that one connection shows lie in [`rules`](super::rules),
+//! those that several show together in [`correlate`](super::correlate), each with its detection. A rule is a constant
+//! named like its slug (`upgrade-stripped` is `UPGRADE_STRIPPED`; a slug that begins with a digit gets the prefix
+//! `HTTP_`). A number is never reused and a slug never changes, since both are part of the output format.
 //!
 //! The texts are written for people who have never read an RFC. Their form: paragraphs of one long line,
 //! separated by an empty line; a line that begins with four spaces is configuration or code and must not be
-//! re-wrapped. [`wrap`] knows both. There is no markup.
-//!
-//! This module holds no detection and no terminal colours.
+//! re-wrapped. There is no markup.
 
-pub mod explain;
-pub mod wsa;
-pub mod wsc;
-pub mod wsd;
-pub mod wsf;
-pub mod wsh;
-pub mod wsi;
-pub mod wsk;
-pub mod wsl;
-pub mod wsn;
-pub mod wso;
-pub mod wsp;
-pub mod wsr;
-pub mod wst;
-pub mod wsx;
+mod rule;
 
-use super::finding::Severity;
+pub use super::finding::Party;
+pub use rule::{Role, Rule, Specificity};
 
-pub use explain::{HEADINGS, explain, explain_rule, suggest, wrap};
-
-/// One cause that wsscan can name. There is none outside of the catalogue.
-#[derive(Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Rule {
-    /// `WS`, a family letter and three digits. Never reused.
-    pub id: &'static str,
-    /// A name of lower-case words joined by hyphens. Never changed.
-    pub slug: &'static str,
-    /// How bad it usually is; one finding may differ.
-    pub severity: Severity,
-    /// One plain sentence.
-    pub title: &'static str,
-    /// What happened, and how packets can show it.
-    pub explanation: &'static str,
-    /// How exactly it is proved, and when it is only likely or possible.
-    pub evidence: &'static str,
-    /// What rules it out, and what it is easily confused with.
-    pub unless: &'static str,
-    /// How it is fixed.
-    pub advice: &'static str,
-    /// What browsers and libraries report when it happens; empty when they report nothing of their own.
-    pub reports: &'static str,
-    /// Standards, manuals and public issues, such as `RFC 6455 §4.2.1` or `websockets/ws#1218`.
-    pub references: &'static [&'static str],
-    /// What people search for: close codes, HTTP statuses, error names.
-    pub aliases: &'static [&'static str],
-}
+use super::correlate::{operations, proxy_legs, reconnect_loops};
+use super::rules::{
+    application, capture, closing, compression, framing, handshake, keepalive, proxy, security, tcp, tls,
+};
 
 /// The families, from the lowest layer to the highest: letter, name, rules.
 pub static FAMILIES: &[(char, &str, &[&Rule])] = &[
-    ('I', "capture quality", wsi::ALL),
-    ('N', "TCP, IP and DNS", wsn::ALL),
-    ('T', "TLS", wst::ALL),
-    ('P', "proxies and other boxes on the path", wsp::ALL),
-    ('H', "opening handshake", wsh::ALL),
-    ('F', "framing", wsf::ALL),
-    ('D', "compression", wsd::ALL),
-    ('C', "closing handshake and close codes", wsc::ALL),
-    ('K', "keepalive, idle and lifetime timers", wsk::ALL),
-    ('O', "operations", wso::ALL),
-    ('R', "reconnect patterns", wsr::ALL),
-    ('L', "legs of a proxied connection", wsl::ALL),
-    ('A', "application protocol", wsa::ALL),
-    ('X', "secrets and security", wsx::ALL),
+    ('I', "capture quality", capture::ALL),
+    ('N', "TCP, IP and DNS", tcp::ALL),
+    ('T', "TLS", tls::ALL),
+    ('P', "proxies and other boxes on the path", proxy::ALL),
+    ('H', "opening handshake", handshake::ALL),
+    ('F', "framing", framing::ALL),
+    ('D', "compression", compression::ALL),
+    ('C', "closing handshake and close codes", closing::ALL),
+    ('K', "keepalive, idle and lifetime timers", keepalive::ALL),
+    ('O', "operations", operations::ALL),
+    ('R', "reconnect patterns", reconnect_loops::ALL),
+    ('L', "legs of a proxied connection", proxy_legs::ALL),
+    ('A', "application protocol", application::ALL),
+    ('X', "secrets and security", security::ALL),
 ];
-
-/// How many rules there are.
-const COUNT: usize = {
-    let (mut count, mut family) = (0, 0);
-    while family < FAMILIES.len() {
-        count += FAMILIES[family].2.len();
-        family += 1;
-    }
-    count
-};
-
-/// Every rule, family by family from the lowest layer to the highest.
-static RULES: [&Rule; COUNT] = {
-    let mut all = [FAMILIES[0].2[0]; COUNT];
-    let (mut count, mut family) = (0, 0);
-    while family < FAMILIES.len() {
-        let (mut nth, rules) = (0, FAMILIES[family].2);
-        while nth < rules.len() {
-            all[count] = rules[nth];
-            count += 1;
-            nth += 1;
-        }
-        family += 1;
-    }
-    all
-};
-
-/// Place of each rule among [`RULES`], by the letter of its family and its number there.
-static PLACES: [[u8; 1000]; 26] = {
-    assert!(COUNT <= 256);
-    let mut places = [[0; 1000]; 26];
-    let mut place = 0;
-    while place < COUNT {
-        let (letter, number) = letter_and_number(RULES[place].id);
-        places[letter][number] = place as u8;
-        place += 1;
-    }
-    places
-};
-
-/// What the id of a rule says, as numbers.
-const fn letter_and_number(id: &str) -> (usize, usize) {
-    let &[_, _, letter, a, b, c] = id.as_bytes() else { panic!("an id has six letters and digits") };
-    let number = (a - b'0') as usize * 100 + (b - b'0') as usize * 10 + (c - b'0') as usize;
-    ((letter - b'A') as usize, number)
-}
 
 /// Every rule, family by family from the lowest layer to the highest.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    RULES.iter().copied()
-}
-
-impl Rule {
-    /// Its place among [`all`], counted from 0.
-    #[must_use]
-    pub fn place(&self) -> u8 {
-        let (letter, number) = letter_and_number(self.id);
-        PLACES[letter][number]
-    }
-}
-
-/// The rule with this place among [`all`].
-#[must_use]
-pub fn nth(place: u8) -> Option<&'static Rule> {
-    RULES.get(usize::from(place)).copied()
+    FAMILIES.iter().flat_map(|(_, _, rules)| rules.iter().copied())
 }
 
 /// The rule with this id or slug, in any case (`wsh301`, `Upgrade-Stripped`).
@@ -193,8 +93,9 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::diagnosis::Severity;
 
-    /// Every id that has been given out, family by family. Ids are only ever added.
+    /// Every id that a release has given out, family by family: none of them may ever go.
     const IDS: &[&str] = &[
         "WSI001 WSI002 WSI003 WSI004 WSI005 WSI006 WSI007 WSI008 WSI009",
         "WSN001 WSN002 WSN003 WSN004 WSN005 WSN006 WSN007 WSN008 WSN009 WSN010 WSN011 WSN012",
@@ -235,17 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn every_id_that_was_given_out_exists_in_this_order() {
-        assert_eq!(all().map(|rule| rule.id).collect::<Vec<_>>(), ids());
-    }
-
-    #[test]
-    fn every_rule_knows_its_place() {
-        for (place, rule) in all().enumerate() {
-            assert_eq!(usize::from(rule.place()), place);
-            assert!(nth(rule.place()).is_some_and(|known| std::ptr::eq(known, rule)));
-        }
-        assert_eq!(nth(COUNT as u8), None);
+    fn every_id_that_was_given_out_exists() {
+        let gone: Vec<&str> = ids().into_iter().filter(|id| rule(id).is_none_or(|rule| rule.id != *id)).collect();
+        assert!(gone.is_empty(), "{gone:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What one shard notes during one chunk of the capture, until the journals of all shards are merged.
 
 use crate::connection::Ends;
-use crate::diagnosis::{Brief, Finding};
+use crate::diagnosis::{Digest, Finding};
 use crate::output::model;
 use crate::output::store::SubjectText;
 use crate::packet::Stamp;
@@ -75,7 +75,7 @@ pub(super) struct Closed {
     /// Its last packet.
     pub(super) last_packet: u64,
     /// One for each subject; none when nothing of it belongs in a report.
-    pub(super) summaries: Vec<Brief>,
+    pub(super) summaries: Vec<Digest>,
     pub(super) texts: Vec<SubjectText>,
     /// Findings about no WebSocket in particular.
     pub(super) plain: Vec<Finding>,

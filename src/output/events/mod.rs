@@ -25,8 +25,8 @@ use super::numbering::Wanted;
 use super::redact::Redactor;
 use super::store::SubjectText;
 use crate::connection::{EntryEvent, Interest, MAX_ENTRIES};
-use crate::diagnosis::relations::{Surroundings, belongs};
-use crate::diagnosis::{Brief, diagnose_all, diagnose_plain};
+use crate::diagnosis::correlate::{Surroundings, belongs};
+use crate::diagnosis::{Digest, diagnose_all, diagnose_plain};
 use crate::engine::{Event, Finished, Numbering, Observer, Over};
 use crate::http::handshake::Key;
 use crate::http::{Ended as ExchangeEnd, Exchange};
@@ -182,7 +182,7 @@ impl<E: Encoder, C: Consumer> Observer for EventStream<'_, E, C> {
         let nowhere = Surroundings::default();
         for (connection, record) in over.drain(..) {
             let verdicts = diagnose_all(&record);
-            let mut summaries: Vec<Brief> = Brief::of(&record, &verdicts).collect();
+            let mut summaries: Vec<Digest> = Digest::of(&record, &verdicts).collect();
             let mut texts = Vec::new();
             if summaries.iter().all(|summary| belongs(summary, &nowhere, self.options.chosen)) {
                 texts.extend(verdicts.iter().enumerate().map(|(index, verdict)| {

@@ -9,8 +9,8 @@ use super::journal::{Closed, Handshake, Journal, NoteKind, Opening};
 use super::{Options, Progress};
 use crate::connection::Ends;
 use crate::diagnosis::catalogue::Rule;
-use crate::diagnosis::relations::{Shared, Surroundings, belongs};
-use crate::diagnosis::{Brief, Finding, Heading};
+use crate::diagnosis::correlate::{Shared, Surroundings, belongs};
+use crate::diagnosis::{Digest, Finding, Heading};
 use crate::engine::{Cause, Judgement, Local, Numbering};
 use crate::output::events::ndjson::Stats;
 use crate::output::from_record;
@@ -140,7 +140,7 @@ struct Leg {
 struct Remembered {
     local: Local,
     tcp_stream: u32,
-    summaries: Vec<Brief>,
+    summaries: Vec<Digest>,
     /// One for each subject, as long as a form may ask for it.
     texts: Vec<SubjectText>,
     /// Id of each subject.
@@ -161,7 +161,7 @@ impl Remembered {
     }
 
     fn entry_id(&self, index: usize) -> EntryId {
-        let Brief { client, server, .. } = self.summaries[index];
+        let Digest { client, server, .. } = self.summaries[index];
         EntryId {
             connection: self.ids[index],
             community_id: from_record::community(Ends { client, server }),
@@ -225,7 +225,7 @@ impl Ended {
     }
 }
 
-fn summaries(remembered: &[Remembered]) -> (Vec<&Brief>, Vec<u64>) {
+fn summaries(remembered: &[Remembered]) -> (Vec<&Digest>, Vec<u64>) {
     remembered.iter().flat_map(|one| one.summaries.iter().zip(one.ids.iter().copied())).unzip()
 }
 
@@ -522,7 +522,7 @@ impl<C: Consumer> Tracker<C> {
         self.next_id += 1;
         one.ids = vec![self.next_id];
         one.done = vec![false];
-        let Brief { client, server, first, .. } = one.summaries[0];
+        let Digest { client, server, first, .. } = one.summaries[0];
         let opening = Opening { first, ends: Ends { client, server }, http2_stream: None };
         self.consumer.opened(&one.entry_id(0), &opening);
         self.remembered.push_back(one);
@@ -549,7 +549,7 @@ impl<C: Consumer> Tracker<C> {
         places.sort_unstable_by_key(|(one, index)| (self.remembered[*one].tcp_stream, *index));
         let subjects: Vec<Subject<'_>> =
             places.iter().map(|(one, index)| Subject::new(&self.remembered[*one], *index)).collect();
-        let summaries: Vec<&Brief> = subjects.iter().map(|subject| subject.summary).collect();
+        let summaries: Vec<&Digest> = subjects.iter().map(|subject| subject.summary).collect();
         let judgement = Judgement::among(&summaries);
         let ids = subjects.iter().map(|subject| subject.id.connection).collect();
         let listing = Listing::new(&judgement, options.wanted, 1).numbered(ids, self.next_finding);
@@ -728,7 +728,7 @@ impl<C: Consumer> Tracker<C> {
 /// A remembered subject as it is handed on.
 struct Subject<'a> {
     id: EntryId,
-    summary: &'a Brief,
+    summary: &'a Digest,
     text: &'a SubjectText,
 }
 
