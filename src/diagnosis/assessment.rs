@@ -34,13 +34,16 @@ impl Assessment {
 
 #[cfg(test)]
 mod tests {
+    use super::super::finding::Party;
     use super::super::rules::tcp::RESET_NO_CLOSE;
     use super::super::severity::Confidence;
     use super::*;
 
     #[test]
     fn follows_from_outcome_and_cause() {
-        let cause = |severity| Some(Heading { rule: &RESET_NO_CLOSE, severity, confidence: Confidence::Proven });
+        let cause = |severity| {
+            Some(Heading { rule: &RESET_NO_CLOSE, severity, confidence: Confidence::Proven, party: Party::Network })
+        };
         for (outcome, cause, assessment) in [
             (Outcome::ClosedClean, None, Assessment::Fine),
             (Outcome::ClosedAbnormal, None, Assessment::Trouble),

@@ -124,13 +124,16 @@ pub struct Heading {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Who has to act.
+    pub party: Party,
 }
 
 impl Heading {
     /// The heading of a finding.
     #[must_use]
     pub fn of(finding: &Finding) -> Self {
-        Self { rule: finding.rule, severity: finding.severity, confidence: finding.confidence }
+        let Finding { rule, severity, confidence, party, .. } = *finding;
+        Self { rule, severity, confidence, party }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::connection::{ConnectionRecord, Ends, Entry};
 use crate::diagnosis::catalogue::Rule;
 use crate::diagnosis::correlate::Relation;
 use crate::diagnosis::finding::{self, Finding};
-use crate::diagnosis::{Assessment, Confidence, Outcome, Severity, Verdict, View};
+use crate::diagnosis::{Assessment, Confidence, Heading, Outcome, Party, Severity, Verdict, View};
 use crate::http::handshake::Accept;
 use crate::http::{Answer, Exchange, Version};
 use crate::http2::WebSocketStream;
@@ -414,11 +414,42 @@ pub fn finding(finding: &Finding) -> model::FindingBody<'_> {
         rule: rule.id.into(),
         severity: severity(finding.severity),
         confidence: confidence(finding.confidence),
+        party: party(finding.party),
         summary: finding.summary.as_str().into(),
         explanation: specific(&finding.explanation, rule.explanation),
         advice: specific(&finding.advice, rule.advice),
         unless: specific(&finding.unless, rule.unless),
+        undecided: finding
+            .undecided
+            .iter()
+            .map(|open| model::Undecided { check: open.unless.into(), needs: open.needs.into() })
+            .collect(),
         evidence: finding.evidence.iter().map(evidence).collect(),
+    }
+}
+
+/// The party's twin.
+#[must_use]
+pub const fn party(party: Party) -> model::Party {
+    match party {
+        Party::Client => model::Party::Client,
+        Party::Server => model::Party::Server,
+        Party::Proxy => model::Party::Proxy,
+        Party::Network => model::Party::Network,
+        Party::Application => model::Party::Application,
+        Party::Capture => model::Party::Capture,
+    }
+}
+
+/// What is said to be the cause of an outcome. `connection`: where it is proven; `number`: that of the finding.
+#[must_use]
+pub fn root_cause(heading: Heading, connection: Option<u64>, number: Option<u64>) -> model::RootCause<'static> {
+    model::RootCause {
+        rule: heading.rule.id.into(),
+        confidence: confidence(heading.confidence),
+        party: party(heading.party),
+        connection,
+        finding: number,
     }
 }
 

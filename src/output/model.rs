@@ -741,12 +741,47 @@ pub struct RootCause<'a> {
     pub rule: Text<'a>,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Who has to act.
+    pub party: Party,
     /// Id of the connection where it is proven; left out when several prove it together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
     /// Index into the document's `findings`; left out when it is not among those wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finding: Option<u64>,
+}
+
+/// Who has to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// Whoever runs the end that opened the connection.
+    Client,
+    /// Whoever runs the end that was called.
+    Server,
+    /// Whoever runs the proxy between them.
+    Proxy,
+    /// Whoever runs the path: NAT, firewall, DNS.
+    Network,
+    /// The program above the WebSocket, which spoke properly and said no.
+    Application,
+    /// Whoever took the capture.
+    Capture,
+}
+
+impl Party {
+    /// The name it has in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Party::Client => "client",
+            Party::Server => "server",
+            Party::Proxy => "proxy",
+            Party::Network => "network",
+            Party::Application => "application",
+            Party::Capture => "capture",
+        }
+    }
 }
 
 /// How sure a finding is.
@@ -849,6 +884,8 @@ pub struct FindingBody<'a> {
     pub severity: Severity,
     /// How sure it is.
     pub confidence: Confidence,
+    /// Who has to act.
+    pub party: Party,
     /// What happened, in one sentence.
     pub summary: Text<'a>,
     /// Why that is so, where that is more than its rule always says.
@@ -860,9 +897,21 @@ pub struct FindingBody<'a> {
     /// What would disprove it, where that is more specific than what its rule always says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<Text<'a>>,
+    /// What would disprove it and cannot be decided from this capture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<Undecided<'a>>,
     /// The packets that show it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence<'a>>,
+}
+
+/// A counter-check that this capture cannot decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Undecided<'a> {
+    /// What would disprove the finding.
+    pub check: Text<'a>,
+    /// What to capture to decide it.
+    pub needs: Text<'a>,
 }
 
 /// A packet that shows something.

@@ -198,12 +198,7 @@ impl<'j> Listing<'j> {
                 (None, place.map(|place| self.own() as u64 + place as u64))
             }
         };
-        Some(RootCause {
-            rule: heading.rule.id.into(),
-            confidence: from_record::confidence(heading.confidence),
-            connection,
-            finding: number.map(|number| self.from + number),
-        })
+        Some(from_record::root_cause(heading, connection, number.map(|number| self.from + number)))
     }
 
     /// What the rules of all findings that are listed always say.

@@ -167,6 +167,7 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
         root_cause: Some(RootCause {
             rule: "WSH301".into(),
             confidence: Confidence::Proven,
+            party: Party::Proxy,
             connection: Some(id),
             finding: Some(finding),
         }),
@@ -184,6 +185,7 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
         rule: "WSH301".into(),
         severity: Severity::Error,
         confidence: Confidence::Proven,
+            party: Party::Proxy,
         summary:
             "A proxy removed the Upgrade header, so the server answered 426 to what it took for an ordinary request."
                 .into(),
@@ -195,6 +197,7 @@ pub(crate) fn stripped_finding(connection: u64) -> Finding<'static> {
                  $http_upgrade;\n    proxy_set_header Connection $connection_upgrade;"
             .into()),
         unless: Some("The client itself never sent Upgrade: a capture on the client's side of the proxy would show it.".into()),
+        undecided: vec![Undecided { check: "It is so.".into(), needs: "both sides".into() }],
         evidence: vec![
             Evidence {
                 packet: 103 + connection * 10,
@@ -259,6 +262,7 @@ pub(crate) fn tls_failed(id: u64, finding: u64) -> Connection<'static> {
         root_cause: Some(RootCause {
             rule: "WST103".into(),
             confidence: Confidence::Proven,
+            party: Party::Proxy,
             connection: Some(id),
             finding: Some(finding),
         }),
@@ -275,12 +279,14 @@ pub(crate) fn tls_finding(connection: u64) -> Finding<'static> {
             rule: "WST103".into(),
             severity: Severity::Error,
             confidence: Confidence::Proven,
+            party: Party::Proxy,
             summary: "The client refused the server's certificate: it does not know who signed it.".into(),
             explanation: Some(
                 "The client sent the TLS alert unknown_ca right after the certificate, which is self-signed.".into(),
             ),
             advice: Some("Install a certificate that the client trusts, with its intermediate certificates.".into()),
             unless: None,
+            undecided: vec![Undecided { check: "It is so.".into(), needs: "both sides".into() }],
             evidence: vec![Evidence {
                 packet: 307,
                 time: at(90_030),

@@ -713,12 +713,8 @@ impl<C: Consumer> Tracker<C> {
             if !options.report_follows {
                 numbers.extend(about.remove(&index).unwrap_or_default());
                 let about_itself = matches!(cause, Some(Cause::Own(_))).then_some(subject.id.connection);
-                let cause = judgement.root_cause_heading(index).map(|heading| model::RootCause {
-                    rule: heading.rule.id.into(),
-                    confidence: from_record::confidence(heading.confidence),
-                    connection: about_itself,
-                    finding: cause_number,
-                });
+                let cause = judgement.root_cause_heading(index);
+                let cause = cause.map(|heading| from_record::root_cause(heading, about_itself, cause_number));
                 consumer.closed(&subject.closed(verdict, cause, numbers));
             }
         }
