@@ -84,6 +84,17 @@ impl Side {
     }
 }
 
+/// Whether bytes belong to a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniff {
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
+    /// More bytes are needed to tell.
+    Maybe,
+}
+
 /// Why bytes are missing from a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GapCause {

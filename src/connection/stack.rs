@@ -18,7 +18,7 @@ use crate::http::extension::ExtensionList;
 use crate::http::{self, Compression, Ended, Exchange, ExchangeKind, Http, HttpEvent, Step, Switch, SwitchTo};
 use crate::http2::{self, Http2, Http2Event, WebSocketStream};
 use crate::packet::{Endpoint, Segment, Stamp};
-use crate::stream::{Direction, End, StreamEvent};
+use crate::stream::{Direction, End, Sniff, StreamEvent};
 use crate::tcp::{Connection, Opening};
 use crate::tls::{self, KeyLog, Tls};
 use crate::websocket::{
@@ -903,8 +903,8 @@ fn classify(first: &[u8], inside_tls: bool) -> Guess {
     let tls = if inside_tls { tls::Sniff::No } else { Tls::sniff(first) };
     match (tls, Http2::sniff(first), http) {
         (tls::Sniff::Yes, ..) => Guess::Is(Is::Tls),
-        (_, http2::Sniff::Yes, _) => Guess::Is(Is::Http2),
-        (tls::Sniff::Maybe, ..) | (_, http2::Sniff::Maybe, _) | (.., http::Sniff::Maybe) => Guess::Maybe,
+        (_, Sniff::Yes, _) => Guess::Is(Is::Http2),
+        (tls::Sniff::Maybe, ..) | (_, Sniff::Maybe, _) | (.., http::Sniff::Maybe) => Guess::Maybe,
         _ => Guess::Is(Is::Foreign),
     }
 }
