@@ -199,7 +199,7 @@ impl<O: Observer> Shard<O> {
                 .map(|hash| table.find(wide(hash), |place| place.hash == hash).map_or(NOWHERE, |place| place.slot)),
         );
         let warmth = ahead.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
-            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch()),
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.prefetch()),
             State::Passing(_) | State::Over(_) => None,
         });
         black_box(warmth.fold(0, |all, one| all ^ one));
@@ -372,7 +372,7 @@ impl<O: Observer> Shard<O> {
         let due = self.closing.iter().take_while(|(.., since)| now.saturating_sub(*since) > LINGER);
         // They have lain for a while: what is known of them is fetched all at once, not one after the other.
         let warmth = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
-            State::Live(live) => Some(live.tcp.touch() ^ live.stack.touch_all()),
+            State::Live(live) => Some(live.tcp.touch() ^ live.stack.prefetch_record()),
             State::Passing(_) | State::Over(_) => None,
         });
         black_box(warmth.fold(0, |all, one| all ^ one));
