@@ -84,6 +84,17 @@ impl Side {
     }
 }
 
+/// Whether bytes belong to a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniff {
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
+    /// More bytes are needed to tell.
+    Maybe,
+}
+
 /// Why bytes are missing from a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GapCause {
@@ -134,14 +145,3 @@ pub enum StreamEvent<'a> {
 /// Length of a [`StreamEvent::Gap`] whose true length cannot be derived, in bytes: more than any message has, so that
 /// the layer above must find its framing anew instead of counting through.
 pub const UNKNOWN_GAP: u64 = 1 << 40;
-
-/// Whether bytes are of a protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniff {
-    /// They are.
-    Yes,
-    /// They are not.
-    No,
-    /// More bytes are needed.
-    Maybe,
-}

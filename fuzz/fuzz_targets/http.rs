@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
         match event {
             HttpEvent::Exchange(exchange) => {
                 assert!(exchange.body.excerpt.len() <= MAX_EXCERPT);
-                assert!(exchange.unusual().early.as_ref().is_none_or(|early| early.first_bytes.len() <= MAX_FOREIGN));
+                assert!(exchange.early.as_ref().is_none_or(|early| early.first_bytes.len() <= MAX_FOREIGN));
                 if let Some(request) = &exchange.request {
                     assert!(request.head.fields().all(|(name, _)| !name.is_empty()));
                 }

@@ -86,7 +86,7 @@ fn stream(
     let stream = EventStream::new(stream_options, encoder, writer);
     let (found, files) = files.run(options, &stream);
     let (writer, ended) = stream.end();
-    let capture = summary_of(&found.totals, &files, None);
+    let capture = summary_of(&found.totals, &files, None, ended.left_out);
     writer.end(capture, ended.summary.clone()).map_err(Failure::output)?;
     Ok(exit(analysis, &ended.summary))
 }
@@ -101,7 +101,7 @@ fn document(analysis: &Analysis, files: Files, options: &Options<'_>) -> Result<
     let texts = store.into_texts(&judgement, &found.connections);
     let wanted = wanted_findings(analysis);
     let listing = Listing::new(&judgement, &wanted, options.threads);
-    let capture = summary_of(&found.totals, &read, None);
+    let capture = summary_of(&found.totals, &read, None, judgement.left_out);
     let finished = render::Analysis::new(capture, listing, &texts, &redactor);
     let exit = write(analysis, &finished);
     drop(finished);

@@ -73,7 +73,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let (writer, ended) = observer.stream.end();
     let dropped = feed.dropped();
     let failure = feed.into_failure();
-    let summary = summary_of(&found.totals, &[], dropped);
+    let summary = summary_of(&found.totals, &[], dropped, ended.left_out);
     writer.end(summary.clone(), ended.summary.clone()).map_err(Failure::output)?;
     let exit = match form {
         Form::Ndjson => exit(analysis, &ended.summary),

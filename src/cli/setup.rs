@@ -1,6 +1,5 @@
 //! What every command that reads a capture needs: keys, filters, the redactor, standard output. Never analyses.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -63,12 +62,12 @@ pub(super) fn filter_factory(filter: &Filter) -> Box<WantedFactory> {
     })
 }
 
-/// The capture as the output has it.
-pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>) -> model::Capture {
-    let limits =
-        [("connections_without_websocket", found.failures_not_kept), ("ip_fragments", found.fragments_dropped)];
-    let limits = limits.into_iter().filter(|(_, count)| *count > 0);
-    let limits = limits.map(|(name, count)| (name.to_owned(), count)).collect();
+/// The capture as the output has it. `left_out`: connections that failed and have nothing to do with a WebSocket.
+pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>, left_out: u64) -> model::Capture {
+    let own = [("engine.failures", found.failures_not_kept), ("packet.fragments", found.fragments_dropped)];
+    let own = own.into_iter().filter(|(_, count)| *count > 0);
+    let of_connections = found.limits.iter().map(|(name, count)| (*name, *count));
+    let limits = own.chain(of_connections).map(|(name, count)| (name.to_owned(), count)).collect();
     model::Capture {
         files: files
             .iter()
@@ -94,7 +93,7 @@ pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<
         undecoded_packets: found.undecodable,
         tls_secrets: found.tls_secrets as u64,
         limits,
-        left_out: BTreeMap::new(),
+        left_out: (left_out > 0).then(|| ("failed_elsewhere".to_owned(), left_out)).into_iter().collect(),
     }
 }
 

@@ -1,7 +1,23 @@
-//! One connection: the stack of its layers, and the record of what they found. No opinion is formed here.
+//! One connection: the stack of its layers, and the record of what they found.
+//!
+//! ```text
+//!  detect           which protocol the first bytes belong to
+//!  stack            composes the layers and feeds each with what the one below yields
+//!  http2_streams    the WebSockets on the streams of one HTTP/2 connection
+//!  builder          files what the layers report into the record
+//!  event            what leaves the stack while the connection is under way
+//!  record           what remains of the connection when it is over
+//! ```
+//!
+//! No file here forms an opinion, and none but `stack`, `detect` and `http2_streams` feeds a layer.
 
+mod builder;
+mod detect;
+mod event;
+mod http2_streams;
 mod record;
 mod stack;
 
-pub use record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_HTTP_FACTS, MAX_PLAIN};
-pub use stack::{Context, Ends, EntryEvent, Interest, Keys, Note, Stack};
+pub use event::{Context, Ends, EntryEvent, EntrySink, Interest, Keys};
+pub use record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_PLAIN};
+pub(crate) use stack::Stack;

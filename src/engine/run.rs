@@ -180,6 +180,8 @@ pub struct Totals {
     /// Connections without any WebSocket that were only counted, because there were more than
     /// [`FAILURES`](super::FAILURES) in one shard.
     pub failures_not_kept: u64,
+    /// Bounds of connections that were reached, by name, and how often.
+    pub limits: BTreeMap<&'static str, u64>,
 }
 
 struct Chunk {
@@ -516,6 +518,9 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let finished = self.shards.into_iter().map(|shard| {
             let mut shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
             totals.failures_not_kept += shard.failures_not_kept();
+            for (name, count) in shard.limits() {
+                *totals.limits.entry(name).or_default() += count;
+            }
             shard.take_finished()
         });
         let connections = Connections::new(finished, &numbering);

@@ -135,6 +135,8 @@ pub struct Judgement<'a> {
     pub shared: Vec<Shared>,
     /// Findings about no subject in particular.
     pub aside: Vec<&'a Finding>,
+    /// Connections that failed and are not reported, because they have nothing to do with a WebSocket.
+    pub left_out: u64,
     /// What is reported, in order of first packet.
     parts: Vec<Part>,
     /// Index of the first subject of each part, and of the one behind the last.
@@ -155,9 +157,11 @@ impl<'a> Judgement<'a> {
         surroundings.settle();
         let gone = |range: Range<usize>| seen[range.start].gone(connections, &surroundings, chosen);
         let gone = parallel::blocks(threads, seen.len(), 1, gone);
-        let (mut parts, mut gathered, mut aside) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut parts, mut gathered, mut aside, mut left_out) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (mut seen, gone) in seen.into_iter().zip(gone) {
             if !gone.is_empty() {
+                let failed = |subject: &&u32| seen.part.rows[**subject as usize].outcome.is_failure();
+                left_out += gone.iter().filter(failed).count() as u64;
                 correlate::remove(&mut seen.part.rows, &gone);
                 seen.gathered.forget(&gone);
             }
@@ -168,7 +172,7 @@ impl<'a> Judgement<'a> {
         let starts = starts(&parts);
         let look_up = |subject| digest_of(connections, at(&parts, &starts, subject).1.subject);
         let (relations, shared) = relate(&gathered, &look_up);
-        Self { relations, shared, aside, parts, starts, ..Self::default() }.explain()
+        Self { relations, shared, aside, left_out, parts, starts, ..Self::default() }.explain()
     }
 
     /// Judges what subjects, in order of first packet, say together. Whose they are is the caller's knowledge.

@@ -1,6 +1,6 @@
 //! One share of the connections: a table that nobody else touches, fed in the order of the capture.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 
 use hashbrown::HashTable;
@@ -83,6 +83,8 @@ pub(super) struct Shard<O: Observer> {
     /// Connections without any WebSocket that are kept, and how many more there were.
     failures: usize,
     failures_not_kept: u64,
+    /// Bounds of connections that were reached, by name, and how often.
+    limits: BTreeMap<&'static str, u64>,
     closing: VecDeque<(u32, u32, i64)>,
     /// Records of connections that are over, for the observer: [`TOGETHER`] at most.
     over: Vec<Over>,
@@ -128,6 +130,7 @@ impl<O: Observer> Shard<O> {
             began: Vec::new(),
             failures: 0,
             failures_not_kept: 0,
+            limits: BTreeMap::new(),
             closing: VecDeque::new(),
             over: Vec::new(),
             finished: Vec::new(),
@@ -147,6 +150,10 @@ impl<O: Observer> Shard<O> {
 
     pub(super) fn failures_not_kept(&self) -> u64 {
         self.failures_not_kept
+    }
+
+    pub(super) fn limits(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.limits.iter().map(|(name, count)| (*name, *count))
     }
 
     pub(super) fn take_finished(&mut self) -> Vec<Finished<O::Kept>> {
@@ -199,7 +206,7 @@ impl<O: Observer> Shard<O> {
                 .map(|hash| table.find(wide(hash), |place| place.hash == hash).map_or(NOWHERE, |place| place.slot)),
         );
         let warmth = ahead.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
-            State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.touch()),
+            State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.prefetch()),
             State::Passing(_) | State::Over(_) => None,
         });
         black_box(warmth.fold(0, |all, one| all ^ one));
@@ -372,7 +379,7 @@ impl<O: Observer> Shard<O> {
         let due = self.closing.iter().take_while(|(.., since)| now.saturating_sub(*since) > LINGER);
         // They have lain for a while: what is known of them is fetched all at once, not one after the other.
         let warmth = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
-            State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.touch_all()),
+            State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.prefetch_record()),
             State::Passing(_) | State::Over(_) => None,
         });
         black_box(warmth.fold(0, |all, one| all ^ one));
@@ -430,6 +437,9 @@ impl<O: Observer> Shard<O> {
                 return;
             }
             self.failures += 1;
+        }
+        for (name, count) in record.limits() {
+            *self.limits.entry(name).or_default() += count;
         }
         let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });

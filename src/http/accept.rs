@@ -4,12 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use super::handshake::{Accept, Key};
+use super::field_name::Name;
 use super::head::{Presence, RequestHead, ResponseHead};
-use super::names::Name;
 
-/// The key of RFC 6455 §1.3, copied from there by tests, firmware and people with curl.
-pub const RFC_SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// The sample key of RFC 6455 §1.3, which tests, firmware and people with curl copy.
+pub(crate) const RFC_SAMPLE_KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// What a server appends to the key before it hashes it (RFC 6455 §1.3).
 const GUID: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -28,23 +27,52 @@ const ALPHABET: [bool; 256] = {
     table
 };
 
+/// `Sec-WebSocket-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The head was cut before such a field was seen.
+    Unknown,
+    /// Not there.
+    Missing,
+    /// No base64 of 16 bytes (RFC 6455 §4.1, item 7 on the request).
+    Malformed,
+    /// More than one field (RFC 6455 §11.3.1).
+    Multiple,
+    /// As it should be.
+    Valid,
+}
+
+/// `Sec-WebSocket-Accept` (RFC 6455 §4.2.2, item 5.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// The answer's or the request's head was cut before such a field was seen, or the request was not captured.
+    Unknown,
+    /// Not there.
+    Absent,
+    /// It fits the key.
+    Valid,
+    /// It does not.
+    Mismatch {
+        /// What it should have been.
+        expected: Box<str>,
+        /// What it was.
+        found: Box<str>,
+    },
+    /// More than one field (RFC 6455 §11.3.3).
+    Multiple,
+}
+
 /// Whether `key` is the base64 of exactly 16 bytes: 22 characters of the alphabet and two `=`. Of the last character
 /// only the upper two bits count, as most decoders have it.
 #[must_use]
-pub fn is_valid_key(key: &str) -> bool {
+pub(crate) fn is_valid_key(key: &str) -> bool {
     let bytes = key.as_bytes();
     bytes.len() == 24
         && bytes[22..] == *b"=="
         && bytes[..22].iter().fold(true, |fit, &byte| fit & ALPHABET[usize::from(byte)])
 }
 
-/// The accept value for a key, valid or not: servers that do not check a key hash whatever came.
-#[must_use]
-pub fn expected_accept(key: &str) -> String {
-    accept_of(key).map(char::from).into_iter().collect()
-}
-
-/// [`expected_accept`] as it is written.
+/// The value of `Sec-WebSocket-Accept` that answers this key (RFC 6455 §4.2.2, item 5.4).
 fn accept_of(key: &str) -> [u8; ACCEPT_LEN] {
     let hash = Sha1::new_with_prefix(key).chain_update(GUID).finalize();
     let mut accept = [0; ACCEPT_LEN];
@@ -54,11 +82,11 @@ fn accept_of(key: &str) -> [u8; ACCEPT_LEN] {
 }
 
 pub(super) fn check_key(request: &RequestHead) -> Key {
-    if let Some(key) = request.head.only(Name::SEC_WEBSOCKET_KEY) {
+    if let Some(key) = request.head.only(Name::SecWebSocketKey) {
         return if is_valid_key(key) { Key::Valid } else { Key::Malformed };
     }
     // RFC 6455 §11.3.1: the field must not appear more than once in a request.
-    match request.head.count(Name::SEC_WEBSOCKET_KEY) {
+    match request.head.count(Name::SecWebSocketKey) {
         Presence::Unknown => Key::Unknown,
         Presence::Missing => Key::Missing,
         Presence::One | Presence::Several => Key::Multiple,
@@ -67,9 +95,9 @@ pub(super) fn check_key(request: &RequestHead) -> Key {
 
 /// `certain` tells whether answer and request surely belong together; if not, a mismatch proves nothing.
 pub(super) fn check_accept(request: Option<&RequestHead>, response: &ResponseHead, certain: bool) -> Accept {
-    let Some(found) = response.head.only(Name::SEC_WEBSOCKET_ACCEPT) else {
+    let Some(found) = response.head.only(Name::SecWebSocketAccept) else {
         // RFC 6455 §11.3.3: the field must not appear more than once in an answer.
-        return match response.head.count(Name::SEC_WEBSOCKET_ACCEPT) {
+        return match response.head.count(Name::SecWebSocketAccept) {
             Presence::Unknown => Accept::Unknown,
             Presence::Missing => Accept::Absent,
             Presence::One | Presence::Several => Accept::Multiple,
@@ -80,11 +108,11 @@ pub(super) fn check_accept(request: Option<&RequestHead>, response: &ResponseHea
     if expected == *found.as_bytes() { Accept::Valid } else { unexpected(request, &expected, found, certain) }
 }
 
-/// An answer's accept value that does not fit the first key of its request.
+/// Judges an accept value that does not fit the first key of its request.
 #[cold]
 #[inline(never)]
 fn unexpected(request: Option<&RequestHead>, expected: &[u8], found: &str, certain: bool) -> Accept {
-    let other_keys = request.into_iter().flat_map(|request| request.head.values(Name::SEC_WEBSOCKET_KEY).skip(1));
+    let other_keys = request.into_iter().flat_map(|request| request.head.values(Name::SecWebSocketKey).skip(1));
     if other_keys.take(8).any(|key| accept_of(key) == *found.as_bytes()) {
         Accept::Valid
     } else if certain {
@@ -101,6 +129,10 @@ mod tests {
     use tungstenite::handshake::derive_accept_key;
 
     use super::*;
+
+    fn expected_accept(key: &str) -> String {
+        accept_of(key).into_iter().map(char::from).collect()
+    }
 
     #[test]
     fn keys() {

@@ -6,7 +6,7 @@ use super::event::Body;
 /// The longest chunk extension, and the longest trailer section, in bytes.
 const MAX_CHUNK_LINE: u32 = 64 * 1024;
 
-/// A body being passed over.
+/// A body that is being skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyState {
     /// So many bytes are left.
@@ -19,12 +19,12 @@ pub(super) enum BodyState {
     UntilRestart,
 }
 
-/// A place within chunked framing (RFC 9112 §7.1).
+/// A position within chunked framing (RFC 9112 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
     /// In the size; how many digits were read.
     Size { value: u64, digits: u8 },
-    /// Between size and line feed; how many bytes were passed.
+    /// Between size and line feed; how many bytes were skipped.
     Extension { size: u64, passed: u32 },
     /// In the content.
     Data(u64),
@@ -55,7 +55,7 @@ impl BodyState {
         matches!(self, BodyState::Length(0))
     }
 
-    /// Passes over bytes.
+    /// Skips bytes; the first ones of the content go to `body`.
     pub(super) fn consume(&mut self, bytes: &[u8], mut body: Option<&mut Body>) -> Progress {
         let mut keep = |content: &[u8]| {
             if let Some(body) = body.as_deref_mut() {
@@ -91,9 +91,9 @@ impl BodyState {
                         continue;
                     }
                     match chunk.step(bytes[at]) {
-                        Stepped::On => at += 1,
-                        Stepped::End => return Progress::Done(at + 1),
-                        Stepped::Broken => return Progress::Broken(at),
+                        ChunkStep::More => at += 1,
+                        ChunkStep::End => return Progress::Done(at + 1),
+                        ChunkStep::Broken => return Progress::Broken(at),
                     }
                 }
                 Progress::More
@@ -101,7 +101,7 @@ impl BodyState {
         }
     }
 
-    /// Passes over `len` missing bytes. `false` when the gap covers framing, so that the place is lost.
+    /// Skips `len` missing bytes. `false` when the gap covers framing, so that the end of the body is unknown.
     pub(super) fn skip(&mut self, len: u64, body: Option<&mut Body>) -> bool {
         let within = match self {
             BodyState::UntilEnd | BodyState::UntilRestart => true,
@@ -131,15 +131,15 @@ fn take(left: u64, here: usize) -> usize {
     usize::try_from(left).map_or(here, |left| left.min(here))
 }
 
-enum Stepped {
-    On,
+enum ChunkStep {
+    More,
     End,
     Broken,
 }
 
 impl Chunk {
-    /// One byte of framing, never of content.
-    fn step(&mut self, byte: u8) -> Stepped {
+    /// Takes one byte of framing, never of content.
+    fn step(&mut self, byte: u8) -> ChunkStep {
         let line_feed = byte == b'\n';
         match *self {
             Chunk::Size { value, digits } => match char::from(byte).to_digit(16) {
@@ -147,13 +147,13 @@ impl Chunk {
                     *self = Chunk::Size { value: value << 4 | u64::from(digit), digits: digits + 1 };
                 }
                 // More digits than any length has, or none at all.
-                Some(_) => return Stepped::Broken,
-                None if digits == 0 => return Stepped::Broken,
+                Some(_) => return ChunkStep::Broken,
+                None if digits == 0 => return ChunkStep::Broken,
                 None if line_feed => self.begin(value),
                 None if matches!(byte, b'\r' | b' ' | b'\t' | b';') => {
                     *self = Chunk::Extension { size: value, passed: 0 }
                 }
-                None => return Stepped::Broken,
+                None => return ChunkStep::Broken,
             },
             Chunk::Extension { size, .. } if line_feed => self.begin(size),
             Chunk::Extension { size, passed } if passed < MAX_CHUNK_LINE => {
@@ -161,15 +161,15 @@ impl Chunk {
             }
             Chunk::DataEnd if line_feed => *self = Chunk::Size { value: 0, digits: 0 },
             Chunk::DataEnd if byte == b'\r' => {}
-            Chunk::Trailer { empty: true, .. } if line_feed => return Stepped::End,
+            Chunk::Trailer { empty: true, .. } if line_feed => return ChunkStep::End,
             Chunk::Trailer { passed, empty } if passed < MAX_CHUNK_LINE => {
                 *self = Chunk::Trailer { passed: passed + 1, empty: line_feed || (empty && byte == b'\r') };
             }
             Chunk::Extension { .. } | Chunk::DataEnd | Chunk::Trailer { .. } | Chunk::Data(_) => {
-                return Stepped::Broken;
+                return ChunkStep::Broken;
             }
         }
-        Stepped::On
+        ChunkStep::More
     }
 
     fn begin(&mut self, size: u64) {

@@ -1,10 +1,10 @@
-//! The negotiation of permessage-deflate (RFC 7692 §7) as offer and answer show it.
+//! The negotiation of permessage-deflate (RFC 7692 §7), by offer and answer.
 
 use smallvec::SmallVec;
 
 use super::extension::{Extension, ExtensionList};
+use super::field_name::Name;
 use super::head::{Head, Presence};
-use super::names::Name;
 use crate::stream::Side;
 
 /// The parameters in force on a connection with permessage-deflate.
@@ -27,11 +27,11 @@ pub enum Compression {
     Off,
     /// The answer agrees on permessage-deflate with these parameters, whether or not it was allowed to.
     On(Deflate),
-    /// The answer's head was cut before it told.
+    /// The answer's head was cut before it could say.
     Unknown,
 }
 
-/// Something illegal in the negotiation of an extension, named for the deed; [`Violation::by`] names the doer.
+/// Something illegal in the negotiation of an extension: [`Violation::deed`] names what was done, [`Violation::by`] who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Who did it.
@@ -82,7 +82,7 @@ pub(super) struct Parameters {
     client_max_window_bits: Option<Option<u8>>,
 }
 
-/// The extensions of one head, told apart by what nearly all heads say.
+/// The extensions of one head; the usual ones are read without building an [`ExtensionList`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extensions {
     /// There is no such field.
@@ -94,11 +94,11 @@ pub(super) enum Extensions {
 }
 
 impl Extensions {
-    /// What `head`, sent by `by`, says.
+    /// The extensions of `head`, sent by `by`.
     pub(super) fn of(head: &Head, by: Side) -> Extensions {
-        match head.only(Name::SEC_WEBSOCKET_EXTENSIONS) {
+        match head.only(Name::SecWebSocketExtensions) {
             Some(value) => lone_deflate(value, by).map_or(Extensions::Other, Extensions::Deflate),
-            None if head.count(Name::SEC_WEBSOCKET_EXTENSIONS) == Presence::Several => Extensions::Other,
+            None if head.count(Name::SecWebSocketExtensions) == Presence::Several => Extensions::Other,
             None => Extensions::None,
         }
     }
@@ -133,8 +133,8 @@ fn lone_deflate(value: &str, by: Side) -> Option<Parameters> {
     Some(parameters)
 }
 
-/// What [`negotiate`] says, if it is clear at a glance and nobody did anything illegal.
-pub(super) fn plainly(offer: &Extensions, answer: &Extensions, answer_complete: bool) -> Option<Compression> {
+/// The result of [`negotiate`] for the usual extensions, if nobody did anything illegal.
+pub(super) fn negotiate_usual(offer: &Extensions, answer: &Extensions, answer_complete: bool) -> Option<Compression> {
     match (offer, answer) {
         (Extensions::None | Extensions::Deflate(_), Extensions::None) => {
             Some(if answer_complete { Compression::Off } else { Compression::Unknown })
@@ -149,7 +149,7 @@ pub(super) fn plainly(offer: &Extensions, answer: &Extensions, answer_complete: 
 /// Compares an answer with the offers. `offers_complete` and `answer_complete` say whether the heads were seen whole;
 /// nothing is concluded from what was not seen.
 #[must_use]
-pub fn negotiate(
+pub(crate) fn negotiate(
     offers: &ExtensionList<'_>,
     offers_complete: bool,
     answer: &ExtensionList<'_>,
@@ -414,27 +414,28 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// What is said at a glance is what the close look says, and the usual lists are told at a glance.
+        /// Where the shortcut has a result, it is that of the full comparison.
         #[test]
-        fn a_glance_agrees(
+        fn the_usual_extensions_are_negotiated_alike(
             offer in proptest::option::of(element()),
             answer in proptest::option::of(element()),
             offers_complete: bool,
             answer_complete: bool,
         ) {
-            let glance = |value: &Option<String>, by| match value {
+            let usual = |value: &Option<String>, by| match value {
                 Some(value) => lone_deflate(value, by).map_or(Extensions::Other, Extensions::Deflate),
                 None => Extensions::None,
             };
-            let closely = negotiate(
+            let full = negotiate(
                 &ExtensionList::parse(offer.as_deref().into_iter()),
                 offers_complete,
                 &ExtensionList::parse(answer.as_deref().into_iter()),
                 answer_complete,
             );
-            let plainly = plainly(&glance(&offer, Side::Client), &glance(&answer, Side::Server), answer_complete);
-            if let Some(compression) = plainly {
-                prop_assert_eq!(closely, (compression, vec![]));
+            let shortcut =
+                negotiate_usual(&usual(&offer, Side::Client), &usual(&answer, Side::Server), answer_complete);
+            if let Some(compression) = shortcut {
+                prop_assert_eq!(full, (compression, vec![]));
             }
         }
     }

@@ -2,14 +2,13 @@
 
 use super::handshake::Handshake;
 use super::head::{RequestHead, ResponseHead};
-use super::proxy::ProxyHeader;
 use crate::stream::{Direction, End, GapCause, Stamp};
 
-/// Something seen on a connection.
+/// Something that happened on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpEvent {
-    /// A request head that asks for more than an ordinary answer was read; its [`Exchange`] follows when it is answered or ends.
-    /// [`Http::pending`](super::Http::pending) shows it until then.
+    /// A request head that asks for more than an ordinary answer was read; its [`Exchange`] follows when it is answered
+    /// or ends.
     Attempt {
         /// What it asks for.
         kind: ExchangeKind,
@@ -18,8 +17,6 @@ pub enum HttpEvent {
     },
     /// A request and its answer, or what there was of either.
     Exchange(Box<Exchange>),
-    /// A PROXY protocol header in front of the first request.
-    ProxyHeader(Box<ProxyHeader>),
     /// The reading of one direction met an obstacle, or recovered.
     Fact(HttpFact),
 }
@@ -78,13 +75,13 @@ pub enum HttpFact {
 pub enum LostCause {
     /// Bytes are missing where a head or a chunk size may have been.
     Gap(GapCause),
-    /// A chunk header that is none (RFC 9112 §7.1).
+    /// No chunk size where one is due (RFC 9112 §7.1).
     BadChunk,
     /// A request whose `Content-Length` or `Transfer-Encoding` leaves its length open (RFC 9112 §6.3).
     BadFraming,
     /// Bytes where a start line should be.
     NoStartLine,
-    /// A head that ends, but whose start line is none.
+    /// A whole head without a valid start line.
     MalformedStartLine,
 }
 
@@ -97,10 +94,17 @@ pub enum ExchangeKind {
     Connect,
     /// An upgrade to something else, `h2c` for instance.
     Upgrade,
-    /// Neither; kept only since its answer is of interest (101, 400, 426 or 511), or an answer without any request.
+    /// Neither; kept only for its answer (101, 400, 408, 426 or 511), or because that answers no request that was seen.
     Plain,
-    /// The request's head was cut before anything told.
+    /// The request's head was cut before it showed what was asked for.
     Unknown,
+}
+
+impl ExchangeKind {
+    /// Whether more than an ordinary answer was asked for.
+    pub(super) const fn is_attempt(self) -> bool {
+        matches!(self, ExchangeKind::WebSocket | ExchangeKind::Connect | ExchangeKind::Upgrade)
+    }
 }
 
 /// A request and what came back.
@@ -118,53 +122,36 @@ pub struct Exchange {
     pub body: Body,
     /// How the exchange ended.
     pub ended: Ended,
-    pub(super) unusual: Option<Box<Unusual>>,
+    /// Informational answers (1xx except 101) before the final one, at most [`MAX_INTERIM`](super::MAX_INTERIM).
+    pub interim: Vec<Interim>,
+    /// Bytes from the client after its request and before the final answer was whole, that were no further request.
+    pub early: Option<Box<Early>>,
     /// What the opening handshake checks of RFC 6455 §4 yield. Only for [`ExchangeKind::WebSocket`], and for other
     /// kinds that were answered 101.
     pub handshake: Option<Handshake>,
 }
 
-/// What hardly any exchange has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unusual {
-    /// Informational answers (1xx except 101) before the final one, at most [`MAX_INTERIM`](super::MAX_INTERIM).
-    pub interim: Vec<Interim>,
-    /// Bytes from the client after its request and before the final answer was whole, that were no further request.
-    pub early: Option<Early>,
-    /// How and when the client's direction ended, if it did before the exchange did.
-    pub client_end: Option<(Stamp, End)>,
-}
-
-impl Unusual {
-    const NONE: Unusual = Unusual { interim: Vec::new(), early: None, client_end: None };
-}
-
 impl Exchange {
-    /// What is unusual about it; empty and `None` when nothing is.
-    #[must_use]
-    pub fn unusual(&self) -> &Unusual {
-        static USUAL: Unusual = Unusual::NONE;
-        self.unusual.as_deref().unwrap_or(&USUAL)
-    }
-
-    /// The same to write something unusual to.
-    #[cold]
-    pub(super) fn unusual_mut(&mut self) -> &mut Unusual {
-        self.unusual.get_or_insert_with(|| Box::new(Unusual::NONE))
-    }
-
-    /// Notes what the client sent before the answer was whole.
-    pub(super) fn set_early(&mut self, early: Option<Early>) {
-        if self.unusual().early != early {
-            self.unusual_mut().early = early;
+    /// An exchange without an answer yet.
+    pub(super) fn new(kind: ExchangeKind, request: Option<RequestHead>, ended: Ended) -> Exchange {
+        Exchange {
+            kind,
+            request,
+            pairing: Pairing::Certain,
+            answer: Answer::Nothing,
+            body: Body::default(),
+            ended,
+            interim: Vec::new(),
+            early: None,
+            handshake: None,
         }
     }
 
-    /// Reads a little of everything, so that it is at hand when it is needed.
+    /// Reads a little of everything, so that it is in the processor's cache when it is needed. The result means nothing.
     #[must_use]
-    pub fn touch(&self) -> u64 {
-        let request = self.request.as_ref().map_or(0, |request| request.head.touch());
-        let response = self.response().map_or(0, |response| response.head.touch());
+    pub(crate) fn prefetch(&self) -> u64 {
+        let request = self.request.as_ref().map_or(0, |request| request.head.prefetch());
+        let response = self.response().map_or(0, |response| response.head.prefetch());
         let checks = self.handshake.as_ref().map_or(0, |checks| {
             u64::from(checks.request.is_some()) ^ checks.response.as_ref().map_or(0, |checks| u64::from(checks.status))
         });
@@ -173,7 +160,7 @@ impl Exchange {
 
     /// The final answer's head.
     #[must_use]
-    pub fn response(&self) -> Option<&ResponseHead> {
+    pub(crate) fn response(&self) -> Option<&ResponseHead> {
         match &self.answer {
             Answer::Response(head) => Some(head),
             _ => None,
@@ -182,7 +169,7 @@ impl Exchange {
 
     /// The final status code.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         self.response().map(|head| head.status)
     }
 }
@@ -231,7 +218,7 @@ pub struct Foreign {
     pub offset: u64,
 }
 
-/// What foreign bytes look like. A name for a known beginning, not a dissection.
+/// What foreign bytes begin like. Only the beginning is recognised; nothing is dissected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForeignKind {
     /// A plaintext TLS alert record (RFC 8446 §6): level and description.
@@ -254,9 +241,9 @@ pub enum ForeignKind {
 }
 
 impl Foreign {
-    /// What the bytes look like.
+    /// What the bytes begin like.
     #[must_use]
-    pub fn kind(&self) -> ForeignKind {
+    pub(crate) fn kind(&self) -> ForeignKind {
         match &*self.bytes {
             [0x15, 0x03, 0..=4, 0, 2, level, description, ..] => {
                 ForeignKind::TlsAlert { level: *level, description: *description }
@@ -305,7 +292,7 @@ pub enum Ended {
         /// The packet with which it ended.
         stamp: Stamp,
     },
-    /// The answer cannot be followed to its end, since bytes are missing or senseless.
+    /// The answer cannot be followed to its end, because bytes are missing or make no sense.
     Lost {
         /// How far the answer had come.
         at: CutAt,
@@ -325,7 +312,7 @@ pub enum CutAt {
     InBody,
 }
 
-/// Client bytes that did not wait for the answer.
+/// Bytes of a client that did not wait for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Early {
     /// The packet of the first.

@@ -10,45 +10,45 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::head::is_token_byte;
+use super::syntax::is_token_byte;
 
 /// The most extensions that are read from one head.
-pub const MAX_EXTENSIONS: usize = 32;
+pub(crate) const MAX_EXTENSIONS: usize = 32;
 /// The most parameters that are read of one extension.
-pub const MAX_PARAMETERS: usize = 32;
+pub(crate) const MAX_PARAMETERS: usize = 32;
 
 /// One element of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension<'a> {
+pub(crate) struct Extension<'a> {
     /// Its name, never empty.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its parameters in the order sent.
-    pub parameters: SmallVec<[Parameter<'a>; 2]>,
+    pub(crate) parameters: SmallVec<[Parameter<'a>; 2]>,
 }
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter<'a> {
+pub(crate) struct Parameter<'a> {
     /// Its name, never empty.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its value, quotes and escapes removed.
-    pub value: Option<Cow<'a, str>>,
+    pub(crate) value: Option<Cow<'a, str>>,
 }
 
 /// All extensions of a head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExtensionList<'a> {
+pub(crate) struct ExtensionList<'a> {
     /// Those that could be read, in the order sent, at most [`MAX_EXTENSIONS`].
-    pub extensions: SmallVec<[Extension<'a>; 1]>,
+    pub(crate) extensions: SmallVec<[Extension<'a>; 1]>,
     /// Something does not follow the grammar; it was left out.
-    pub malformed: bool,
+    pub(crate) malformed: bool,
     /// A bound was reached.
-    pub truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 impl<'a> ExtensionList<'a> {
     /// Reads the values of all such fields of one head, which count as one list (RFC 6455 §11.3.2).
-    pub fn parse(values: impl Iterator<Item = &'a str>) -> ExtensionList<'a> {
+    pub(crate) fn parse(values: impl Iterator<Item = &'a str>) -> ExtensionList<'a> {
         let mut list = ExtensionList::default();
         for value in values {
             let before = list.extensions.len();
@@ -60,7 +60,7 @@ impl<'a> ExtensionList<'a> {
     }
 
     /// The elements of this name; extension names are compared without case.
-    pub fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Extension<'a>> {
+    pub(crate) fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Extension<'a>> {
         self.extensions.iter().filter(move |extension| extension.name.eq_ignore_ascii_case(name))
     }
 }

@@ -6,16 +6,18 @@
 use smallvec::SmallVec;
 
 use super::accept;
+pub use super::accept::{Accept, Key};
 use super::deflate::{self, Compression, Extensions, Violation};
 use super::extension::ExtensionList;
-use super::head::{Completeness, Head, Presence, RequestHead, ResponseHead, Version, is_token_byte, trim, trim_bytes};
-use super::names::{Name, is_word};
+use super::field_name::Name;
+use super::head::{Head, Presence, RequestHead, ResponseHead};
+use super::syntax::{Completeness, Version, is_token_byte, trim};
 use crate::stream::Side;
 
 /// The checks on both heads of a WebSocket attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
-    /// What a server must check; `None` when no request was seen.
+    /// What a server must check; `None` when no request was captured.
     pub request: Option<RequestChecks>,
     /// What a client must check; `None` without an HTTP answer.
     pub response: Option<ResponseChecks>,
@@ -84,7 +86,7 @@ pub struct ResponseChecks {
 /// A list field that must contain a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Token {
-    /// The head was cut before it told.
+    /// The head was cut before such a field was seen.
     Unknown,
     /// There is no such field.
     Missing,
@@ -99,7 +101,7 @@ pub enum Token {
 impl Token {
     /// Whether the token is there; `None` when unknown.
     #[must_use]
-    pub const fn present(self) -> Option<bool> {
+    pub(crate) const fn present(self) -> Option<bool> {
         match self {
             Token::Unknown => None,
             Token::Missing | Token::Lacking => Some(false),
@@ -108,25 +110,10 @@ impl Token {
     }
 }
 
-/// `Sec-WebSocket-Key`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    /// The head was cut before it told.
-    Unknown,
-    /// Not there.
-    Missing,
-    /// No base64 of 16 bytes (RFC 6455 §4.1, item 7 on the request).
-    Malformed,
-    /// More than one field (RFC 6455 §11.3.1).
-    Multiple,
-    /// As it should be.
-    Valid,
-}
-
 /// `Sec-WebSocket-Version` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WebSocketVersion {
-    /// The head was cut before it told.
+    /// The head was cut before such a field was seen.
     Unknown,
     /// Not there.
     Missing,
@@ -164,30 +151,10 @@ pub struct OfferedSubprotocols {
     pub duplicate: bool,
 }
 
-/// `Sec-WebSocket-Accept` (RFC 6455 §4.2.2, item 5.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accept {
-    /// The answer's or the request's head was cut before it told, or the request was not seen.
-    Unknown,
-    /// Not there.
-    Absent,
-    /// It fits the key.
-    Valid,
-    /// It does not.
-    Mismatch {
-        /// What it should have been.
-        expected: Box<str>,
-        /// What it was.
-        found: Box<str>,
-    },
-    /// More than one field (RFC 6455 §11.3.3).
-    Multiple,
-}
-
 /// The subprotocol in the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subprotocol {
-    /// A head was cut before it told.
+    /// A head was cut before such a field was seen.
     Unknown,
     /// This one; whether it was offered is not known.
     Unchecked(Box<str>),
@@ -205,23 +172,10 @@ pub enum Subprotocol {
     Several,
 }
 
-impl Subprotocol {
-    /// The one value in the answer, offered or not.
-    #[must_use]
-    pub fn value(&self) -> Option<&str> {
-        match self {
-            Subprotocol::Selected(value) | Subprotocol::NotOffered(value) | Subprotocol::Unchecked(value) => {
-                Some(value)
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Handshake {
     /// Checks both heads. `certain` tells whether they surely belong together.
     #[must_use]
-    pub fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
+    pub(crate) fn examine(request: Option<&RequestHead>, response: Option<&ResponseHead>, certain: bool) -> Handshake {
         let offer = request.map_or(Extensions::None, |request| Extensions::of(&request.head, Side::Client));
         Handshake {
             request: request.map(|request| RequestChecks::of(request, &offer)),
@@ -237,32 +191,30 @@ impl RequestChecks {
         let cut_in_method = head.completeness == Completeness::CutInStartLine && request.target().is_empty();
         RequestChecks {
             // RFC 6455 §4.2.1, item 1: the method is GET, and methods are case-sensitive (RFC 9110 §9.1).
-            method_is_get: (!cut_in_method).then(|| request.asks("GET")),
+            method_is_get: (!cut_in_method).then(|| request.method() == "GET"),
             version: request.version,
-            host: head.count(Name::HOST),
-            upgrade: token(head, Name::UPGRADE, "websocket"),
-            connection: token(head, Name::CONNECTION, "upgrade"),
+            host: head.count(Name::Host),
+            upgrade: token(head, Name::Upgrade, "websocket"),
+            connection: token(head, Name::Connection, "upgrade"),
             key: accept::check_key(request),
             key_is_rfc_sample: request.websocket_key() == Some(accept::RFC_SAMPLE_KEY),
             websocket_version,
             draft: match websocket_version {
-                WebSocketVersion::Rfc6455
-                    if !head.has_any(Name::SEC_WEBSOCKET_KEY1.bit() | Name::SEC_WEBSOCKET_KEY2.bit()) =>
-                {
+                WebSocketVersion::Rfc6455 if !head.has(Name::SecWebSocketKey1) && !head.has(Name::SecWebSocketKey2) => {
                     None
                 }
                 _ => draft(head, websocket_version),
             },
-            origin: match head.count(Name::ORIGIN) {
-                Presence::Missing | Presence::Unknown => head.count(Name::SEC_WEBSOCKET_ORIGIN),
+            origin: match head.count(Name::Origin) {
+                Presence::Missing | Presence::Unknown => head.count(Name::SecWebSocketOrigin),
                 seen => seen,
             },
-            subprotocols: if head.has(Name::SEC_WEBSOCKET_PROTOCOL) {
+            subprotocols: if head.has(Name::SecWebSocketProtocol) {
                 offered_subprotocols(request)
             } else {
                 OfferedSubprotocols { may_be_more: !head.is_complete(), ..OfferedSubprotocols::default() }
             },
-            extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
+            extensions: head.count(Name::SecWebSocketExtensions),
             extensions_malformed: *offer == Extensions::Other && extensions(head).malformed,
         }
     }
@@ -272,35 +224,35 @@ impl ResponseChecks {
     fn of(request: Option<&RequestHead>, offer: &Extensions, response: &ResponseHead, certain: bool) -> ResponseChecks {
         let head = &response.head;
         let answer = Extensions::of(head, Side::Server);
-        let (compression, violations) = match deflate::plainly(offer, &answer, head.is_complete()) {
+        let (compression, violations) = match deflate::negotiate_usual(offer, &answer, head.is_complete()) {
             Some(compression) => (compression, Vec::new()),
             None => negotiate(request, head, certain),
         };
         ResponseChecks {
             status: response.status,
             version: response.version,
-            upgrade: token(head, Name::UPGRADE, "websocket"),
-            connection: token(head, Name::CONNECTION, "upgrade"),
+            upgrade: token(head, Name::Upgrade, "websocket"),
+            connection: token(head, Name::Connection, "upgrade"),
             accept: accept::check_accept(request, response, certain),
             subprotocol: selected_subprotocol(request.filter(|_| certain), head),
-            extensions: head.count(Name::SEC_WEBSOCKET_EXTENSIONS),
+            extensions: head.count(Name::SecWebSocketExtensions),
             extensions_malformed: answer == Extensions::Other && extensions(head).malformed,
             violations,
             compression,
-            content_length: head.count(Name::CONTENT_LENGTH),
-            transfer_encoding: head.count(Name::TRANSFER_ENCODING),
+            content_length: head.count(Name::ContentLength),
+            transfer_encoding: head.count(Name::TransferEncoding),
         }
     }
 }
 
-/// The extensions of a head that says something unusual about them.
+/// The extensions of a head with other than the usual ones.
 #[cold]
 #[inline(never)]
 fn extensions(head: &Head) -> ExtensionList<'_> {
-    ExtensionList::parse(head.values(Name::SEC_WEBSOCKET_EXTENSIONS))
+    ExtensionList::parse(head.values(Name::SecWebSocketExtensions))
 }
 
-/// Compares the extensions of both heads where that takes a closer look.
+/// Compares the extensions of both heads where they are not the usual ones.
 #[cold]
 #[inline(never)]
 fn negotiate(request: Option<&RequestHead>, answer: &Head, certain: bool) -> (Compression, Vec<Violation>) {
@@ -313,7 +265,7 @@ fn negotiate(request: Option<&RequestHead>, answer: &Head, certain: bool) -> (Co
 #[inline(never)]
 fn token(head: &Head, field: Name, wanted: &str) -> Token {
     match head.only(field) {
-        Some(value) if is_word(value.as_bytes(), wanted) => Token::Sole,
+        Some(value) if value.eq_ignore_ascii_case(wanted) => Token::Sole,
         _ => token_in_list(head, field, wanted),
     }
 }
@@ -321,10 +273,10 @@ fn token(head: &Head, field: Name, wanted: &str) -> Token {
 #[inline(never)]
 fn token_in_list(head: &Head, field: Name, wanted: &str) -> Token {
     let (mut found, mut others) = (false, false);
-    for element in head.values(field).flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).map(trim_bytes) {
-        if is_word(element, wanted) {
+    for element in head.elements(field) {
+        if element.eq_ignore_ascii_case(wanted) {
             found = true;
-        } else if !element.is_empty() {
+        } else {
             others = true;
         }
     }
@@ -338,7 +290,7 @@ fn token_in_list(head: &Head, field: Name, wanted: &str) -> Token {
 }
 
 fn websocket_version(head: &Head) -> WebSocketVersion {
-    if let Some(value) = head.only(Name::SEC_WEBSOCKET_VERSION) {
+    if let Some(value) = head.only(Name::SecWebSocketVersion) {
         return match value {
             "13" => WebSocketVersion::Rfc6455,
             value => number(value).map_or(WebSocketVersion::Malformed, |number| match number {
@@ -347,7 +299,7 @@ fn websocket_version(head: &Head) -> WebSocketVersion {
             }),
         };
     }
-    match head.count(Name::SEC_WEBSOCKET_VERSION) {
+    match head.count(Name::SecWebSocketVersion) {
         Presence::Unknown => WebSocketVersion::Unknown,
         Presence::Missing => WebSocketVersion::Missing,
         Presence::One | Presence::Several => WebSocketVersion::Multiple,
@@ -365,16 +317,16 @@ fn number(value: &str) -> Option<u32> {
 #[inline(never)]
 fn draft(head: &Head, version: WebSocketVersion) -> Option<Draft> {
     let there = |name| head.has(name);
-    if there(Name::SEC_WEBSOCKET_KEY1) || there(Name::SEC_WEBSOCKET_KEY2) {
+    if there(Name::SecWebSocketKey1) || there(Name::SecWebSocketKey2) {
         return Some(Draft::Hixie76);
     }
     match version {
         WebSocketVersion::Other(version) if version < 13 => Some(Draft::Hybi(version)),
         // hixie-75 knew no Sec-WebSocket fields at all; `WebSocket-Protocol` is its own.
         WebSocketVersion::Missing
-            if there(Name::WEBSOCKET_PROTOCOL)
-                && head.count(Name::SEC_WEBSOCKET_KEY) == Presence::Missing
-                && token(head, Name::UPGRADE, "websocket").present() == Some(true) =>
+            if there(Name::WebSocketProtocol)
+                && head.count(Name::SecWebSocketKey) == Presence::Missing
+                && token(head, Name::Upgrade, "websocket").present() == Some(true) =>
         {
             Some(Draft::Hixie75)
         }
@@ -387,7 +339,7 @@ fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
     let mut values: SmallVec<[&str; 8]> = request.subprotocols().collect();
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
     let is_token = |value: &&str| value.bytes().all(is_token_byte);
-    let fields = request.head.values(Name::SEC_WEBSOCKET_PROTOCOL);
+    let fields = request.head.values(Name::SecWebSocketProtocol);
     // RFC 6455 §4.1, item 10 on the request: one or more values, each a token, each once.
     let malformed =
         !values.iter().all(is_token) || fields.into_iter().any(|value| value.split(',').all(|it| trim(it).is_empty()));
@@ -398,7 +350,7 @@ fn offered_subprotocols(request: &RequestHead) -> OfferedSubprotocols {
 
 /// `request` only when it surely belongs to the answer.
 fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
-    let spoken_of = |head: &Head| head.has(Name::SEC_WEBSOCKET_PROTOCOL) || !head.is_complete();
+    let spoken_of = |head: &Head| head.has(Name::SecWebSocketProtocol) || !head.is_complete();
     match request {
         Some(request) if !spoken_of(&request.head) && !spoken_of(head) => Subprotocol::None,
         _ => find_subprotocol(request, head),
@@ -407,7 +359,7 @@ fn selected_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotoc
 
 #[inline(never)]
 fn find_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
-    match head.count(Name::SEC_WEBSOCKET_PROTOCOL) {
+    match head.count(Name::SecWebSocketProtocol) {
         Presence::Unknown => Subprotocol::Unknown,
         // RFC 6455 §11.3.4: the field must not appear more than once in an answer.
         Presence::Several => Subprotocol::Several,
@@ -416,7 +368,7 @@ fn find_subprotocol(request: Option<&RequestHead>, head: &Head) -> Subprotocol {
             Some((true, None)) => Subprotocol::None,
             Some((_, Some(_))) => Subprotocol::NoneSelected,
         },
-        Presence::One => match head.first(Name::SEC_WEBSOCKET_PROTOCOL).unwrap_or_default() {
+        Presence::One => match head.first(Name::SecWebSocketProtocol).unwrap_or_default() {
             "" => Subprotocol::Empty,
             value if value.contains(',') => Subprotocol::Several,
             // RFC 6455 §4.1, item 6 on the answer: it must be one of those offered; compared with case.

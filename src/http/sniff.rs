@@ -1,9 +1,9 @@
 //! Whether a stream's first bytes are HTTP/1.x, and whether bytes in the middle of a stream are a start line.
 
-use super::head::{RequestLine, StatusLine, is_token_byte, parse_version};
 use super::proxy;
+use super::syntax::{RequestLine, StatusLine, is_token_byte, parse_version};
 
-/// What first bytes may be.
+/// What the first bytes of a direction are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sniff {
     /// A request.
@@ -18,16 +18,16 @@ pub enum Sniff {
     No,
 }
 
-/// The longest method name that is believed.
+/// The longest method name that is accepted.
 pub(super) const MAX_METHOD: usize = 24;
 /// The most CR and LF bytes that are skipped in front of a start line.
 pub(super) const MAX_BLANK: usize = 64;
 
-/// Methods whose name and first target byte are proof enough before the line is whole.
+/// Methods of which the name and the first byte of a target are proof enough, before the line is whole.
 const KNOWN: [&[u8]; 9] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"CONNECT ", b"OPTIONS ", b"TRACE ", b"PATCH "];
 
-/// Looks at the first bytes of one direction. HTTP/2's connection preface is not HTTP/1.x: [`Sniff::No`].
+/// What the first bytes of one direction are. HTTP/2's connection preface is not HTTP/1.x: [`Sniff::No`].
 pub(super) fn sniff(bytes: &[u8]) -> Sniff {
     if is_plain_get(bytes) {
         return Sniff::Request;
@@ -41,11 +41,11 @@ pub(super) fn sniff(bytes: &[u8]) -> Sniff {
     if blank > MAX_BLANK {
         return Sniff::No;
     }
-    start(&bytes[blank..])
+    start_line(&bytes[blank..])
 }
 
-/// Whether the bytes are, as far as they go, what a WebSocket client begins with: `GET`, a target, HTTP/1.1. Spares the
-/// closer look.
+/// Whether the bytes are, as far as they go, what a WebSocket client begins with: `GET`, a target, HTTP/1.1. A shortcut
+/// for the usual case.
 fn is_plain_get(bytes: &[u8]) -> bool {
     const BEHIND_TARGET: &[u8] = b" HTTP/1.1\r\n";
     let Some(rest) = bytes.strip_prefix(b"GET ") else { return false };
@@ -54,8 +54,8 @@ fn is_plain_get(bytes: &[u8]) -> bool {
     target > 0 && behind.iter().zip(BEHIND_TARGET).all(|(byte, wanted)| byte == wanted)
 }
 
-/// Looks at bytes where a start line should be.
-pub(super) fn start(bytes: &[u8]) -> Sniff {
+/// What bytes are where a start line is due.
+pub(super) fn start_line(bytes: &[u8]) -> Sniff {
     if bytes.len() < 5 && b"HTTP/".starts_with(bytes) {
         return Sniff::Maybe;
     }
@@ -82,14 +82,13 @@ pub(super) fn start(bytes: &[u8]) -> Sniff {
         return Sniff::No;
     }
     if end.is_some() {
-        return if bytes[method] == b' ' && asks(line) { Sniff::Request } else { Sniff::No };
+        return if bytes[method] == b' ' && is_request(line) { Sniff::Request } else { Sniff::No };
     }
     let known = KNOWN.iter().any(|name| bytes.len() > name.len() && bytes.starts_with(name));
     if known { Sniff::Request } else { Sniff::Maybe }
 }
 
-/// Whether `bytes` begin with a whole request line, line end included. This is what proves that a lost direction is
-/// in step again.
+/// Whether `bytes` begin with a whole request line, line end included: proof that a lost direction is in step again.
 pub(super) fn is_request_line(bytes: &[u8]) -> bool {
     let Some(end) = memchr::memchr(b'\n', bytes) else { return false };
     let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
@@ -97,12 +96,12 @@ pub(super) fn is_request_line(bytes: &[u8]) -> bool {
     if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') || has_control(line) {
         return false;
     }
-    asks(line)
+    is_request(line)
 }
 
 /// Whether a line that begins with a method and a blank is a request line.
-fn asks(line: &[u8]) -> bool {
-    let parts = RequestLine::split(line);
+fn is_request(line: &[u8]) -> bool {
+    let parts = RequestLine::parse(line);
     // RFC 9113 §3.4: `PRI * HTTP/2.0` begins an HTTP/2 connection; no HTTP/1.x server may take it for a request.
     !parts.target.is_empty() && parts.version.is_some_and(|version| version.major < 2 || !line.starts_with(b"PRI "))
 }
@@ -117,7 +116,7 @@ pub(super) fn is_status_line(bytes: &[u8]) -> bool {
     let Some((_, at)) = parse_version(bytes) else { return false };
     let line = &bytes[..bytes.len().min(at + 32)];
     let Ok(text) = std::str::from_utf8(line.get(..at + 4).unwrap_or_default()) else { return false };
-    StatusLine::split(text).is_some() && matches!(line.get(at + 4), Some(b' ' | b'\r' | b'\n'))
+    StatusLine::parse(text).is_some() && matches!(line.get(at + 4), Some(b' ' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]
@@ -169,7 +168,7 @@ mod tests {
         assert!(!is_status_line(b"HTTP/1.1"));
     }
     #[test]
-    fn a_plain_get_is_a_request_at_a_closer_look_too() {
+    fn a_plain_get_is_a_request_without_the_shortcut_too() {
         for line in [
             "GET /chat HTTP/1.1\r\nHost: a",
             "GET  / HTTP/1.1\r\n",
@@ -183,7 +182,7 @@ mod tests {
         ] {
             let plain = |bytes: &[u8]| {
                 let plain = is_plain_get(bytes);
-                assert!(!plain || start(bytes) == Sniff::Request, "{}", String::from_utf8_lossy(bytes));
+                assert!(!plain || start_line(bytes) == Sniff::Request, "{}", String::from_utf8_lossy(bytes));
                 plain
             };
             for end in 0..=line.len() {

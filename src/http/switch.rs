@@ -1,8 +1,8 @@
 //! The moment a connection stops being HTTP, with every byte that belongs to what follows.
 
 use super::deflate::Compression;
-use super::held::Held;
-use crate::stream::{Direction, GapCause, Stamp, StreamEvent};
+use super::early_data::EarlyData;
+use crate::stream::StreamEvent;
 
 /// What one event led to.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub enum Step<'a> {
     More,
     /// The connection is no HTTP any more; feed the next layer and drop this one.
     Switch(Switch<'a>),
-    /// The client's or the server's first bytes are no HTTP; a [`HttpFact::NotHttp`](super::HttpFact) says which. Said
-    /// once per direction; whoever goes on feeding gets what can still be said.
+    /// The client's or the server's first bytes are no HTTP; a [`HttpFact::NotHttp`](super::HttpFact) names them.
+    /// Returned once per direction; whoever goes on feeding gets what can still be read.
     NotHttp,
 }
 
@@ -30,7 +30,7 @@ pub struct Switch<'a> {
     pub next: Option<StreamEvent<'a>>,
     /// What the client's direction did behind its request and before the switch (RFC 6455 §4.1: a client must wait).
     pub early: EarlyData,
-    /// Where the next layer begins in each direction, by [`Direction::index`].
+    /// Where the next layer begins in each direction, by [`Direction::index`](crate::stream::Direction::index).
     pub starts: [Start; 2],
 }
 
@@ -50,8 +50,6 @@ pub enum SwitchTo {
     WebSocket {
         /// What was agreed on compression.
         compression: Compression,
-        /// The subprotocol in the answer.
-        subprotocol: Option<Box<str>>,
     },
     /// A tunnel, by a 2xx to `CONNECT`: whatever the client speaks inside starts anew.
     Tunnel,
@@ -59,48 +57,4 @@ pub enum SwitchTo {
     Other(Box<str>),
     /// There was a 101, but what it switched to lies in bytes that were not captured.
     Unknown,
-}
-
-/// The client's direction between its request and the switch, owned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EarlyData {
-    /// Hardly ever anything.
-    pub(super) held: Option<Box<Held>>,
-}
-
-/// One event of [`EarlyData`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) stamp: Stamp,
-    pub(super) offset: u64,
-    pub(super) what: PieceKind,
-}
-
-/// What a [`Piece`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PieceKind {
-    /// Bytes of the common buffer.
-    Data { start: u32, end: u32 },
-    /// Bytes that are missing.
-    Gap { len: u64, cause: GapCause },
-    /// The end of the direction.
-    End(crate::stream::End),
-}
-
-impl EarlyData {
-    /// Whether there is nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.held.as_ref().is_none_or(|held| held.is_empty())
-    }
-
-    /// Where it begins.
-    pub(super) fn first_offset(&self) -> Option<u64> {
-        self.held.as_ref()?.first_offset()
-    }
-
-    /// The events in order, all of [`Direction::ToServer`], an end included.
-    pub fn events(&self) -> impl Iterator<Item = (Stamp, Direction, StreamEvent<'_>)> {
-        self.held.iter().flat_map(|held| held.events())
-    }
 }

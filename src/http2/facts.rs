@@ -82,7 +82,7 @@ pub struct GoAway {
     pub last_stream: u32,
     /// Why.
     pub code: ErrorCode,
-    /// What the sender says, at most [`MAX_EXCERPT`] bytes.
+    /// Additional debug data, at most [`MAX_EXCERPT`] bytes.
     pub debug: Vec<u8>,
 }
 
@@ -114,12 +114,12 @@ pub struct Head {
 impl Head {
     /// The first value of the field `name` (lower case).
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// All values of the field `name` (lower case).
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
@@ -153,20 +153,20 @@ pub struct WebSocketStream {
 impl WebSocketStream {
     /// Whether the server accepted it; `None` while there is no response.
     #[must_use]
-    pub fn accepted(&self) -> Option<bool> {
+    pub(crate) fn accepted(&self) -> Option<bool> {
         let status = self.response.as_ref()?.status?;
         Some((200..300).contains(&status))
     }
 }
 
-/// What a peer did that RFC 9113 forbids, or what we could not follow.
+/// What a peer did against RFC 9113, or what could not be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Oddity {
     /// Padding longer than the frame (§6.1, §6.2).
     PaddingTooLong,
     /// Something other than CONTINUATION inside a header block, or CONTINUATION outside of one (§6.10).
     HeaderBlockBroken,
-    /// A header block larger than is read here.
+    /// A header block beyond [`MAX_HEADER_BLOCK`](super::MAX_HEADER_BLOCK), which was not read.
     HeaderBlockTooLarge,
     /// A header block that does not decode (RFC 7541).
     CompressionError,
@@ -188,7 +188,7 @@ pub struct NotHttp2 {
 pub struct Http2Facts {
     /// Packet of the client's connection preface.
     pub preface: Option<Stamp>,
-    /// The beginning was not seen: names that refer to it are unknown.
+    /// The beginning was not captured: header fields that refer to it are unknown.
     pub mid_stream: bool,
     /// What the client and the server announced.
     pub settings: [Settings; 2],
@@ -210,7 +210,7 @@ pub struct Http2Facts {
     pub missing_bytes: [u64; 2],
     /// The server answered the preface with something that is no SETTINGS frame (RFC 9113 §3.4 demands one).
     pub not_http2: Option<NotHttp2>,
-    /// What was against the rules: kind, first packet and sender. Each kind once per sender.
+    /// Oddities: kind, first packet and sender. Each kind once per sender.
     pub oddities: SmallVec<[(Oddity, Stamp, Side); 2]>,
     /// How each direction of the connection ended.
     pub ended: [Option<(Stamp, End)>; 2],
@@ -218,9 +218,9 @@ pub struct Http2Facts {
 
 impl Http2Facts {
     /// Whether the server permits WebSockets over this connection (RFC 8441 §3); `None` when its SETTINGS were
-    /// not seen. Not saying anything means no.
+    /// not seen. A server whose SETTINGS do not mention it does not permit them.
     #[must_use]
-    pub fn websockets_permitted(&self) -> Option<bool> {
+    pub(crate) fn websockets_permitted(&self) -> Option<bool> {
         let settings = &self.settings[1];
         settings.stamp?;
         Some(settings.enable_connect_protocol.is_some_and(|(_, value)| value == 1))

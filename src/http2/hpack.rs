@@ -12,7 +12,7 @@ use super::huffman;
 pub(super) const MAX_TABLE: usize = 64 * 1024;
 /// Longest name or value that is read, in bytes.
 const MAX_STRING: usize = 64 * 1024;
-/// The table size before anybody says otherwise (RFC 9113 §6.5.2).
+/// The table size until SETTINGS change it (RFC 9113 §6.5.2).
 const DEFAULT_TABLE: usize = 4096;
 /// What an entry costs beyond its name and value (RFC 7541 §4.1).
 const ENTRY_OVERHEAD: usize = 32;
@@ -111,7 +111,7 @@ pub(super) struct Decoder {
     /// The newest entry first.
     entries: VecDeque<Entry>,
     size: usize,
-    /// What the encoder may use: it said so, or it is the default.
+    /// Largest size, in bytes: as the encoder announced it, or the default.
     limit: usize,
     /// There may be entries beyond those known.
     more: bool,
@@ -143,21 +143,21 @@ pub(super) struct Field<'a> {
 enum Name {
     /// From the table.
     Index(usize),
-    /// It stands in `Decoder::name`.
+    /// It was read into `Decoder::name`.
     Literal,
 }
 
 impl Decoder {
-    /// Header blocks were missed: what the table holds is not known any more.
+    /// Forgets the table: header blocks were missed, so that its entries are not known any more.
     pub(super) fn lose(&mut self) {
         self.entries = VecDeque::new();
         self.size = 0;
-        // Its size is not known either; an encoder never refers to what it has dropped.
+        // Its size is not known either; an encoder never refers to an entry that it has evicted.
         self.limit = MAX_TABLE;
         self.more = true;
     }
 
-    /// Decodes a header block and hands on its fields. `None` when it is malformed: the table is unknown then
+    /// Decodes a header block and passes its fields to `each`. `None` when it is malformed: the table is unknown then
     /// (RFC 7541 §2.2: a decoding error ends the connection).
     pub(super) fn decode(&mut self, block: &[u8], mut each: impl FnMut(Field<'_>)) -> Option<()> {
         let done = self.fields(block, &mut each);

@@ -32,8 +32,8 @@ const EOS: u16 = 256;
 struct Code {
     /// For each length, the first code that is too large for it, aligned to the left of 32 bits.
     limit: [u32; LONGEST as usize + 1],
-    /// For each length, what to add to a code (aligned to the right) to get the place of its symbol.
-    place: [i32; LONGEST as usize + 1],
+    /// For each length, what to add to a code (aligned to the right) to get the index of its symbol.
+    offset: [i32; LONGEST as usize + 1],
     /// Symbols in the order of their codes.
     symbols: [u16; 257],
 }
@@ -41,11 +41,11 @@ struct Code {
 static CODE: Code = build();
 
 const fn build() -> Code {
-    let mut code = Code { limit: [0; LONGEST as usize + 1], place: [0; LONGEST as usize + 1], symbols: [0; 257] };
+    let mut code = Code { limit: [0; LONGEST as usize + 1], offset: [0; LONGEST as usize + 1], symbols: [0; 257] };
     let (mut next, mut filled, mut length) = (0u32, 0usize, SHORTEST as usize);
     while length <= LONGEST as usize {
         next <<= 1;
-        code.place[length] = filled as i32 - next as i32;
+        code.offset[length] = filled as i32 - next as i32;
         let mut symbol = 0;
         while symbol < LENGTHS.len() {
             if LENGTHS[symbol] as usize == length {
@@ -86,8 +86,8 @@ pub(super) fn decode(bytes: &[u8], into: &mut Vec<u8>, most: usize) -> Option<()
         if length > bits {
             return None;
         }
-        let place = (front >> (32 - length)) as i32 + CODE.place[length as usize];
-        let symbol = CODE.symbols[place as usize];
+        let index = (front >> (32 - length)) as i32 + CODE.offset[length as usize];
+        let symbol = CODE.symbols[index as usize];
         if symbol == EOS || into.len() - start >= most {
             return None;
         }

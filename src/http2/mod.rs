@@ -18,10 +18,10 @@ mod huffman;
 mod observer;
 
 pub use facts::{ErrorCode, GoAway, Head, Http2Facts, NotHttp2, Oddity, Settings, WebSocketStream};
-pub use observer::{Http2, Http2Event, Sniff};
+pub use observer::{Http2, Http2Event};
 
-/// Length of a gap whose true length is not known, in bytes: more than any message could have, so that a
-/// reader above must find its place anew instead of counting through.
+/// Length of a gap whose true length is not known, in bytes: more than any message could have, so that the layer above
+/// must resynchronise instead of skipping it by arithmetic.
 pub const UNKNOWN_GAP: u64 = 1 << 40;
 /// Largest header block read, HEADERS and CONTINUATION together, in bytes.
 pub const MAX_HEADER_BLOCK: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! One HTTP/2 connection, observed.
+//! The observer of one HTTP/2 connection: frames, header blocks, and the streams that carry WebSockets.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +12,18 @@ use super::frame::{
 };
 use super::hpack::{Decoder, Field};
 use super::{MAX_HEADER_BLOCK, UNKNOWN_GAP};
-use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
+use crate::stream::{Direction, End, GapCause, Sniff, Stamp, StreamEvent};
 
-/// What a client says first (RFC 9113 §3.4).
+/// The client's connection preface (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Frame headers that must chain on before a place found after missing bytes counts as a frame border.
+/// How many frame headers must follow one another before a position found behind missing bytes counts as a frame border.
 const LINKS: u8 = 3;
 /// The largest payload without other settings (RFC 9113 §6.5.2).
 const DEFAULT_FRAME: u32 = 1 << 14;
-/// After missing bytes, how far stream numbers may have moved on.
+/// How far stream numbers may have moved on behind missing bytes.
 const STREAMS_AHEAD: u32 = 1 << 20;
-/// Bytes kept of SETTINGS, RST_STREAM and GOAWAY: eight bytes and an excerpt.
-const MAX_SMALL: usize = 8 + MAX_EXCERPT;
-
-/// Whether bytes are HTTP/2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniff {
-    /// They are.
-    Yes,
-    /// They are not.
-    No,
-    /// More bytes are needed to tell.
-    Maybe,
-}
+/// Most bytes kept of the payload of SETTINGS, RST_STREAM and GOAWAY: eight bytes and an excerpt.
+const MAX_CONTROL_PAYLOAD: usize = 8 + MAX_EXCERPT;
 
 /// What happened on a stream that carries a WebSocket, or was asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,35 +36,37 @@ pub enum Http2Event<'a> {
     Stream(Direction, StreamEvent<'a>),
 }
 
+/// What the next byte of a direction belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
-    /// At the beginning: the client's preface or the server's SETTINGS are due.
+enum Phase {
+    /// The client's preface or the server's SETTINGS.
     #[default]
     Start,
-    /// At a frame border, in a header or in a payload.
-    InStep,
-    /// Bytes were missing, and the next frame border is not known.
+    /// A frame.
+    Frames,
+    /// Unknown: bytes were missing, and the next frame border is not known.
     Lost,
-    /// What comes is no HTTP/2.
+    /// No HTTP/2.
     Foreign,
 }
 
-/// What is done with a payload.
+/// Where a payload goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Sink {
+enum PayloadTarget {
+    /// Nowhere: it is skipped.
     #[default]
     Skip,
-    /// It goes to a WebSocket.
+    /// To a WebSocket.
     WebSocket,
-    /// It is part of a header block.
-    Block,
-    /// It is collected in `small`.
-    Small,
+    /// To the header block under way.
+    HeaderBlock,
+    /// To `control_payload`.
+    Control,
 }
 
 /// A header block under way (RFC 9113 §4.3).
 #[derive(Clone, Copy, Debug)]
-struct Block {
+struct HeaderBlock {
     stream: u32,
     end_stream: bool,
     pushed: bool,
@@ -85,28 +76,29 @@ struct Block {
 
 /// One direction's frames.
 #[derive(Debug, Default)]
-struct Reader {
-    place: Place,
+struct FrameReader {
+    phase: Phase,
     /// The header under way; at the start, how much of the preface has come.
     header: [u8; HEADER_LEN],
     header_len: u8,
     frame: FrameHeader,
     in_frame: bool,
-    /// Payload bytes still to come, padding included.
+    /// Payload bytes that have not come yet, padding included.
     remaining: u32,
-    /// The Pad Length field is still to come.
+    /// The Pad Length field has not come yet.
     pad_due: bool,
     pad: u32,
-    /// Fields before the content still to be passed over: priority, promised stream.
+    /// Bytes of fields before the content that are still to be skipped: priority, promised stream.
     prefix: u32,
-    sink: Sink,
-    /// Bytes of `small` are missing.
-    holed: bool,
-    /// Headers still to chain on before the place is trusted.
+    target: PayloadTarget,
+    /// Bytes of the payload are missing.
+    has_gap: bool,
+    /// How many frame headers must still follow before the position is trusted.
     unproven: u8,
-    block: Option<Block>,
+    block: Option<HeaderBlock>,
     block_bytes: Vec<u8>,
-    small: Vec<u8>,
+    /// Payload of SETTINGS, RST_STREAM or GOAWAY.
+    control_payload: Vec<u8>,
     decoder: Decoder,
     /// The highest stream opened by this side.
     highest: u32,
@@ -114,18 +106,18 @@ struct Reader {
 
 /// A WebSocket stream that has not ended in both directions.
 #[derive(Debug, Default)]
-struct Live {
-    /// Where it is in [`Http2Facts::websockets`].
+struct OpenStream {
+    /// Its index in [`Http2Facts::websockets`].
     index: usize,
     offset: [u64; 2],
-    /// Bytes of unknown number are missing before the next ones.
+    /// An unknown number of bytes is missing before the next ones.
     lost: [Option<GapCause>; 2],
     done: [bool; 2],
 }
 
 /// Pseudo-header fields of the block being decoded.
 #[derive(Debug, Default)]
-struct Pseudo {
+struct PseudoHeaders {
     parts: [Vec<u8>; 6],
     seen: [bool; 6],
 }
@@ -135,7 +127,7 @@ const METHOD: usize = 0;
 const PROTOCOL: usize = 4;
 const STATUS: usize = 5;
 
-impl Pseudo {
+impl PseudoHeaders {
     fn clear(&mut self) {
         self.seen = [false; 6];
     }
@@ -167,9 +159,9 @@ impl Pseudo {
 #[derive(Debug, Default)]
 pub struct Http2 {
     facts: Http2Facts,
-    readers: [Reader; 2],
-    live: BTreeMap<u32, Live>,
-    pseudo: Pseudo,
+    readers: [FrameReader; 2],
+    open: BTreeMap<u32, OpenStream>,
+    pseudo: PseudoHeaders,
     /// Bytes kept of all heads.
     kept: usize,
 }
@@ -183,7 +175,7 @@ impl Http2 {
 
     /// Whether a client's first bytes are the connection preface (prior knowledge, or ALPN `h2`).
     #[must_use]
-    pub fn sniff(bytes: &[u8]) -> Sniff {
+    pub(crate) fn sniff(bytes: &[u8]) -> Sniff {
         let n = bytes.len().min(PREFACE.len());
         if bytes[..n] != PREFACE[..n] {
             Sniff::No
@@ -194,15 +186,9 @@ impl Http2 {
         }
     }
 
-    /// What is known so far.
-    #[must_use]
-    pub fn facts(&self) -> &Http2Facts {
-        &self.facts
-    }
-
     /// Takes the facts out; the observer is of no further use.
     #[must_use]
-    pub fn into_facts(self) -> Http2Facts {
+    pub(crate) fn into_facts(self) -> Http2Facts {
         self.facts
     }
 
@@ -220,7 +206,7 @@ impl Http2 {
             StreamEvent::Gap { len, cause, .. } => self.gap(stamp, direction, len, cause, out),
             StreamEvent::End(end) => {
                 self.facts.ended[direction.index()].get_or_insert((stamp, end));
-                let streams: Vec<u32> = self.live.keys().copied().collect();
+                let streams: Vec<u32> = self.open.keys().copied().collect();
                 for stream in streams {
                     self.end_stream(stamp, stream, direction, end, out);
                 }
@@ -239,36 +225,36 @@ impl Http2 {
         while !bytes.is_empty() {
             let (largest, highest) = self.bounds(direction);
             let reader = &mut self.readers[index];
-            match reader.place {
-                Place::Start => {
+            match reader.phase {
+                Phase::Start => {
                     bytes = self.start(stamp, direction, bytes);
                     let reader = &self.readers[index];
                     if reader.in_frame && reader.remaining == 0 {
-                        self.finish(stamp, direction, out);
+                        self.finish_frame(stamp, direction, out);
                     }
                 }
-                Place::Foreign => {
+                Phase::Foreign => {
                     if let Some(answer) = &mut self.facts.not_http2 {
                         let n = (MAX_NOT_HTTP2 - answer.bytes.len()).min(bytes.len());
                         answer.bytes.extend_from_slice(&bytes[..n]);
                     }
                     return;
                 }
-                Place::Lost => {
+                Phase::Lost => {
                     let Some(at) = find(bytes, largest, highest) else { return };
                     bytes = &bytes[at..];
-                    reader.place = Place::InStep;
+                    reader.phase = Phase::Frames;
                     reader.unproven = LINKS;
                 }
-                Place::InStep if reader.in_frame => {
+                Phase::Frames if reader.in_frame => {
                     let n = bytes.len().min(reader.remaining as usize);
                     self.payload(stamp, direction, &bytes[..n], out);
                     bytes = &bytes[n..];
                     if self.readers[index].remaining == 0 {
-                        self.finish(stamp, direction, out);
+                        self.finish_frame(stamp, direction, out);
                     }
                 }
-                Place::InStep => {
+                Phase::Frames => {
                     let had = usize::from(reader.header_len);
                     let n = (HEADER_LEN - had).min(bytes.len());
                     reader.header[had..had + n].copy_from_slice(&bytes[..n]);
@@ -279,22 +265,22 @@ impl Http2 {
                     reader.header_len = 0;
                     let frame = FrameHeader::parse(&reader.header);
                     if reader.unproven > 0 && !frame.fits(largest, highest) {
-                        reader.place = Place::Lost;
+                        reader.phase = Phase::Lost;
                         // The next border may lie in what looked like a header.
                         bytes = &bytes[if had == 0 { 1 } else { n }..];
                         continue;
                     }
                     bytes = &bytes[n..];
-                    self.begin(stamp, direction, frame);
+                    self.begin_frame(stamp, direction, frame);
                     if frame.length == 0 {
-                        self.finish(stamp, direction, out);
+                        self.finish_frame(stamp, direction, out);
                     }
                 }
             }
         }
     }
 
-    /// What a frame header after missing bytes is held to: payload length and stream number.
+    /// The largest payload length and stream number that a frame header behind missing bytes may have.
     fn bounds(&self, direction: Direction) -> (u32, u32) {
         // RFC 9113 §6.5.2: the receiver says how large frames may be.
         let largest = self.facts.settings[direction.reverse().index()].max_frame_size.unwrap_or(DEFAULT_FRAME);
@@ -309,13 +295,13 @@ impl Http2 {
             let had = usize::from(reader.header_len);
             let n = (PREFACE.len() - had).min(bytes.len());
             if bytes[..n] != PREFACE[had..had + n] {
-                self.join_late();
+                self.join_mid_stream();
                 return bytes;
             }
             reader.header_len = (had + n) as u8;
             if had + n == PREFACE.len() {
                 reader.header_len = 0;
-                reader.place = Place::InStep;
+                reader.phase = Phase::Frames;
                 self.facts.preface = Some(stamp);
             }
             return &bytes[n..];
@@ -332,47 +318,47 @@ impl Http2 {
         if settings {
             if seen == HEADER_LEN {
                 reader.header_len = 0;
-                reader.place = Place::InStep;
-                self.begin(stamp, direction, frame);
+                reader.phase = Phase::Frames;
+                self.begin_frame(stamp, direction, frame);
             }
             return &bytes[n..];
         }
         if self.facts.preface.is_none() {
-            self.join_late();
+            self.join_mid_stream();
             return bytes;
         }
-        reader.place = Place::Foreign;
+        reader.phase = Phase::Foreign;
         let start = reader.header;
         self.facts.not_http2 = Some(NotHttp2 { stamp, bytes: start[..had].into() });
         bytes
     }
 
-    /// The beginning was not seen.
-    fn join_late(&mut self) {
+    /// The beginning was not captured.
+    fn join_mid_stream(&mut self) {
         self.facts.mid_stream = true;
         for reader in &mut self.readers {
             reader.decoder.lose();
             reader.header_len = 0;
-            if reader.place == Place::Start {
-                reader.place = Place::Lost;
+            if reader.phase == Phase::Start {
+                reader.phase = Phase::Lost;
             }
         }
     }
 
-    /// A frame header is complete.
-    fn begin(&mut self, stamp: Stamp, direction: Direction, frame: FrameHeader) {
+    /// Begins a frame: its header is complete.
+    fn begin_frame(&mut self, stamp: Stamp, direction: Direction, frame: FrameHeader) {
         let index = direction.index();
-        let live = self.live.contains_key(&frame.stream);
+        let is_open = self.open.contains_key(&frame.stream);
         let reader = &mut self.readers[index];
         reader.frame = frame;
         reader.in_frame = true;
         reader.remaining = frame.length;
         (reader.pad_due, reader.pad, reader.prefix) = (false, 0, 0);
-        reader.sink = Sink::Skip;
-        reader.holed = false;
+        reader.target = PayloadTarget::Skip;
+        reader.has_gap = false;
         if reader.unproven > 0 {
-            // The bytes of a header on a stream that carries a WebSocket do not come about by chance.
-            if !(frame.kind == DATA && live) {
+            // A header of DATA on a stream that carries a WebSocket does not come about by chance.
+            if !(frame.kind == DATA && is_open) {
                 return;
             }
             reader.unproven = 0;
@@ -393,7 +379,7 @@ impl Http2 {
         match frame.kind {
             DATA => {
                 reader.pad_due = padded;
-                reader.sink = if live { Sink::WebSocket } else { Sink::Skip };
+                reader.target = if is_open { PayloadTarget::WebSocket } else { PayloadTarget::Skip };
             }
             HEADERS | PUSH_PROMISE => {
                 let pushed = frame.kind == PUSH_PROMISE;
@@ -406,22 +392,22 @@ impl Http2 {
                     0
                 };
                 let end_stream = !pushed && frame.has(END_STREAM);
-                reader.block = Some(Block { stream: frame.stream, end_stream, pushed, broken: false });
+                reader.block = Some(HeaderBlock { stream: frame.stream, end_stream, pushed, broken: false });
                 reader.block_bytes.clear();
-                reader.sink = Sink::Block;
+                reader.target = PayloadTarget::HeaderBlock;
             }
-            CONTINUATION if reader.block.is_some() => reader.sink = Sink::Block,
+            CONTINUATION if reader.block.is_some() => reader.target = PayloadTarget::HeaderBlock,
             CONTINUATION => self.facts.note(Oddity::HeaderBlockBroken, stamp, direction.sender()),
             SETTINGS | RST_STREAM | GOAWAY => {
-                reader.small.clear();
-                reader.sink = Sink::Small;
+                reader.control_payload.clear();
+                reader.target = PayloadTarget::Control;
             }
             PING if !frame.has(END_STREAM) => self.facts.pings[index] += 1,
             _ => {}
         }
     }
 
-    /// Payload bytes, at most as many as remain.
+    /// Takes payload bytes, at most as many as remain.
     fn payload(
         &mut self,
         stamp: Stamp,
@@ -452,13 +438,13 @@ impl Http2 {
         if bytes.is_empty() {
             return;
         }
-        match reader.sink {
-            Sink::Skip => {}
-            Sink::WebSocket => {
+        match reader.target {
+            PayloadTarget::Skip => {}
+            PayloadTarget::WebSocket => {
                 let stream = reader.frame.stream;
                 self.websocket_data(stamp, stream, direction, bytes, out);
             }
-            Sink::Block => {
+            PayloadTarget::HeaderBlock => {
                 if let Some(block) = &mut reader.block {
                     if reader.block_bytes.len() + bytes.len() > MAX_HEADER_BLOCK {
                         block.broken = true;
@@ -468,15 +454,15 @@ impl Http2 {
                     }
                 }
             }
-            Sink::Small => {
-                let n = (MAX_SMALL - reader.small.len()).min(bytes.len());
-                reader.small.extend_from_slice(&bytes[..n]);
+            PayloadTarget::Control => {
+                let n = (MAX_CONTROL_PAYLOAD - reader.control_payload.len()).min(bytes.len());
+                reader.control_payload.extend_from_slice(&bytes[..n]);
             }
         }
     }
 
-    /// A frame is complete.
-    fn finish(&mut self, stamp: Stamp, direction: Direction, out: &mut impl FnMut(u32, Stamp, Http2Event<'_>)) {
+    /// Ends a frame: its payload is complete.
+    fn finish_frame(&mut self, stamp: Stamp, direction: Direction, out: &mut impl FnMut(u32, Stamp, Http2Event<'_>)) {
         let index = direction.index();
         let reader = &mut self.readers[index];
         reader.in_frame = false;
@@ -485,13 +471,13 @@ impl Http2 {
             if reader.unproven > 0 {
                 return;
             }
-            // From here on; this frame was passed over unread, like those before it.
+            // The position is trusted from here on. This frame was skipped unread, like those before it.
             self.facts.frames[index] += 1;
             return;
         }
         self.facts.frames[index] += 1;
         let frame = reader.frame;
-        let whole = !reader.holed;
+        let whole = !reader.has_gap;
         match frame.kind {
             DATA if frame.has(END_STREAM) => self.end_stream(stamp, frame.stream, direction, End::Fin, out),
             HEADERS | PUSH_PROMISE | CONTINUATION if frame.has(END_HEADERS) => {
@@ -514,7 +500,7 @@ impl Http2 {
         }
         let settings = &mut self.facts.settings[direction.index()];
         settings.stamp.get_or_insert(stamp);
-        for entry in self.readers[direction.index()].small.chunks_exact(6) {
+        for entry in self.readers[direction.index()].control_payload.chunks_exact(6) {
             let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);
             match u16::from_be_bytes([entry[0], entry[1]]) {
                 1 => settings.header_table_size = Some(value),
@@ -527,7 +513,7 @@ impl Http2 {
                 _ => {}
             }
         }
-        self.readers[direction.index()].small.clear();
+        self.readers[direction.index()].control_payload.clear();
     }
 
     fn reset(
@@ -538,10 +524,10 @@ impl Http2 {
         whole: bool,
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
-        let Some(live) = self.live.get(&stream) else { return };
-        if whole && let Some(code) = self.readers[direction.index()].small.first_chunk::<4>() {
+        let Some(open) = self.open.get(&stream) else { return };
+        if whole && let Some(code) = self.readers[direction.index()].control_payload.first_chunk::<4>() {
             let code = ErrorCode(u32::from_be_bytes(*code));
-            self.facts.websockets[live.index].reset.get_or_insert((stamp, direction.sender(), code));
+            self.facts.websockets[open.index].reset.get_or_insert((stamp, direction.sender(), code));
         }
         // RFC 9113 §5.4.2: it ends the stream for both sides.
         for direction in Direction::BOTH {
@@ -550,15 +536,15 @@ impl Http2 {
     }
 
     fn goaway(&mut self, stamp: Stamp, direction: Direction, out: &mut impl FnMut(u32, Stamp, Http2Event<'_>)) {
-        let small = &self.readers[direction.index()].small;
-        let Some(&[a, b, c, d, e, f, g, h]) = small.first_chunk::<8>() else { return };
+        let payload = &self.readers[direction.index()].control_payload;
+        let Some(&[a, b, c, d, e, f, g, h]) = payload.first_chunk::<8>() else { return };
         let last_stream = u32::from_be_bytes([a, b, c, d]) & 0x7fff_ffff;
         let code = ErrorCode(u32::from_be_bytes([e, f, g, h]));
-        self.facts.goaway[direction.index()] = Some(GoAway { stamp, last_stream, code, debug: small[8..].to_vec() });
+        self.facts.goaway[direction.index()] = Some(GoAway { stamp, last_stream, code, debug: payload[8..].to_vec() });
         if direction == Direction::ToClient {
             // RFC 9113 §6.8: streams above the last one were not and will not be processed.
             let refused: Vec<u32> =
-                self.live.range(last_stream.saturating_add(1)..).map(|(&stream, _)| stream).collect();
+                self.open.range(last_stream.saturating_add(1)..).map(|(&stream, _)| stream).collect();
             for stream in refused {
                 for direction in Direction::BOTH {
                     self.end_stream(stamp, stream, direction, End::Rst, out);
@@ -567,25 +553,25 @@ impl Http2 {
         }
     }
 
-    /// A header block is complete.
+    /// Decodes a complete header block.
     fn header_block(
         &mut self,
         stamp: Stamp,
         direction: Direction,
-        block: Block,
+        block: HeaderBlock,
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
         let reader = &mut self.readers[direction.index()];
         if block.broken {
             self.unreadable(block, direction);
-            self.end_if(stamp, direction, block, out);
+            self.finish_header_block(stamp, direction, block, out);
             return;
         }
         let from_client = direction == Direction::ToServer;
         let opens = from_client && !block.pushed && block.stream > reader.highest;
         let answers = !from_client
             && !block.pushed
-            && self.live.get(&block.stream).is_some_and(|live| self.facts.websockets[live.index].response.is_none());
+            && self.open.get(&block.stream).is_some_and(|open| self.facts.websockets[open.index].response.is_none());
         let budget = MAX_HEAD.min(MAX_HEADS.saturating_sub(self.kept));
         self.pseudo.clear();
         let mut head = Head { stamp, ..Head::default() };
@@ -596,7 +582,7 @@ impl Http2 {
         if decoded.is_none() {
             self.facts.note(Oddity::CompressionError, stamp, direction.sender());
             self.unreadable(block, direction);
-            self.end_if(stamp, direction, block, out);
+            self.finish_header_block(stamp, direction, block, out);
             return;
         }
         if opens {
@@ -614,14 +600,14 @@ impl Http2 {
             self.kept += used;
             self.response(stamp, block.stream, head, out);
         }
-        self.end_if(stamp, direction, block, out);
+        self.finish_header_block(stamp, direction, block, out);
     }
 
-    fn end_if(
+    fn finish_header_block(
         &mut self,
         stamp: Stamp,
         direction: Direction,
-        block: Block,
+        block: HeaderBlock,
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
         if block.end_stream {
@@ -629,8 +615,8 @@ impl Http2 {
         }
     }
 
-    /// A header block could not be read: the compression state is lost with it, and what it said.
-    fn unreadable(&mut self, block: Block, direction: Direction) {
+    /// A header block could not be read: its fields and the compression state are lost.
+    fn unreadable(&mut self, block: HeaderBlock, direction: Direction) {
         let reader = &mut self.readers[direction.index()];
         reader.decoder.lose();
         match direction {
@@ -640,8 +626,8 @@ impl Http2 {
                 self.facts.requests_unreadable += 1;
             }
             Direction::ToClient => {
-                if let Some(live) = self.live.get(&block.stream) {
-                    let stream = &mut self.facts.websockets[live.index];
+                if let Some(open) = self.open.get(&block.stream) {
+                    let stream = &mut self.facts.websockets[open.index];
                     stream.response_unreadable |= stream.response.is_none();
                 }
             }
@@ -666,7 +652,7 @@ impl Http2 {
             permitted,
             ..WebSocketStream::default()
         });
-        self.live.insert(stream, Live { index, ..Live::default() });
+        self.open.insert(stream, OpenStream { index, ..OpenStream::default() });
         out(stream, stamp, Http2Event::Request(&self.facts.websockets[index]));
     }
 
@@ -677,8 +663,8 @@ impl Http2 {
         mut head: Head,
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
-        let Some(live) = self.live.get(&stream) else { return };
-        let websocket = &mut self.facts.websockets[live.index];
+        let Some(open) = self.open.get(&stream) else { return };
+        let websocket = &mut self.facts.websockets[open.index];
         head.status = self.pseudo.get(STATUS).and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
         // RFC 9113 §8.1: informational responses come before the final one.
         if head.status.is_some_and(|status| (100..200).contains(&status)) {
@@ -698,8 +684,8 @@ impl Http2 {
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
         let index = direction.index();
-        let Some(live) = self.live.get_mut(&stream) else { return };
-        let websocket = &mut self.facts.websockets[live.index];
+        let Some(open) = self.open.get_mut(&stream) else { return };
+        let websocket = &mut self.facts.websockets[open.index];
         websocket.data_bytes[index] += bytes.len() as u64;
         match (direction, websocket.accepted()) {
             // What follows a refusal is the body that explains it.
@@ -713,16 +699,16 @@ impl Http2 {
             (Direction::ToClient, None) if !websocket.response_unreadable && websocket.response.is_none() => return,
             _ => {}
         }
-        if live.done[index] {
+        if open.done[index] {
             return;
         }
-        live.emit_lost(stamp, stream, direction, out);
-        let offset = live.offset[index];
-        live.offset[index] += bytes.len() as u64;
+        open.report_loss(stamp, stream, direction, out);
+        let offset = open.offset[index];
+        open.offset[index] += bytes.len() as u64;
         out(stream, stamp, Http2Event::Stream(direction, StreamEvent::Data { offset, bytes }));
     }
 
-    /// A direction of a stream ends. Does nothing for streams that are not kept, or a second time.
+    /// Ends a direction of a stream. Does nothing for streams that are not kept, or a second time.
     fn end_stream(
         &mut self,
         stamp: Stamp,
@@ -732,15 +718,15 @@ impl Http2 {
         out: &mut impl FnMut(u32, Stamp, Http2Event<'_>),
     ) {
         let index = direction.index();
-        let Some(live) = self.live.get_mut(&stream) else { return };
-        if !live.done[index] {
-            live.emit_lost(stamp, stream, direction, out);
-            live.done[index] = true;
-            self.facts.websockets[live.index].ended[index] = Some((stamp, end));
+        let Some(open) = self.open.get_mut(&stream) else { return };
+        if !open.done[index] {
+            open.report_loss(stamp, stream, direction, out);
+            open.done[index] = true;
+            self.facts.websockets[open.index].ended[index] = Some((stamp, end));
             out(stream, stamp, Http2Event::Stream(direction, StreamEvent::End(end)));
         }
-        if live.done == [true; 2] {
-            self.live.remove(&stream);
+        if open.done == [true; 2] {
+            self.open.remove(&stream);
         }
     }
 
@@ -756,17 +742,17 @@ impl Http2 {
         let missing = &mut self.facts.missing_bytes[index];
         *missing = missing.saturating_add(len);
         let reader = &mut self.readers[index];
-        match reader.place {
-            Place::Foreign => return,
-            Place::Start => self.join_late(),
-            Place::InStep if reader.in_frame && len <= u64::from(reader.remaining) => {
-                return self.hole(stamp, direction, len as u32, cause, out);
+        match reader.phase {
+            Phase::Foreign => return,
+            Phase::Start => self.join_mid_stream(),
+            Phase::Frames if reader.in_frame && len <= u64::from(reader.remaining) => {
+                return self.payload_gap(stamp, direction, len as u32, cause, out);
             }
             _ => {}
         }
-        // A frame header is missing: whatever was said since, by header blocks and on any stream, is not known.
+        // A frame header is missing: what header blocks and any stream carried since is not known.
         let reader = &mut self.readers[index];
-        reader.place = Place::Lost;
+        reader.phase = Phase::Lost;
         reader.in_frame = false;
         reader.header_len = 0;
         let block = reader.block.take();
@@ -774,17 +760,17 @@ impl Http2 {
         if let Some(block) = block {
             self.unreadable(block, direction);
         }
-        for live in self.live.values_mut() {
-            live.lost[index] = Some(cause);
+        for open in self.open.values_mut() {
+            open.lost[index] = Some(cause);
             if direction == Direction::ToClient {
-                let websocket = &mut self.facts.websockets[live.index];
+                let websocket = &mut self.facts.websockets[open.index];
                 websocket.response_unreadable |= websocket.response.is_none();
             }
         }
     }
 
-    /// Bytes are missing inside of one payload: the frames stay in step.
-    fn hole(
+    /// Bytes are missing inside of one payload: the next frame border is still known.
+    fn payload_gap(
         &mut self,
         stamp: Stamp,
         direction: Direction,
@@ -795,46 +781,46 @@ impl Http2 {
         let index = direction.index();
         let reader = &mut self.readers[index];
         reader.remaining -= len;
-        reader.holed = true;
+        reader.has_gap = true;
         let stream = reader.frame.stream;
-        match reader.sink {
-            Sink::Skip | Sink::Small => {}
-            Sink::Block => {
+        match reader.target {
+            PayloadTarget::Skip | PayloadTarget::Control => {}
+            PayloadTarget::HeaderBlock => {
                 if let Some(block) = &mut reader.block {
                     block.broken = true;
                 }
             }
-            Sink::WebSocket if reader.pad_due => {
+            PayloadTarget::WebSocket if reader.pad_due => {
                 // How much of it was padding is not known.
                 reader.pad_due = false;
-                reader.sink = Sink::Skip;
-                if let Some(live) = self.live.get_mut(&stream) {
-                    live.lost[index] = Some(cause);
+                reader.target = PayloadTarget::Skip;
+                if let Some(open) = self.open.get_mut(&stream) {
+                    open.lost[index] = Some(cause);
                 }
             }
-            Sink::WebSocket => {
+            PayloadTarget::WebSocket => {
                 let content = (len + reader.remaining).saturating_sub(reader.pad).min(len);
-                if let Some(live) = self.live.get_mut(&stream)
+                if let Some(open) = self.open.get_mut(&stream)
                     && content > 0
-                    && !live.done[index]
-                    && self.facts.websockets[live.index].accepted() != Some(false)
+                    && !open.done[index]
+                    && self.facts.websockets[open.index].accepted() != Some(false)
                 {
-                    live.emit_lost(stamp, stream, direction, out);
-                    let (offset, len) = (live.offset[index], u64::from(content));
-                    live.offset[index] += len;
+                    open.report_loss(stamp, stream, direction, out);
+                    let (offset, len) = (open.offset[index], u64::from(content));
+                    open.offset[index] += len;
                     out(stream, stamp, Http2Event::Stream(direction, StreamEvent::Gap { offset, len, cause }));
                 }
             }
         }
         if self.readers[index].remaining == 0 {
-            self.finish(stamp, direction, out);
+            self.finish_frame(stamp, direction, out);
         }
     }
 }
 
-impl Live {
-    /// Bytes of unknown number are missing: said once, before whatever follows.
-    fn emit_lost(
+impl OpenStream {
+    /// Reports once, before whatever follows, that an unknown number of bytes is missing.
+    fn report_loss(
         &mut self,
         stamp: Stamp,
         stream: u32,
@@ -850,10 +836,10 @@ impl Live {
     }
 }
 
-/// Takes one header field. Fields of requests that ask for no WebSocket, and of heads that nobody needs, are passed over.
+/// Takes one header field. Fields of requests that ask for no WebSocket, and of heads that are not kept, are skipped.
 fn collect(
     field: Field<'_>,
-    pseudo: &mut Pseudo,
+    pseudo: &mut PseudoHeaders,
     head: &mut Head,
     opens: bool,
     answers: bool,

@@ -1,7 +1,7 @@
-//! Conversations told frame by frame, and heard under every way of cutting and losing bytes.
+//! Dialogues frame by frame, fed under every way of cutting and losing bytes.
 
 use super::*;
-use crate::stream::{Direction, End, GapCause, Side, Stamp, StreamEvent};
+use crate::stream::{Direction, End, GapCause, Side, Sniff, Stamp, StreamEvent};
 use Direction::{ToClient, ToServer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -580,7 +580,7 @@ mod properties {
                 };
                 http2.feed(Stamp { packet, at: 0 }, direction, event, &mut |_, _, _| {});
             }
-            prop_assert!(http2.facts().websockets.len() <= facts::MAX_WEBSOCKETS);
+            prop_assert!(http2.into_facts().websockets.len() <= facts::MAX_WEBSOCKETS);
         }
 
         #[test]

@@ -184,6 +184,12 @@ impl Digest {
         self.entry.is_some()
     }
 
+    /// Whether somebody lost a connection.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.outcome.is_failure()
+    }
+
     /// Whether only its surroundings tell if it [`belongs`](super::belongs) in a report.
     #[must_use]
     pub fn is_doubtful(&self) -> bool {

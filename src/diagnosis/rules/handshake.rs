@@ -206,20 +206,20 @@ fn accepted(
     if let Some(checks) = session.handshake().and_then(|handshake| handshake.response.as_ref()) {
         answer_faults(checks, stamp, candidates, &fault);
     }
-    if exchange.unusual().interim.iter().any(|interim| interim.status == 100) {
+    if exchange.interim.iter().any(|interim| interim.status == 100) {
         let finding = Finding::new(
             &INTERIM_RESPONSE_BEFORE_101,
             Confidence::Proven,
             "The server sent a 100 before the 101; several clients refuse that.",
         )
-        .evidence(exchange.unusual().interim[0].stamp, Some(Side::Server), "100 before the 101");
+        .evidence(exchange.interim[0].stamp, Some(Side::Server), "100 before the 101");
         if client_rejected_the_answer(session) {
             candidates.cause(finding.severity(Severity::Error));
         } else {
             candidates.note(finding);
         }
     }
-    if let Some(early) = &exchange.unusual().early {
+    if let Some(early) = &exchange.early {
         let finding = Finding::new(
             &EARLY_CLIENT_DATA,
             Confidence::Proven,

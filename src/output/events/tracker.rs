@@ -202,6 +202,8 @@ pub struct Ended {
     pub summary: model::Summary,
     /// Closed connections that are remembered no more.
     pub forgotten: u64,
+    /// Connections that failed and have nothing to do with a WebSocket, as far as is remembered.
+    pub left_out: u64,
     remembered: Vec<Remembered>,
     plain: Vec<Finding>,
 }
@@ -624,15 +626,18 @@ impl<C: Consumer> Tracker<C> {
     pub(super) fn end(mut self, options: &Options<'_>) -> (C, Ended) {
         let mut undecided: Vec<Remembered> = std::mem::take(&mut self.undecided).into();
         undecided.sort_unstable_by_key(|one| one.tcp_stream);
+        let mut left_out = 0;
         for one in undecided {
             if belongs(&one.summaries[0], &self.surroundings[0], options.chosen) {
                 self.report_without_entry(options, one);
+            } else if one.summaries[0].has_failed() {
+                left_out += 1;
             }
         }
         self.report_rest(options);
         self.consumer.flush();
         let Self { consumer, summary, forgotten, remembered, plain, .. } = self;
-        (consumer, Ended { summary, forgotten, remembered: remembered.into(), plain })
+        (consumer, Ended { summary, forgotten, left_out, remembered: remembered.into(), plain })
     }
 
     /// Hands on what the connections show together, and those that it may explain.

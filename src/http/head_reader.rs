@@ -1,77 +1,80 @@
-//! One direction's place in the stream: collecting heads, and finding one's feet again behind a gap.
+//! One direction's place in the stream: collects heads, and finds the next one again behind a gap.
 
 use std::borrow::Cow;
 
 use super::MAX_HEAD;
 use super::body::BodyState;
-use super::head::{Place, is_token_byte};
-use super::regular::Wanted;
+use super::head::HeadPlace;
 use super::sniff::{self, MAX_BLANK, Sniff};
-use super::survey::Found;
+use super::syntax::{StartLineKind, is_token_byte};
 use crate::stream::{End, GapCause, Stamp};
 
-/// How many bytes without a verdict are sniffed at before they are simply collected.
+/// How many bytes are examined for a start line; behind them an undecided head is simply collected.
 const MAX_SNIFF: usize = 1024;
 
-/// One direction.
+/// Reads the heads of one direction.
 #[derive(Debug)]
-pub(super) struct Half {
+pub(super) struct HeadReader {
     pub(super) phase: Phase,
     scan: BlankLine,
-    decided: bool,
+    /// The collected bytes begin with a start line.
+    recognised: bool,
+    /// Bytes of the empty lines in front of the start line.
     blanks: u8,
     /// The beginning of an incomplete head, of a PROXY header, or of something foreign.
     pub(super) buffer: Vec<u8>,
     /// Stream offset behind everything seen.
     pub(super) next: u64,
+    /// The packets with the first and the last byte of the head, and the stream offset of the first.
     pub(super) first: Stamp,
-    pub(super) last: Stamp,
+    last: Stamp,
     pub(super) offset: u64,
+    /// How the direction ended.
     pub(super) ended: Option<(Stamp, End)>,
 }
 
-/// What the next byte of a direction is.
+/// What the next byte of a direction belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The first of the client's direction: perhaps a PROXY header.
+    /// The front of the client's direction: perhaps a PROXY header.
     Preface,
-    /// What is left of a PROXY header.
+    /// A PROXY header, of which so many bytes are left.
     Skip(u32),
-    /// Part of a head, or in front of one.
+    /// A head, or the space in front of one.
     Head,
-    /// Part of a body.
+    /// A body.
     Body(BodyState),
-    /// Behind a gap in a head; `then` is the body that follows it.
-    Tail { scan: Tail, then: BodyState, cause: GapCause },
-    /// Behind an upgrade request: held until the answer tells what it is. Unless `proven`, the request's head was cut
-    /// and its end is not known.
-    Hold { proven: bool },
+    /// The rest of a head with a gap in it; `then` is the body that follows it.
+    Tail { tail: HeadTail, then: BodyState, cause: GapCause },
+    /// What follows an upgrade request: kept until the answer tells what it is. Unless `proven`, the request's head was
+    /// cut and its end is not known.
+    Early { proven: bool },
     /// Something foreign, of which the first bytes are collected.
     Foreign,
-    /// Anything; only a start line at the beginning of an event tells.
+    /// Unknown; only a start line at the beginning of an event tells.
     Lost,
-    /// Never looked at again.
-    Dead,
+    /// Nothing that is read any more.
+    Done,
 }
 
-/// What [`Half::head`] found.
-pub(super) enum Got<'x> {
+/// What [`HeadReader::read_head`] found.
+pub(super) enum HeadRead<'x> {
     /// The head is not whole yet; everything was taken.
     More,
     /// A head, and how many bytes were taken for it.
-    Head { used: usize, raw: Cow<'x, [u8]>, place: Place },
+    Head { used: usize, raw: Cow<'x, [u8]>, place: HeadPlace },
     /// No HTTP; the first bytes are in the buffer.
     NotHttp,
     /// The bound on heads is reached; its beginning is in the buffer.
     TooLarge,
 }
 
-impl Half {
-    pub(super) fn new(phase: Phase) -> Half {
-        Half {
+impl HeadReader {
+    pub(super) fn new(phase: Phase) -> HeadReader {
+        HeadReader {
             phase,
             scan: BlankLine::Within,
-            decided: false,
+            recognised: false,
             blanks: 0,
             buffer: Vec::new(),
             next: 0,
@@ -82,16 +85,14 @@ impl Half {
         }
     }
 
-    /// Collects a head of the kind `want`. A head that lies wholly in `bytes` is not copied. What is found out about it
-    /// on the way goes to `found`, a default one.
-    pub(super) fn head<'x>(
+    /// Collects a head that begins with a start line of this kind. A head that lies wholly in `bytes` is not copied.
+    pub(super) fn read_head<'x>(
         &mut self,
         bytes: &'x [u8],
         offset: u64,
         stamp: Stamp,
-        want: Wanted,
-        found: &mut Found,
-    ) -> Got<'x> {
+        kind: StartLineKind,
+    ) -> HeadRead<'x> {
         let mut at = 0;
         if self.buffer.is_empty() {
             // RFC 9112 §2.2: a server should ignore at least one empty line in front of a request line.
@@ -101,26 +102,19 @@ impl Half {
             self.last = stamp;
             self.offset = offset + at as u64;
             self.scan = BlankLine::Within;
-            self.decided = false;
+            self.recognised = false;
             if usize::from(self.blanks) > MAX_BLANK {
                 self.buffer.extend_from_slice(&bytes[..bytes.len().min(MAX_SNIFF)]);
                 self.offset = offset;
-                return Got::NotHttp;
+                return HeadRead::NotHttp;
             }
         }
         let rest = &bytes[at..];
         if rest.is_empty() {
-            return Got::More;
+            return HeadRead::More;
         }
         self.last = stamp;
         let room = MAX_HEAD - self.buffer.len();
-        if self.buffer.is_empty()
-            && let Some(end) = found.read(rest, want)
-        {
-            let place = self.place();
-            self.blanks = 0;
-            return Got::Head { used: at + end, raw: Cow::Borrowed(&rest[..end]), place };
-        }
         match self.scan.find(rest) {
             Some(end) if end <= room => {
                 let raw = if self.buffer.is_empty() {
@@ -129,45 +123,49 @@ impl Half {
                     self.buffer.extend_from_slice(&rest[..end]);
                     Cow::Owned(std::mem::take(&mut self.buffer))
                 };
-                let place = self.place();
-                self.blanks = 0;
-                Got::Head { used: at + end, raw, place }
+                HeadRead::Head { used: at + end, raw, place: self.take_place() }
             }
             found => {
                 self.buffer.extend_from_slice(&rest[..rest.len().min(room)]);
                 if found.is_some() || rest.len() > room {
-                    return Got::TooLarge;
+                    return HeadRead::TooLarge;
                 }
-                if !self.decided {
-                    // A verdict before the end of the line may still be refuted by it.
-                    let verdict = sniff::start(&self.buffer);
-                    let wanted = match want {
-                        Wanted::Request => Sniff::Request,
-                        Wanted::Response => Sniff::Response,
+                if !self.recognised {
+                    // What is recognised before the end of the line may still be refuted by it.
+                    let sniffed = sniff::start_line(&self.buffer);
+                    let wanted = match kind {
+                        StartLineKind::Request => Sniff::Request,
+                        StartLineKind::Response => Sniff::Response,
                     };
-                    if verdict != wanted && verdict != Sniff::Maybe {
-                        return Got::NotHttp;
+                    if sniffed != wanted && sniffed != Sniff::Maybe {
+                        return HeadRead::NotHttp;
                     }
-                    self.decided = self.buffer.len() > MAX_SNIFF || memchr::memchr(b'\n', &self.buffer).is_some();
+                    self.recognised = self.buffer.len() > MAX_SNIFF || memchr::memchr(b'\n', &self.buffer).is_some();
                 }
-                Got::More
+                HeadRead::More
             }
         }
     }
 
     /// Where the head lies that was collected last.
-    pub(super) fn place(&self) -> Place {
-        Place { offset: self.offset, first: self.first, last: self.last, leading_blank_lines: self.blanks > 0 }
+    pub(super) fn place(&self) -> HeadPlace {
+        HeadPlace { offset: self.offset, first: self.first, last: self.last, leading_blank_lines: self.blanks > 0 }
     }
 
-    /// Forgets an incomplete head.
+    fn take_place(&mut self) -> HeadPlace {
+        let place = self.place();
+        self.blanks = 0;
+        place
+    }
+
+    /// Drops an incomplete head.
     pub(super) fn forget(&mut self) {
         self.buffer = Vec::new();
         self.blanks = 0;
     }
 }
 
-/// Finds the end of a head, over as many pieces as it takes.
+/// Finds the blank line that ends a head, over as many pieces as it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BlankLine {
     /// Within a line.
@@ -203,7 +201,7 @@ impl BlankLine {
 /// Follows text behind a gap in a head, to prove where the head ends: the rest of a line, then `name: value` lines,
 /// then a blank line. One byte that cannot be part of that refutes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tail {
+pub(super) struct HeadTail {
     state: TailState,
     fields: u16,
 }
@@ -217,7 +215,7 @@ enum TailState {
     Name,
 }
 
-/// What [`Tail::feed`] found.
+/// What [`HeadTail::feed`] found.
 pub(super) enum TailStep {
     More,
     /// The head ends before byte so many.
@@ -225,9 +223,9 @@ pub(super) enum TailStep {
     Refuted,
 }
 
-impl Tail {
-    pub(super) const fn new() -> Tail {
-        Tail { state: TailState::Rest, fields: 0 }
+impl HeadTail {
+    pub(super) const fn new() -> HeadTail {
+        HeadTail { state: TailState::Rest, fields: 0 }
     }
 
     /// `needed`: how many whole field names prove that this is a head.
