@@ -4,18 +4,16 @@
 mod support;
 
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use support::captures;
+use wsscan::diagnosis::catalogue;
 
 /// Rules that are detected and that no test demands, each with what stands in the way of a capture.
 const UNDEMANDED: &[(&str, &str)] = &[
     // The symptom that is left when nothing explains an end.
     ("WSC603", "whoever is seen to end a connection is named (WSN005, WSN006, WSC604), so that it is never left alone"),
 ];
-
-/// Where rules are declared and detected.
-const DETECTION: [&str; 2] = ["src/diagnosis", "src/engine"];
 
 /// All Rust sources below a folder of the package.
 fn sources(folder: &str) -> Vec<PathBuf> {
@@ -60,31 +58,9 @@ fn code(path: &Path) -> String {
     code
 }
 
-/// `id` of every constant that declares a rule, by the constant's name.
-fn declared() -> BTreeMap<String, String> {
-    let mut rules = BTreeMap::new();
-    for path in DETECTION.into_iter().flat_map(sources) {
-        let code = code(&path);
-        for declaration in code.split("pub static ").skip(1) {
-            let Some((name, body)) = declaration.split_once(": Rule = Rule {") else { continue };
-            let id = body.split('"').nth(1).expect("a rule begins with its id");
-            let known = rules.insert(name.to_owned(), id.to_owned());
-            assert_eq!(known, None, "two rules are called {name}");
-        }
-    }
-    rules
-}
-
-/// Rules of which a finding can be made: their constants are used, not only declared and listed.
+/// Rules of which a finding can be made, as they say of themselves.
 fn detected() -> BTreeSet<String> {
-    let rules = declared();
-    let mut found = BTreeSet::new();
-    for path in DETECTION.into_iter().flat_map(sources).filter(|path| !is_test(path)) {
-        let code = code(&path).replace("pub static ", "pub static_");
-        let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        found.extend(words.filter_map(|word| rules.get(word)).cloned());
-    }
-    found
+    catalogue::all().filter(|rule| rule.detected).map(|rule| rule.id.to_owned()).collect()
 }
 
 /// The one rule that a value asks for; several are alternatives, of which none is demanded.

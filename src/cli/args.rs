@@ -426,7 +426,6 @@ mod tests {
         for line in [
             "wsscan",
             "wsscan -r a --json --ndjson",
-            "wsscan -r a --events frame",
             "wsscan -r a --ndjson --events frames",
             "wsscan -r a -q -v",
             "wsscan -r a -c 0",

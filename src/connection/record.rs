@@ -184,8 +184,8 @@ mod tests {
             [
                 ("connection.entries", 7),
                 ("http.pending_requests", 1),
-                ("tls.oversized_handshake", 2),
-                ("http2.head_bytes", 1)
+                ("http2.head_bytes", 1),
+                ("tls.oversized_handshake", 2)
             ]
         );
     }

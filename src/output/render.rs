@@ -249,7 +249,7 @@ pub(crate) mod tests {
             [&json(Layout::Compact), &json(Layout::Pretty), &report::Options { detail: Detail::Verbose, width: 100 }];
         for form in forms {
             let written = |redactor: &Redactor| {
-                analyse("token-in-query-string", redactor, &|_, _| true, 1, |analysis| rendered(form, analysis))
+                analyse("close-1003-unknown-command", redactor, &|_, _| true, 1, |analysis| rendered(form, analysis))
             };
             let (hidden, shown) = (written(&Redactor::new([3; 32])), written(&Redactor::off()));
             assert!(hidden.contains("<redacted:") && !shown.contains("<redacted:"), "{hidden}");

@@ -37,7 +37,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
             // An offer with faults is to be declined, which is no failure.
             Side::Client => candidates.note(finding.severity(Severity::Info)),
             // A client must fail the connection on such an answer (RFC 7692 §7.1).
-            Side::Server if outcome == Outcome::UpgradeFailed => candidates.note(finding).explains(Specificity::Deed),
+            Side::Server if outcome == Outcome::UpgradeFailed => candidates.cause(finding),
             Side::Server => candidates.note(finding),
         };
     }
@@ -132,6 +132,7 @@ pub(crate) static INFLATE_FAILED: Rule = Rule {
 
 pub(crate) static ILLEGAL_PARAMETERS: Rule = Rule {
     id: "WSD504",
+    role: Role::Cause(Specificity::Deed),
     slug: "illegal-parameters",
     severity: Severity::Error,
     party: Party::Server,

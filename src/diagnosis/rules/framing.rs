@@ -14,7 +14,13 @@ use crate::websocket::{ForeignKind, ViolationKind};
 const WEAK_MASK_RUN: u32 = 8;
 
 pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) {
-    for side in [Side::Client, Side::Server] {
+    // Whoever broke the rules first is the cause; the other may only have repeated it.
+    let first = |side: Side| {
+        let violations = session.sent(side)?.unusual().violations.first();
+        violations.first().map(|violation| violation.stamp)
+    };
+    let server_first = first(Side::Server).is_some_and(|server| first(Side::Client).is_none_or(|client| server < client));
+    for side in if server_first { [Side::Server, Side::Client] } else { [Side::Client, Side::Server] } {
         violations(session, side, outcome, candidates);
         foreign_text(session, side, candidates);
         cut(session, side, outcome, candidates);

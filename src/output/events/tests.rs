@@ -117,7 +117,7 @@ fn legs_are_written_together_however_much_arrives_at_once() {
         let (text, ended) = lines("demo", step, Form::Ndjson, usize::MAX);
         assert_eq!(sorted(&text), sorted(&whole));
         for rule in ["WSK701", "WSL953", "WSO805", "WSL951"] {
-            let found = |text: &str| text.matches(&format!("\"rule\":\"{rule}\",\"slug\"")).count();
+            let found = |text: &str| text.matches(&format!("\"rule\":\"{rule}\",\"severity\"")).count();
             assert_eq!((found(&text), found(&whole)), (1, 1), "{rule}, {step} packets at once");
         }
         assert_eq!(ended.summary.connections, 8);
