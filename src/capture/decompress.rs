@@ -27,7 +27,7 @@ enum State<R: Read> {
     Ended { total: u64 },
 }
 
-/// What one step brought.
+/// The result of one step.
 enum Step {
     /// So many bytes were written.
     Bytes(usize),
@@ -107,7 +107,7 @@ impl<R: Read> State<R> {
                 }
             }
             State::Lz4 { mut decoder, legacy } => match decoder.read(out) {
-                // The decoder says the same at an end mark and at the end of a file that was cut between
+                // The decoder returns the same at an end mark and at the end of a file that was cut between
                 // two blocks; only in the second case it has run into the end of the input.
                 Ok(0) if decoder.get_ref().at_end() && !legacy => {
                     (State::Lz4 { decoder, legacy }, Err(ErrorKind::UnexpectedEof.into()))

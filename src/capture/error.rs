@@ -1,11 +1,11 @@
-//! The one error of this room: a sentence that names the file or interface and the next step.
+//! The error type of this module: a sentence that names the file or interface and the next step.
 
 use std::fmt;
 
 /// Why packets cannot be had. Its text names the file, interface or filter at fault and what to do next.
 ///
 /// Only what stops the work is an error: a capture that is cut or damaged part-way is read as far as it
-/// goes, and says so in its [`FileSummary`](super::FileSummary).
+/// goes, and its [`FileSummary`](super::FileSummary) reports the damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     text: String,

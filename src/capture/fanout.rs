@@ -1,6 +1,6 @@
 //! Joins packet sockets into one group, of which each packet reaches one member (Linux, `PACKET_FANOUT`; packet(7)).
 //!
-//! Beside `privileges`, the only place in this room with `unsafe`: neither the standard library nor a crate used here
+//! Beside `privileges`, the only file of this module with `unsafe`: neither the standard library nor a crate used here
 //! has a safe call for this socket option. Nothing is read from the sockets here.
 //!
 //! The kernel chooses the member by a hash over addresses, protocol and ports that is the same for both directions, so
@@ -10,8 +10,8 @@
 //!
 //! * `ROLLOVER`, which is used: a packet whose member has a full buffer goes to another member. So one busy connection
 //!   can use the buffers of all, as if there were one.
-//! * `DEFRAG`, which is not: the kernel would put IPv4 fragments together, hand on one packet that was never on the
-//!   wire, and keep those that never become whole. Fragments are hashed without ports, so those of one datagram stay
+//! * `DEFRAG`, which is not: the kernel would reassemble IPv4 fragments, deliver one packet that was never on the wire, and
+//!   keep those that never become whole. Fragments are hashed without ports, so those of one datagram stay
 //!   together, and `packet::fragment` makes them whole.
 
 #![allow(unsafe_code, reason = "no safe call sets the option PACKET_FANOUT of a socket")]
@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, AsRawFd};
 ///
 /// # Errors
 /// When the kernel refuses: not packet sockets, not bound alike, or a kernel before 4.12, which cannot choose a number
-/// for the group that nobody else has. (One made from the process id might join a stranger's group and take its
+/// for the group that is not in use. (One made from the process id might join a stranger's group and take its
 /// packets.)
 pub(super) fn join<S: AsFd>(sockets: &[S]) -> io::Result<()> {
     let flags = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_ROLLOVER;

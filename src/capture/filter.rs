@@ -79,7 +79,7 @@ mod with_libpcap {
     use crate::packet::{LinkType, Packet};
     use crate::sync::lock;
 
-    /// Most link types that one filter serves. No honest capture comes near.
+    /// Most link types that one filter serves; real captures have far fewer.
     const MAX_PROGRAMS: usize = 64;
 
     /// What is kept per link type: a program, or why there is none.
@@ -148,7 +148,7 @@ mod with_libpcap {
 
         /// Whether the packet passes. Its link type's program is compiled when the first such packet comes;
         /// where the expression makes no sense for a link type, its packets do not pass, and
-        /// [`problem`](Self::problem) says so.
+        /// [`problem`](Self::problem) reports it.
         pub fn matches(&mut self, packet: &Packet<'_>) -> bool {
             if packet.link == NOT_A_PACKET {
                 return false;

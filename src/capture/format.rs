@@ -1,4 +1,4 @@
-//! Which format bytes are in, told by their first bytes and never by a file's name.
+//! Recognises formats by their first bytes, never by a file's name.
 
 /// Bytes that decide every question asked here: a whole pcap file header.
 pub(super) const SNIFF_LENGTH: usize = 24;
@@ -76,7 +76,7 @@ pub(super) fn capture_format(head: &[u8]) -> Option<Format> {
     }
 }
 
-/// What `head` is, when it is no capture that is read, and what to do about it: the end of a sentence that
+/// What `head` is if it is no supported capture, and what to do about it: the end of a sentence that
 /// starts with the file's name.
 pub(super) fn describe_foreign(head: &[u8], name: &str) -> String {
     const CONVERT: &str = "convert it first: editcap IN OUT.pcapng";

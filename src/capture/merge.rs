@@ -88,7 +88,7 @@ impl Capture {
         }
         batch.packets.clear();
         while let Some(Reverse((_, index))) = self.next.pop() {
-            // Everything of this input up to the next packet of the others comes in one run.
+            // All packets of this input before the next packet of another are taken in one run.
             let limit = self.next.peek().map_or((i64::MAX, usize::MAX), |Reverse(other)| *other);
             let input = &mut self.inputs[index];
             let waiting = &input.batch.packets[input.cursor..];
@@ -142,7 +142,7 @@ impl Capture {
         self.inputs.iter_mut().flat_map(|input| input.source.take_secrets()).collect()
     }
 
-    /// What is known of each input so far, in the order they were named.
+    /// Summary of each input so far, in the order they were named.
     #[must_use]
     pub fn files(&self) -> Vec<FileSummary> {
         self.inputs.iter().map(|input| input.source.summary()).collect()

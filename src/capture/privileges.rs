@@ -1,6 +1,6 @@
 //! Gives up root once the interface is open, as tcpdump's `-Z` does.
 //!
-//! Beside `fanout`, the only place in this room with `unsafe`: the C library has no safe interface for it.
+//! Beside `fanout`, the only file of this module with `unsafe`: the C library has no safe interface for it.
 
 #![allow(unsafe_code, reason = "changing the user of a process has no safe interface in the C library")]
 

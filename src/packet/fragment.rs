@@ -23,7 +23,7 @@ const MAX_DATAGRAMS: usize = 1024;
 /// Memory for their fragments in bytes, overhead included.
 const MAX_BYTES: usize = 8 << 20;
 /// Pieces of one datagram: 64 KiB in packets of the smallest MTU IPv4 allows for (68 bytes, RFC 791 §3.2)
-/// would be more, but nobody sends those.
+/// would be more, but those do not occur.
 const MAX_PIECES: usize = 256;
 /// Largest payload of a datagram in bytes.
 const MAX_DATAGRAM_LEN: u32 = 65_535;

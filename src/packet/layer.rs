@@ -34,7 +34,7 @@ pub(super) enum Layer {
     Ppp,
     Pppoe,
     Mpls,
-    /// IPv4 or IPv6, as the version field says.
+    /// IPv4 or IPv6, by the version field.
     Ip,
     Ipv4,
     Ipv6,

@@ -226,7 +226,7 @@ fn macsec(view: View<'_>) -> Result<Step<'_>, Undecodable> {
 
 /// One entry of an MPLS label stack (RFC 3032 §2.1).
 ///
-/// Nothing says what lies below the stack: the first nibble tells IP from a pseudowire (RFC 4928 §3).
+/// The stack does not name the protocol below it: the first nibble distinguishes IP from a pseudowire (RFC 4928 §3).
 /// Returns whether the step rests on that guess.
 pub(super) fn mpls(view: View<'_>) -> Result<(Step<'_>, bool), Undecodable> {
     let entry: &[u8; 4] = view.head()?;

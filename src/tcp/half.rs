@@ -22,7 +22,8 @@ pub const PENDING_PIECES: usize = 4096;
 pub const REORDER_TIME: i64 = 100_000_000;
 /// … or this many further packets of the connection.
 pub const REORDER_PACKETS: u32 = 64;
-/// With only one side captured nobody acknowledges: a hole is a loss of the capture after this time without a retransmission.
+/// With only one side captured there are no acknowledgments: a hole is a loss of the capture after this time without a
+/// retransmission.
 pub const ONE_WAY_TIME: i64 = 3_000_000_000;
 /// Late segments within this time are out of order; later ones are retransmissions (Wireshark's threshold).
 pub const OUT_OF_ORDER_TIME: i64 = 3_000_000;

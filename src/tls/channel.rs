@@ -109,7 +109,7 @@ pub(super) struct Channel {
     window: u64,
     /// The current keys have opened a record.
     proven: bool,
-    /// Records went by that no key was there for.
+    /// There were records before there was a key.
     late: bool,
     failures: u32,
     /// Bytes of failed decryption, less the allowance for bytes that opened.

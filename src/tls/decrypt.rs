@@ -1,6 +1,6 @@
 //! Decrypts one protected record in place (RFC 8446 §5.2, RFC 5246 §6.2.3, RFC 5288, RFC 6655, RFC 7366, RFC 7905).
 //!
-//! A record that does not authenticate is never handed on. Nothing is allocated per record.
+//! A record that does not authenticate is never passed on. Nothing is allocated per record.
 
 use aes::cipher::{BlockModeDecrypt, InnerIvInit, KeyInit};
 use aes::{Aes128, Aes256, Block};

@@ -206,7 +206,7 @@ pub enum AlertVisibility {
     Plaintext,
     /// Sent encrypted, and decrypted here with a secret from the key log.
     Decrypted,
-    /// Sent encrypted: that it is an alert is certain (TLS 1.2 leaves the record type visible), what it says is not known.
+    /// Sent encrypted: that it is an alert is certain (TLS 1.2 leaves the record type visible), its content is unknown.
     Hidden,
 }
 
@@ -386,7 +386,7 @@ pub struct TlsFacts {
     pub server_hello_done: Option<Stamp>,
     /// ClientKeyExchange (TLS 1.2 and below).
     pub client_key_exchange: Option<Stamp>,
-    /// 0-RTT data was accepted (decrypted EncryptedExtensions say so).
+    /// 0-RTT data was accepted, by decrypted EncryptedExtensions.
     pub early_data_accepted: bool,
     /// Alerts in order of arrival, at most [`MAX_ALERTS`].
     pub alerts: SmallVec<[Alert; 2]>,

@@ -197,7 +197,7 @@ impl Pair {
         }
     }
 
-    /// Moves bytes until neither side has anything to say.
+    /// Moves bytes until neither side has anything to send.
     fn settle(&mut self) -> &mut Self {
         loop {
             let there = moved(&mut self.client, &mut self.server, ToServer, &mut self.talk);
@@ -605,7 +605,7 @@ fn records(flight: &[u8]) -> Vec<&[u8]> {
     records
 }
 
-/// Feeds the talk with bytes missing: `lose` says for each piece whether it is lost.
+/// Feeds the conversation with bytes missing: `lose` decides for each piece whether it is lost.
 fn observe_lossy(
     talk: &Talk,
     keys: &KeyLog,
@@ -639,7 +639,7 @@ fn observe_lossy(
     (tls.into_facts(), heard)
 }
 
-/// Every byte handed out must be one that was said, and at the place where it was said as far as places are known.
+/// Every byte passed on must be one that was sent, and at its offset as far as offsets are known.
 fn assert_nothing_invented(talk: &Talk, heard: &Heard) {
     for index in 0..2 {
         let plain = &talk.plain[index];
@@ -892,7 +892,7 @@ mod properties {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// Whatever comes, nothing breaks, and nothing leaves that no key has opened.
+        /// Arbitrary input breaks nothing, and nothing is passed on that no key has opened.
         #[test]
         fn junk_is_survived(pieces in proptest::collection::vec((any::<bool>(), 0u8..8, proptest::collection::vec(any::<u8>(), 0..200)), 0..30)) {
             let mut keys = KeyLog::new();

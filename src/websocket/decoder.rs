@@ -318,7 +318,7 @@ impl<S: Sink> Decoder<'_, S> {
         bytes
     }
 
-    /// Decodes bytes that begin where the phase says.
+    /// Decodes bytes from the current phase on.
     fn run(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.state.phase {

@@ -8,7 +8,7 @@
 //! BFINAL is in use, output is stored as well:
 //!
 //! ```text
-//! history: [ ……… up to 32 KiB of earlier output ……… | room for more output ]
+//! history: [ ……… up to 32 KiB of earlier output ……… | space for more output ]
 //!                                                    ^ filled
 //! ```
 //!
@@ -19,7 +19,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 /// The largest window there is (RFC 1951 §2).
 const WINDOW: usize = 32 * 1024;
-/// Window and room for output.
+/// Window and space for output.
 const HISTORY_MAX: usize = WINDOW + 16 * 1024;
 /// First size of `history`: most connections send little.
 const HISTORY_FIRST: usize = 4 * 1024;
@@ -464,7 +464,7 @@ mod tests {
             assert!(inflation.zlib.is_none());
             assert_eq!(inflation.history, &plain[length.saturating_sub(WINDOW)..length], "{length}");
             assert!(inflation.memory() <= WINDOW);
-            // And with what it gave back it goes on.
+            // And inflation continues with that window.
             assert_eq!(inflate(&mut inflation, &deflate(&mut zlib, &plain), 1000).unwrap(), plain, "{length}");
         }
     }
@@ -508,7 +508,7 @@ mod tests {
             assert_eq!(inflate(&mut inflation, &first, piece).unwrap(), plain);
             assert_eq!(inflate(&mut inflation, &last, piece).unwrap(), text(2, 3000));
             assert_eq!(inflate(&mut inflation, &later, piece), Err(Fault::WindowLost));
-            // One that begins anew is decoded, and after it, nothing that is known comes from before.
+            // A message that refers to none is decoded, and after it the whole window is known again.
             let mut inflation = Inflation::new(true);
             inflate(&mut inflation, &first, piece).unwrap();
             inflate(&mut inflation, &last, piece).unwrap();

@@ -36,7 +36,7 @@ pub const NOT_A_PACKET: LinkType = LinkType(u16::MAX);
 /// How far a walk got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Walked {
-    /// Position of the first byte that was not consumed; show it again, first, in the next call.
+    /// Position of the first byte that was not consumed; pass it again, first, to the next call.
     pub end: usize,
     /// How many bytes from `end` on are needed to get any further; 0 when nothing follows: the input
     /// ended, or it is damaged. After a stop it is 1: any byte that follows is progress.
@@ -114,7 +114,7 @@ impl Walker {
     }
 
     /// Walks the whole records in `bytes[start..]` and appends a [`PacketRef`] per packet, with offsets
-    /// relative to `bytes[0]`. `end_of_input` says that no bytes follow these.
+    /// relative to `bytes[0]`. `end_of_input`: no bytes follow these.
     ///
     /// `bytes` may be at most 4 GiB long, because a `PacketRef` counts in 32 bits; of longer input only the
     /// first 4 GiB are walked.
@@ -128,7 +128,7 @@ impl Walker {
     /// So chunks that several threads read, each with some slack behind its end, can be walked in order:
     /// `stop` is the chunk's length without the slack, and the next chunk's `start` is this one's
     /// [`Walked::end`] less that length. Where `end` lies before `stop` and `need` is not 0, the slack was
-    /// too short for a record: show `need` bytes from there.
+    /// too short for a record: pass `need` bytes from there.
     pub(crate) fn walk_until(
         &mut self,
         bytes: &[u8],

@@ -7,7 +7,7 @@ use crate::packet::{LinkType, PacketRef};
 /// Length of the file header in bytes.
 pub(super) const FILE_HEADER: usize = 24;
 
-/// What the file header says.
+/// Walks records as the file header describes them.
 #[derive(Debug)]
 pub(super) struct Reader {
     big_endian: bool,
