@@ -95,9 +95,8 @@ fn options(mut rest: &[u8]) -> TcpOptions {
                 let Some((option, after)) = rest.split_at_checked(usize::from(len)).filter(|_| len >= 2) else {
                     return found;
                 };
-                match (kind, option) {
-                    (2, &[_, _, high, low]) => found.mss = be16(high, low),
-                    _ => {}
+                if let (2, &[_, _, high, low]) = (kind, option) {
+                    found.mss = be16(high, low);
                 }
                 rest = after;
             }
