@@ -282,7 +282,7 @@ impl<'o, S: Sink> Compact<'o, S> {
 
     /// The members of a variant that is written as an object with its name as the only member.
     fn variant(self, variant: &'static str, start: u8, end: &'static [u8]) -> Members<'o, S> {
-        self.0.fixed(&[b'{']);
+        self.0.fixed(b"{");
         append_parts(self.0, b"\"", variant, b"\"");
         self.0.fixed(&[b':', start]);
         Members { out: self.0, first: true, end }
@@ -293,7 +293,7 @@ impl<S: Sink> Members<'_, S> {
     #[inline(always)]
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.fixed(&[b',']);
+            self.out.fixed(b",");
         }
         value.serialize(Compact(self.out))
     }
@@ -578,13 +578,13 @@ impl<S: Sink> ser::SerializeMap for Members<'_, S> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         if !std::mem::replace(&mut self.first, false) {
-            self.out.fixed(&[b',']);
+            self.out.fixed(b",");
         }
         key.serialize(Key(self.out))
     }
     #[inline]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.out.fixed(&[b':']);
+        self.out.fixed(b":");
         value.serialize(Compact(self.out))
     }
     #[inline]
@@ -599,9 +599,9 @@ struct Key<'o, S>(&'o mut S);
 
 impl<S: Sink> Key<'_, S> {
     fn quoted<T: Serialize>(self, value: T) -> Result<(), Error> {
-        self.0.fixed(&[b'"']);
+        self.0.fixed(b"\"");
         value.serialize(Compact(self.0))?;
-        self.0.fixed(&[b'"']);
+        self.0.fixed(b"\"");
         Ok(())
     }
 

@@ -330,7 +330,14 @@ impl Report {
         self.evidence(page, finding, &shown)?;
         self.filters(page, group, capture)?;
         page.texts("fix", &text(&finding.advice, |rule| rule.advice))?;
-        page.texts("unless", &text(&finding.unless, |rule| rule.unless))?;
+        // Where it was worked out what this capture cannot decide, that alone is in doubt.
+        if finding.undecided.is_empty() {
+            page.texts("unless", &text(&finding.unless, |rule| rule.unless))?;
+        }
+        for (index, open) in finding.undecided.iter().enumerate() {
+            let label = if index == 0 { "open" } else { "" };
+            page.fact(label, &one(&format!("{} To decide it: {}", open.check, open.needs)))?;
+        }
         let references = rule.map_or(&[][..], |rule| rule.references);
         if self.options.detail == Detail::Verbose && !references.is_empty() {
             page.fact("references", &one(&references.join(" · ")))?;

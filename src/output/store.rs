@@ -1,5 +1,5 @@
 //! What is kept of closed connections until the capture is over: their JSON, redacted and encoded with a dictionary, beside
-//! the summary that correlation needs.
+//! the digest that correlation needs.
 //!
 //! A connection is converted to the model and redacted once, on its shard's thread, while its record is in the
 //! processor's cache. Its number, its root cause and the numbers of its findings are known only when the capture is
@@ -9,9 +9,7 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use smallvec::SmallVec;
-
-use super::dictionary::{Dictionary, put, take};
+use super::dictionary::{Dictionary, Expander, Scratch, put, take, take_piece};
 use super::from_record;
 use super::json::append;
 use super::model::{ConnectionBody, FindingBody, Time};
@@ -92,13 +90,12 @@ pub trait Texts: Sync {
 /// What one shard stored.
 #[derive(Debug, Default)]
 struct ShardStore {
-    dictionary: Dictionary,
     /// What is kept of connections, one behind the other: of each subject its connection, encoded, with its length in
     /// front, the number of its findings, and these in the same way.
     chunks: Vec<Vec<u8>>,
     /// Reused from one connection to the next.
     encoded: Vec<u8>,
-    buffer: Vec<u8>,
+    scratch: Scratch,
 }
 
 /// Where a connection begins in the chunks of its shard.
@@ -111,6 +108,7 @@ struct Position {
 /// Listens to an engine and stores what closes.
 pub struct Store {
     redactor: Redactor,
+    dictionary: Dictionary,
     /// One for each shard; a lock is never waited for.
     shards: Vec<Mutex<ShardStore>>,
 }
@@ -119,51 +117,44 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Stored {
     position: Position,
-    summaries: SmallVec<[Digest; 1]>,
+    digests: Box<[Digest]>,
     /// Findings about no WebSocket in particular: hardly any connection has them.
-    plain: Option<Box<[Finding]>>,
+    #[allow(clippy::box_collection, reason = "half as large as a boxed slice")]
+    plain: Option<Box<Vec<Finding>>>,
 }
 
 impl Kept for Stored {
     fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
-        self.summaries.iter().enumerate().for_each(|(nth, summary)| see(nth, summary));
+        self.digests.iter().enumerate().for_each(|(nth, digest)| see(nth, digest));
     }
 
     fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
-        self.summaries.get(nth).map(Cow::Borrowed)
+        self.digests.get(nth).map(Cow::Borrowed)
     }
 
     fn aside(&self) -> &[Finding] {
-        self.plain.as_deref().unwrap_or_default()
+        self.plain.as_ref().map_or(&[], |plain| plain)
     }
 }
 
 impl ShardStore {
-    fn add(&mut self, redactor: &Redactor, record: &ConnectionRecord) -> Stored {
+    fn add(&mut self, dictionary: &Dictionary, redactor: &Redactor, record: &ConnectionRecord) -> Stored {
         let verdicts = diagnose_all(record);
-        let Self { dictionary, chunks, encoded, buffer } = self;
+        let Self { chunks, encoded, scratch } = self;
         let base = Time(record.tcp.first.at);
         encoded.clear();
-        let mut add = |encoded: &mut Vec<u8>, encode: &mut dyn FnMut(&mut Vec<u8>)| {
-            buffer.clear();
-            encode(buffer);
-            put(encoded, buffer.len() as u64);
-            encoded.extend_from_slice(buffer);
-        };
         for (index, verdict) in verdicts.iter().enumerate() {
             let entry = (!record.entries.is_empty()).then_some(index);
-            let body = connection(redactor, record, entry, verdict);
-            add(encoded, &mut |out| dictionary.encode(out, &body, base));
+            dictionary.encode(encoded, &connection(redactor, record, entry, verdict), base, scratch);
             put(encoded, verdict.findings.len() as u64);
             for one in &verdict.findings {
-                let body = finding(redactor, one);
-                add(encoded, &mut |out| dictionary.encode(out, &body, base));
+                dictionary.encode(encoded, &finding(redactor, one), base, scratch);
             }
         }
         let position = store(chunks, encoded);
-        let plain: Box<[Finding]> = diagnose_plain(record).collect();
-        let plain = (!plain.is_empty()).then_some(plain);
-        Stored { position, summaries: Digest::of(record, &verdicts).collect(), plain }
+        let plain: Vec<Finding> = diagnose_plain(record).collect();
+        let plain = (!plain.is_empty()).then(|| Box::new(plain));
+        Stored { position, digests: Digest::of(record, &verdicts).collect(), plain }
     }
 }
 
@@ -182,14 +173,15 @@ impl Store {
     /// An empty store of what `redactor` lets pass.
     #[must_use]
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self { redactor, dictionary: Dictionary::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
     /// Ends the storing: the texts of a judgement's subjects.
     #[must_use]
     pub fn into_texts<'a>(self, judgement: &'a Judgement<'a>, connections: &'a Connections<Stored>) -> StoredTexts<'a> {
         let shards = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
-        StoredTexts { shards: shards.collect(), judgement, connections }
+        let expander = self.dictionary.into_expander();
+        StoredTexts { expander, shards: shards.collect(), judgement, connections }
     }
 }
 
@@ -206,10 +198,10 @@ impl Observer for Store {
     fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Stored>>) {
         let Some((local, _)) = over.first() else { return };
         let mut shard = lock(&self.shards[usize::from(local.shard)]);
-        finished.extend(
-            over.drain(..)
-                .map(|(Local { number, .. }, record)| Finished { number, kept: shard.add(&self.redactor, &record) }),
-        );
+        finished.extend(over.drain(..).map(|(Local { number, .. }, record)| Finished {
+            number,
+            kept: shard.add(&self.dictionary, &self.redactor, &record),
+        }));
     }
 
     fn merge(&self, _: &mut [()], _: &Numbering) {}
@@ -217,6 +209,7 @@ impl Observer for Store {
 
 /// The stored texts of a judgement's subjects.
 pub struct StoredTexts<'a> {
+    expander: Expander,
     shards: Vec<ShardStore>,
     judgement: &'a Judgement<'a>,
     connections: &'a Connections<Stored>,
@@ -233,12 +226,12 @@ impl Texts for StoredTexts<'_> {
 }
 
 impl StoredTexts<'_> {
-    /// What is stored of a subject, from its connection on; the dictionary to read it with; the first time in it.
-    fn subject(&self, subject: usize) -> Option<(&[u8], &Dictionary, Time)> {
+    /// What is stored of a subject, from its connection on, and the time from which its times are counted.
+    fn subject(&self, subject: usize) -> Option<(&[u8], Time)> {
         let subject = self.judgement.subject(subject);
         let connection = subject.connection as usize;
-        let ShardStore { dictionary, chunks, .. } = self.shards.get(self.connections.shard(connection))?;
-        let Stored { position, summaries, .. } = &self.connections[connection].kept;
+        let ShardStore { chunks, .. } = self.shards.get(self.connections.shard(connection))?;
+        let Stored { position, digests, .. } = &self.connections[connection].kept;
         let mut rest = chunks.get(position.chunk as usize)?.get(position.offset as usize..)?;
         // The connection's other subjects stand in front.
         for _ in 0..subject.index {
@@ -247,16 +240,8 @@ impl StoredTexts<'_> {
                 take_piece(&mut rest)?;
             }
         }
-        Some((rest, dictionary, Time(summaries.first()?.first.at)))
+        Some((rest, Time(digests.first()?.first.at)))
     }
-}
-
-/// Takes a piece with its length in front off `rest`.
-fn take_piece<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take(rest)? as usize;
-    let (piece, behind) = rest.split_at_checked(length)?;
-    *rest = behind;
-    Some(piece)
 }
 
 /// Expands texts one by one.
@@ -271,18 +256,18 @@ impl Reader for StoredReader<'_> {
         let expanded = self
             .texts
             .subject(subject)
-            .and_then(|(mut rest, dictionary, base)| dictionary.expand(take_piece(&mut rest)?, base, &mut self.json));
+            .and_then(|(mut rest, base)| self.texts.expander.expand(take_piece(&mut rest)?, base, &mut self.json));
         debug_assert!(expanded.is_some(), "it was encoded here");
         &self.json
     }
 
     fn findings(&mut self, subject: usize, see: &mut dyn FnMut(usize, &[u8])) {
-        let Some((mut rest, dictionary, base)) = self.texts.subject(subject) else { return };
+        let Some((mut rest, base)) = self.texts.subject(subject) else { return };
         let mut each = || {
             take_piece(&mut rest)?;
             for index in 0..take(&mut rest)? as usize {
                 self.json.clear();
-                dictionary.expand(take_piece(&mut rest)?, base, &mut self.json)?;
+                self.texts.expander.expand(take_piece(&mut rest)?, base, &mut self.json)?;
                 see(index, &self.json);
             }
             Some(())
