@@ -337,7 +337,7 @@ def document_counts(command):
     outcomes, accepted = {}, 0
     for connection in document["connections"]:
         outcomes[connection["outcome"]] = outcomes.get(connection["outcome"], 0) + 1
-        websocket = connection["websocket"]
+        websocket = connection.get("websocket")
         if websocket is None:
             continue
         accepted += websocket["upgrade"] == "accepted"
