@@ -24,6 +24,12 @@ use crate::websocket::{CloseFacts, DirectionFacts, RoundTrips, WebSocketFacts};
 /// Most bytes of a refusing answer's body that are shown.
 const BODY_SHOWN: usize = 400;
 
+/// Time from one moment to a later one; `None` where the capture's clock ran backwards.
+fn between(earlier: Stamp, later: Stamp) -> Option<Millis> {
+    let nanos = later.at.checked_sub(earlier.at)?;
+    (nanos >= 0).then(|| Millis::from_nanos(nanos))
+}
+
 /// As many headers most messages have at most.
 const USUAL_HEADERS: usize = 12;
 
@@ -212,6 +218,9 @@ pub fn http(exchange: &Exchange) -> model::Http<'_> {
         target: request.map(|request| request.target().into()),
         host: request.and_then(|request| request.host()).map(Text::from),
         status: exchange.status(),
+        response_ms: request
+            .zip(response)
+            .and_then(|(request, response)| between(request.head.last, response.head.last)),
         reason: response.map(|response| response.reason().into()),
         request_headers: request.map_or_else(Vec::new, |request| headers(request.head.fields())),
         response_headers: response.map_or_else(Vec::new, |response| headers(response.head.fields())),
@@ -229,6 +238,7 @@ fn http2(stream: &WebSocketStream) -> model::Http<'_> {
         target: stream.request.path.as_deref().map(Text::from),
         host: stream.request.authority.as_deref().map(Text::from),
         status: response.and_then(|response| response.status),
+        response_ms: response.and_then(|response| between(stream.request.stamp, response.stamp)),
         reason: None,
         request_headers: headers(stream.request.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))),
         response_headers: response.map_or_else(Vec::new, |response| {
@@ -364,10 +374,7 @@ fn ping_rtt(facts: &WebSocketFacts) -> Option<model::PingRtt> {
 
 /// How long nothing was sent before the last packet. Times that run backwards say nothing.
 fn silence(tcp: &TcpFacts) -> model::Silence {
-    let before_end = |last: Option<Stamp>| {
-        let silence = tcp.last.at.checked_sub(last?.at)?;
-        (silence >= 0).then(|| Millis::from_nanos(silence))
-    };
+    let before_end = |last: Option<Stamp>| between(last?, tcp.last);
     model::Silence {
         client: before_end(tcp.side(Side::Client).last_payload()),
         server: before_end(tcp.side(Side::Server).last_payload()),

@@ -538,6 +538,9 @@ pub struct Http<'a> {
     /// Status of the final response; left out when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// From the end of the request to the end of the final response's head, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_ms: Option<Millis>,
     /// Reason phrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text<'a>>,
@@ -566,6 +569,7 @@ impl Http<'_> {
             target: own(self.target),
             host: own(self.host),
             status: self.status,
+            response_ms: self.response_ms,
             reason: own(self.reason),
             request_headers: headers(self.request_headers),
             response_headers: headers(self.response_headers),

@@ -478,7 +478,9 @@ impl Report {
                 page.verbatim("", &format!("{}: {}", one(name), one(value)))?;
             }
             if let Some(status) = http.status {
-                page.verbatim("response", &one(&format!("{status} {}", http.reason.as_deref().unwrap_or_default())))?;
+                let after = http.response_ms.map_or(String::new(), |time| format!(" (after {time})"));
+                let reason = http.reason.as_deref().unwrap_or_default();
+                page.verbatim("response", &one(&format!("{status} {reason}{after}")))?;
             }
             for (name, value) in &http.response_headers {
                 page.verbatim("", &format!("{}: {}", one(name), one(value)))?;

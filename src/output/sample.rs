@@ -55,6 +55,7 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
                 target: Some("/ws?room=7".into()),
                 host: Some("chat.example".into()),
                 status: Some(101),
+                response_ms: Some(Millis::from_nanos(2_500_000)),
                 reason: Some("Switching Protocols".into()),
                 request_headers: vec![
                     header("Host", "chat.example"),
@@ -136,6 +137,7 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
                 target: Some("/ws?token=rocketskates:r0cketsk8ts".into()),
                 host: Some("app".into()),
                 status: Some(426),
+                response_ms: Some(Millis::from_nanos(2_500_000)),
                 reason: Some("Upgrade Required".into()),
                 request_headers: vec![
                     header("Host", "app"),
