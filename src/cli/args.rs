@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::json::Json;
+use crate::output::markdown::Markdown;
 use crate::output::render::Render;
 use crate::output::report;
 
@@ -257,6 +258,8 @@ pub enum FormatName {
     Json,
     /// One JSON object per event and line, as --ndjson.
     Ndjson,
+    /// A summary in Markdown, for a ticket.
+    Markdown,
 }
 
 impl FormatName {
@@ -266,6 +269,7 @@ impl FormatName {
         Some(match self {
             Self::Report => Box::new(report),
             Self::Json => Box::new(json),
+            Self::Markdown => Box::new(Markdown),
             Self::Ndjson => return None,
         })
     }

@@ -12,6 +12,7 @@ mod dictionary;
 pub mod events;
 pub mod from_record;
 pub mod json;
+pub mod markdown;
 pub mod model;
 pub mod numbering;
 pub mod redact;
