@@ -69,6 +69,28 @@ def well(tale, truth, path="/feed", headers=(), answered=(), code=1000, host="ap
     tale.want(c, truth, **closed_well(code, **more))
 
 
+# ------------------------------------------------------------------ the capture itself
+
+@recipe("gen-offload-joined-segments")
+def offload_joined_segments():
+    tale = Tale()
+    c = tale.begin()
+    client, server = live(tale, c)
+    c.send(server.text("x" * 2890))
+    c.close(client, server, 1000)
+    tale.want(c, "the server's network card cut a message of 2890 bytes into two packets after it was captured; closed 1000.",
+              **closed_well(1000, must_find=[note("WSI006", c.packets[0])]))
+    c = tale.begin()
+    client, server = live(tale, c)
+    c.send(server.text("x" * 1450))
+    c.close(client, server, 1000)
+    tale.want(c, "a message that fills one packet to the last byte but ten; closed 1000.", **closed_well(1000))
+    return tale.capture(
+        "Captured on the server, whose network card cuts large packets: one packet of the capture is larger than the client said it accepts.",
+        [("WSN009", "a large packet, but it arrived and was acknowledged"),
+         ("WSI002", "the bytes beyond one maximum segment are there, not missing")])
+
+
 # ------------------------------------------------------------------ opening handshake
 
 @recipe("gen-refused-not-allowed")

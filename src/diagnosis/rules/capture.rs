@@ -46,6 +46,22 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
             candidates.note(finding.evidence(stamp, Some(side), "first packet that was captured only in part"));
         }
     }
+    for side in [Side::Client, Side::Server] {
+        let (limit, largest) = (session.side(side.other()).mss, session.side(side).largest_segment);
+        if limit > 0
+            && largest > limit.into()
+            && let Some(syn) = session.side(side.other()).syn()
+        {
+            let summary = format!(
+                "The {} seems to send up to {largest} bytes in a packet, though the {} accepts no more than {limit}: the \
+                 capturing machine joined or had not yet cut these packets.",
+                side.name(),
+                side.other().name()
+            );
+            let finding = Finding::new(&OFFLOAD_ARTEFACTS, Confidence::Proven, summary);
+            candidates.note(finding.evidence(syn, Some(side.other()), format!("maximum segment size {limit}")));
+        }
+    }
     if tcp.one_way()
         && session.side(Side::Client).packets + session.side(Side::Server).packets > 2
         && session.entry.is_some()
@@ -206,7 +222,6 @@ pub(crate) static OFFLOAD_ARTEFACTS: Rule = Rule {
     slug: "offload-artefacts",
     severity: Severity::Info,
     party: Party::Capture,
-    detected: false,
     title: "Oversized packets and wrong checksums come from the capturing machine, not from the network.",
     explanation: "Packets larger than the network allows, or with a wrong checksum, are normal in a capture taken on one \
         of the two ends. The network card cuts packets and fills in checksums after the capture point. They were \
