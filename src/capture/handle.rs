@@ -59,7 +59,7 @@ pub struct LiveOptions {
     /// Stop after this many packets.
     pub count: Option<u64>,
     /// How many readers are wanted. There are fewer, at least one, where the system cannot share an interface out
-    /// ([`Live::single_reader_reason`](super::Live::single_reader_reason) says why), where each would have less than
+    /// (`Live::single_reader_reason` says why), where each would have less than
     /// 2 MiB of the buffer, and never more than 8.
     pub readers: usize,
 }

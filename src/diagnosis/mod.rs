@@ -1,11 +1,11 @@
 //! Opinions, formed once, at the end: pure functions of records.
 //!
 //! [`diagnose`] gives the three separate answers for one WebSocket (or attempt): how it ended on the wire, what
-//! each program was told, and what caused it. The families below [`rules`] read facts and never packets, and yield
-//! candidates, each with the packets that prove it; [`resolve`] decides which of them are reported and which one is the
+//! each program was told, and what caused it. The families below `rules` read facts and never packets, and yield
+//! candidates, each with the packets that prove it; `resolve` decides which of them are reported and which one is the
 //! root cause. What several connections say together is in [`correlate`]. A rule's texts, role and detection stand in
 //! the file of its family; [`catalogue`] collects them. Where a hole in the capture may hide a fact
-//! ([`coverage`]), a rule says less, never something else.
+//! (`coverage`), a rule says less, never something else.
 
 mod assessment;
 pub mod catalogue;

@@ -5,7 +5,7 @@
 //!                        └───────► Step::Switch (101, or 2xx to CONNECT, with every byte behind the head)
 //! ```
 //!
-//! Heads are read leniently, as real peers send them ([`head`]), bodies are skipped by arithmetic, and what RFC 6455 §4
+//! Heads are read leniently, as real peers send them (`head`), bodies are skipped by arithmetic, and what RFC 6455 §4
 //! demands of an opening handshake is recorded as facts ([`handshake`], [`deflate`]). Ordinary exchanges are counted, not
 //! kept. A gap is an input: within a body of known length it is skipped, elsewhere that direction is lost until a packet
 //! begins with a whole start line.

@@ -1,6 +1,6 @@
 //! The catalogue: every cause that wsscan can name, with its texts.
 //!
-//! It holds no rule itself: it collects the families. Those that one connection shows lie in [`rules`](super::rules),
+//! It holds no rule itself: it collects the families. Those that one connection shows lie in `rules`,
 //! those that several show together in [`correlate`](super::correlate), each with its detection. A rule is a constant
 //! named like its slug (`upgrade-stripped` is `UPGRADE_STRIPPED`; a slug that begins with a digit gets the prefix
 //! `HTTP_`). A number is never reused and a slug never changes, since both are part of the output format.

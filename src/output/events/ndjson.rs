@@ -3,9 +3,8 @@
 //! Most lines are made with serde. The `frame` line is made by hand, because a capture has millions of
 //! them: [`frame_line`] writes the same bytes as serde would, without allocating.
 //!
-//! Where a frame is seen, nobody yet knows which number its connection will have in the output. So every
-//! connection-bound line has a *joint*: [`frame_line`] says where, and whoever knows the connection puts
-//! [`binding`] in between. Nothing else has to be touched.
+//! Where a frame is seen, nobody yet knows which number its connection will have in the output. So a shard makes the
+//! line without its connection ([`frame_line`], [`message_line`]), and [`append_bound`] completes it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
