@@ -534,8 +534,8 @@ pub fn content(message: &websocket::Message<'_>, redactor: &Redactor) -> Option<
         Err(_) => None,
     };
     Some(match text {
-        Some(text) => Content::Text(redactor.payload(text)),
-        None => Content::Base64(redactor.base64(&STANDARD.encode(bytes))),
+        Some(text) => Content::Text(redactor.payload(text).into_owned()),
+        None => Content::Base64(redactor.base64(&STANDARD.encode(bytes)).into_owned()),
     })
 }
 
