@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::tracker::{ClosedEntry, FoundFinding};
-use crate::output::compact::append_text;
+use crate::output::json::escape::append_text;
 use crate::output::json::{append, append_connection, append_finding};
 use crate::output::model::{Capture, Connection, Endpoint, Finding, Http, Millis, Side, Summary, Text, Time};
 use crate::output::redact::Redactor;
