@@ -1,6 +1,6 @@
 //! Compact storage of JSON objects that are much alike: their structure and the strings that come again are stored once.
 //!
-//! The serializer of [`super::compact`] writes for a [`Dictionary`] instead of text. What is the same for every object of
+//! The serializer of [`super::json::serializer`] writes for a [`Dictionary`] instead of text. What is the same for every object of
 //! a kind (names of members, brackets, names of variants) makes its *shape*, a number once it is known; numbers, times and
 //! strings stand behind it in a few bytes each, strings that came before as a number. [`Expander::expand`] gives the
 //! very text that the serializer would have written. It knows no member names, and loses nothing.
@@ -13,7 +13,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use serde::Serialize;
 
-use super::compact::{self, Sink};
+use super::json::escape;
+use super::json::serializer::{self, Sink};
 use super::time::{Time, decimal, thousandths};
 
 /// Most shapes, and most strings, that one dictionary knows; later ones are stored as they are.
@@ -165,7 +166,7 @@ impl Dictionary {
         scratch.last_time = base.0;
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let encoding = Encoding { strings: &tables.strings, seen: &self.seen, scratch };
-        let written = compact::write(encoding, value);
+        let written = serializer::write(encoding, value);
         debug_assert!(written.is_ok(), "the model holds nothing that has no JSON form");
         let hash = hash_of(&scratch.shape);
         let mut shape = tables.shapes.find(hash, &scratch.shape);
@@ -317,16 +318,16 @@ impl Sink for Encoding<'_> {
             let seen = &self.seen[hash as usize % SEEN];
             if seen.swap(hash as u32 | 1, Ordering::Relaxed) == (hash as u32 | 1)
                 && self.strings.has_room()
-                && compact::is_clean(text)
+                && escape::is_clean(text)
             {
                 self.scratch.new_strings.push((hash, text.into()));
             }
         }
-        if compact::is_clean(text) {
+        if escape::is_clean(text) {
             self.escaped(text.as_bytes());
         } else {
             let mut escaped = Vec::with_capacity(text.len() + 16);
-            compact::append_inside(&mut escaped, text);
+            escape::append_inside(&mut escaped, text);
             self.escaped(&escaped);
         }
     }

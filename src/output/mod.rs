@@ -7,7 +7,6 @@
 //! reaching a terminal raw. Nothing in this room reads packets or decides anything.
 
 pub mod community_id;
-mod compact;
 mod dictionary;
 pub mod events;
 pub mod from_record;

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::tracker::{ClosedEntry, FoundFinding};
-use crate::output::compact::append_text;
+use crate::output::json::escape::append_text;
 use crate::output::json::{append, append_connection, append_finding};
 use crate::output::model::{Capture, Connection, Endpoint, Finding, Http, Millis, Side, Summary, Text, Time};
 use crate::output::redact::Redactor;
@@ -533,8 +533,8 @@ pub fn content(message: &websocket::Message<'_>, redactor: &Redactor) -> Option<
         Err(_) => None,
     };
     Some(match text {
-        Some(text) => Content::Text(redactor.payload(text)),
-        None => Content::Base64(redactor.base64(&STANDARD.encode(bytes))),
+        Some(text) => Content::Text(redactor.payload(text).into_owned()),
+        None => Content::Base64(redactor.base64(&STANDARD.encode(bytes)).into_owned()),
     })
 }
 

@@ -5,38 +5,37 @@
 //! of each kind with its connections, a few healthy connections, and counts. The text is a pure function of
 //! what it was fed; colours are always written, and taken out by the stream it is written to. Everything
 //! that was captured is escaped here (see [`super::terminal`]); secrets must already be out.
+//!
+//! Here is what is shown and in which order; [`group`] joins findings of one cause, [`phrases`] words them, [`layout`]
+//! breaks lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 
+use self::group::{Group, Groups, MAX_FILTER};
+pub(crate) use self::layout::Page;
+use self::layout::{BOLD, DIM, GREEN, WIDTHS, YELLOW, severity_style};
+pub use self::phrases::code_name;
+use self::phrases::{
+    carried, count, display_filter, headline, line, one, outcome_words, plural, quoted, ranges, views, word,
+};
 use super::model::*;
 use super::render::{Analysis, Render};
 use super::terminal::escape;
 use crate::diagnosis::catalogue::{self, Rule};
 
-/// Connections shown in full for one cause.
-const MAX_SHOWN: usize = 3;
+mod group;
+mod layout;
+mod phrases;
+
 /// Healthy connections shown with a line each, without `-v`.
 const MAX_HEALTHY: usize = 10;
 /// The same with `-v`.
 const MAX_HEALTHY_VERBOSE: usize = 1000;
-/// TCP streams and packets named in one display filter.
-const MAX_FILTER: usize = 20;
-/// Narrowest and widest text that is still good to read.
-const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
-/// Width of the column of labels.
-const LABEL: usize = 13;
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const RED: Style = AnsiColor::Red.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-const BLUE: Style = AnsiColor::Cyan.on_default().bold();
-const GREEN: Style = AnsiColor::Green.on_default().bold();
-
-/// How much is said.
+/// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
     /// The verdicts, a line each, and the summary (`-q`).
@@ -50,7 +49,7 @@ pub enum Detail {
 /// How the report is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How much is said.
+    /// How much is shown.
     pub detail: Detail,
     /// Columns to use.
     pub width: usize,
@@ -62,29 +61,11 @@ impl Default for Options {
     }
 }
 
-/// Findings of one rule and confidence.
-#[derive(Debug)]
-struct Group {
-    finding: Finding<'static>,
-    /// Findings in it.
-    count: u64,
-    /// Its first connections: these are shown.
-    shown: Vec<u64>,
-    /// Connections it is about.
-    about: u64,
-    /// Connections of which it is the root cause.
-    causes: u64,
-    /// Ids and TCP streams of these, the first ones.
-    caused: Vec<(u64, u64)>,
-    /// All summaries are the same sentence.
-    same: bool,
-}
-
 /// A report in the making: findings first, then connections and relations, then [`Report::write`].
 #[derive(Debug)]
 pub struct Report {
     options: Options,
-    groups: BTreeMap<(String, Confidence), Group>,
+    groups: Groups,
     /// Connections that will be shown, and those of them that were seen.
     wanted: BTreeSet<u64>,
     kept: BTreeMap<u64, Connection<'static>>,
@@ -95,7 +76,6 @@ pub struct Report {
     troubled: u64,
     lost_bytes: u64,
     relations: Vec<Relation>,
-    loops: usize,
 }
 
 impl Report {
@@ -105,7 +85,7 @@ impl Report {
         let width = options.width.clamp(*WIDTHS.start(), *WIDTHS.end());
         Self {
             options: Options { width, ..options },
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             wanted: BTreeSet::new(),
             kept: BTreeMap::new(),
             healthy: Vec::new(),
@@ -115,54 +95,25 @@ impl Report {
             troubled: 0,
             lost_bytes: 0,
             relations: Vec::new(),
-            loops: 0,
         }
     }
 
     /// Takes the next finding; all come before the first connection.
-    pub fn finding(&mut self, finding: Finding<'static>) {
-        let key = (finding.rule.clone().into_owned(), finding.confidence);
-        let about = finding.connections.len() as u64;
-        let group = self.groups.entry(key).or_insert_with(|| Group {
-            finding: finding.clone(),
-            count: 0,
-            shown: vec![],
-            about: 0,
-            causes: 0,
-            caused: vec![],
-            same: true,
-        });
-        group.count += 1;
-        group.about += about;
-        group.same &= group.finding.summary == finding.summary;
-        group.finding.body.severity = group.finding.severity.max(finding.severity);
-        let room = MAX_SHOWN - group.shown.len();
-        group.shown.extend(finding.connections.iter().take(room));
-        self.wanted.extend(finding.connections.iter().take(room));
+    pub fn finding(&mut self, finding: &Finding<'static>) {
+        self.wanted.extend(self.groups.add(finding));
     }
 
     /// Takes the next connection.
     pub fn connection(&mut self, connection: Connection<'static>) {
         self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
-        let mut explained = false;
-        let mut severity = None;
-        if let Some(cause) = &connection.root_cause
-            && let Some(group) = self.groups.get_mut(&(cause.rule.clone().into_owned(), cause.confidence))
-        {
-            explained = true;
-            severity = Some(group.finding.severity);
-            group.causes += 1;
-            if group.caused.len() < MAX_FILTER {
-                group.caused.push((connection.id, connection.tcp_stream));
-            }
-        }
+        let severity = self.groups.count_cause(&connection);
         if self.wanted.contains(&connection.id) {
             self.kept.insert(connection.id, connection.clone());
         }
         let failed = !matches!(connection.outcome, Outcome::Open | Outcome::ClosedClean | Outcome::ClosedNoStatus);
         if severity >= Some(Severity::Warning) {
             self.troubled += 1;
-        } else if failed && !explained {
+        } else if failed && severity.is_none() {
             self.troubled += u64::from(connection.outcome != Outcome::Unknown);
             self.unexplained_count += 1;
             if self.unexplained.len() < MAX_HEALTHY {
@@ -179,7 +130,6 @@ impl Report {
 
     /// Takes the next relation.
     pub fn relation(&mut self, relation: &Relation) {
-        self.loops += usize::from(matches!(relation, Relation::ReconnectLoop { .. }));
         if self.relations.len() < MAX_HEALTHY {
             self.relations.push(relation.clone());
         }
@@ -191,12 +141,7 @@ impl Report {
     /// When `out` fails.
     pub fn write(&self, out: &mut dyn Write, capture: &Capture, summary: &Summary) -> io::Result<()> {
         let mut page = Page { out, width: self.options.width };
-        let mut groups: Vec<&Group> = self.groups.values().collect();
-        groups.sort_by_key(|group| {
-            (std::cmp::Reverse(group.finding.severity), std::cmp::Reverse(group.causes), group.shown.first().copied())
-        });
-        let (causes, others): (Vec<&Group>, Vec<&Group>) =
-            groups.into_iter().partition(|g| g.causes > 0 && g.finding.severity >= Severity::Warning);
+        let (causes, others) = self.groups.by_importance();
         if self.options.detail > Detail::Quiet {
             self.opening(&mut page, causes.len(), summary, capture)?;
             if causes.len() > 2 {
@@ -411,7 +356,7 @@ impl Report {
     /// Other findings on the same connection.
     fn also(&self, page: &mut Page<'_>, connection: &Connection, rule: &str) -> io::Result<()> {
         let mut label = "also";
-        for group in self.groups.values() {
+        for group in self.groups.iter() {
             let finding = &group.finding;
             let here = finding.rule != rule && group.shown.contains(&connection.id);
             if here && (finding.severity >= Severity::Warning || self.options.detail == Detail::Verbose) {
@@ -733,7 +678,7 @@ impl Render for Options {
     fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()> {
         let mut report = Report::new(*self);
         analysis.each_finding(&mut |finding| {
-            report.finding(finding);
+            report.finding(&finding);
             Ok(())
         })?;
         analysis.each_connection(&mut |connection| {
@@ -749,319 +694,17 @@ impl Render for Options {
 #[cfg(test)]
 fn write_document(out: &mut dyn Write, document: &Document<'static>, options: Options) -> io::Result<()> {
     let mut report = Report::new(options);
-    document.findings.iter().for_each(|finding| report.finding(finding.clone()));
+    document.findings.iter().for_each(|finding| report.finding(finding));
     document.connections.iter().for_each(|connection| report.connection(connection.clone()));
     document.relations.iter().for_each(|relation| report.relation(relation));
     report.write(out, &document.capture, &document.summary)
-}
-
-/// One escaped line.
-fn one(text: &str) -> String {
-    let text = text.trim_end();
-    escape(text).into_owned()
-}
-
-fn count(n: u64, singular: &str, plural: &str) -> String {
-    format!("{n} {}", if n == 1 { singular } else { plural })
-}
-
-fn plural(word: &str, n: usize) -> String {
-    if n == 1 { word.to_owned() } else { format!("{word}s") }
-}
-
-/// A path as one shell word.
-fn quoted(path: &str) -> String {
-    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+:@,=".contains(c));
-    if plain && !path.is_empty() { path.to_owned() } else { format!("'{}'", one(path).replace('\'', r"'\''")) }
-}
-
-fn word(severity: Severity) -> String {
-    severity.name().to_uppercase()
-}
-
-const fn severity_style(severity: Severity) -> Style {
-    match severity {
-        Severity::Error => RED,
-        Severity::Warning => YELLOW,
-        Severity::Info => BLUE,
-    }
-}
-
-const fn outcome_words(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Open => "still open",
-        Outcome::ClosedClean => "closed clean",
-        Outcome::ClosedNoStatus => "closed without a status",
-        Outcome::ClosedAbnormal => "cut off without a closing handshake",
-        Outcome::UpgradeFailed => "upgrade failed",
-        Outcome::TlsFailed => "TLS failed",
-        Outcome::TcpFailed => "TCP failed",
-        Outcome::Unknown => "end not known",
-    }
-}
-
-/// `3, 4, 7–9 …`; `of` is how many there are in all.
-fn ranges(ids: &[u64], of: u64) -> String {
-    let mut out: Vec<String> = Vec::new();
-    let mut at = 0;
-    while at < ids.len() && out.len() < 12 {
-        let mut end = at;
-        while end + 1 < ids.len() && ids[end + 1] == ids[end] + 1 {
-            end += 1;
-        }
-        match end - at {
-            0 => out.push(ids[at].to_string()),
-            1 => out.extend([ids[at].to_string(), ids[end].to_string()]),
-            _ => out.push(format!("{}–{}", ids[at], ids[end])),
-        }
-        at = end + 1;
-    }
-    let cut = at < ids.len() || (ids.len() as u64) < of;
-    out.join(", ") + if cut { " …" } else { "" }
-}
-
-/// A Wireshark display filter that shows exactly these.
-fn display_filter(field: &str, values: &[u64]) -> Option<String> {
-    match values {
-        [] => None,
-        [one] => Some(format!("{field} eq {one}")),
-        many => {
-            let list: Vec<String> = many.iter().map(u64::to_string).collect();
-            Some(format!("{field} in {{{}}}", list.join(", ")))
-        }
-    }
-}
-
-fn ends(c: &Connection) -> String {
-    format!("{} → {}", one(&c.client.to_string()), one(&c.server.to_string()))
-}
-
-/// Host and target.
-fn address(c: &Connection) -> String {
-    let http = c.http.as_ref();
-    let host =
-        http.and_then(|http| http.host.clone()).or_else(|| c.tls.as_ref().and_then(|tls| tls.server_name.clone()));
-    let target = http.and_then(|http| http.target.clone()).unwrap_or_default();
-    one(&format!("{}{target}", host.unwrap_or_default()))
-}
-
-/// The WebSocket, if it carried anything.
-fn carried<'c, 's>(c: &'c Connection<'s>) -> Option<&'c WebSocket<'s>> {
-    c.websocket.as_ref().filter(|ws| ws.client.frames + ws.server.frames > 0)
-}
-
-/// `#2  2026-11-21T08:00:42.000Z · 10.0.0.1:1 → 10.0.0.2:80 · host/target · upgrade failed after 12 ms`.
-fn headline(c: &Connection) -> String {
-    let start = c.start.to_string();
-    format!("#{}  {}Z · {}", c.id, start.get(..23).unwrap_or(&start), line(c))
-}
-
-fn line(c: &Connection) -> String {
-    let mut parts = vec![ends(c)];
-    let address = address(c);
-    if !address.is_empty() {
-        parts.push(address);
-    }
-    let close = c.websocket.as_ref().and_then(|ws| ws.close.as_ref());
-    let end = match c.outcome {
-        Outcome::ClosedClean | Outcome::ClosedNoStatus => {
-            let first = close.and_then(|close| close.first);
-            let frame = close.and_then(|close| match first {
-                Some(Side::Client) => close.client.as_ref(),
-                Some(Side::Server) => close.server.as_ref(),
-                None => None,
-            });
-            let code = frame.and_then(|frame| frame.code).map_or(String::new(), |code| format!(" with {code}"));
-            let code = if c.outcome == Outcome::ClosedNoStatus { " without a status".to_owned() } else { code };
-            let reason = frame
-                .filter(|frame| !frame.reason.is_empty())
-                .map_or(String::new(), |frame| format!(" \"{}\"", one(&frame.reason)));
-            let side = first.map_or(String::new(), |side| format!(" by the {}", side.name()));
-            format!("closed{side}{code}{reason} after {}", c.duration_ms)
-        }
-        Outcome::Open => format!("open for {} when the capture ended", c.duration_ms),
-        outcome => format!("{} after {}", outcome_words(outcome), c.duration_ms),
-    };
-    parts.push(end);
-    if let Some(status) = c.http.as_ref().and_then(|http| http.status).filter(|_| c.outcome == Outcome::UpgradeFailed) {
-        parts.push(format!("HTTP {status}"));
-    }
-    if let Some(ws) = carried(c) {
-        let mut text = format!("messages {} up, {} down", ws.client.messages, ws.server.messages);
-        if let Some(rtt) = ws.ping_rtt_ms.map(|rtt| rtt.median) {
-            text.push_str(&format!(", ping {rtt}"));
-        }
-        if ws.unanswered_pings > 0 {
-            text.push_str(&format!(", {}", count(ws.unanswered_pings, "ping unanswered", "pings unanswered")));
-        }
-        parts.push(text);
-    }
-    parts.join(" · ")
-}
-
-/// What each side's program was told.
-fn views(c: &Connection) -> [String; 2] {
-    let view = |name: &str, view: Option<View>| match view {
-        None => format!("{name}: nothing that the capture tells"),
-        Some(View { code, was_clean }) => {
-            let meaning = code_name(code).map_or(String::new(), |meaning| format!(" {meaning}"));
-            let clean = match was_clean {
-                Some(true) => ", clean",
-                Some(false) => ", not clean",
-                None => "",
-            };
-            format!("{name}: {code}{meaning}{clean}")
-        }
-    };
-    [view("client", c.application_view.client), view("server", c.application_view.server)]
-}
-
-/// Name of a close code (RFC 6455 §7.4.1 and the IANA registry).
-#[must_use]
-pub fn code_name(code: u16) -> Option<&'static str> {
-    Some(match code {
-        1000 => "normal closure",
-        1001 => "going away",
-        1002 => "protocol error",
-        1003 => "unsupported data",
-        1005 => "no status received",
-        1006 => "abnormal closure",
-        1007 => "invalid payload data",
-        1008 => "policy violation",
-        1009 => "message too big",
-        1010 => "mandatory extension",
-        1011 => "internal error",
-        1012 => "service restart",
-        1013 => "try again later",
-        1014 => "bad gateway",
-        1015 => "TLS handshake",
-        3000 => "unauthorized",
-        3003 => "forbidden",
-        3008 => "timeout",
-        _ => return None,
-    })
-}
-
-/// Lays out text in columns. Texts are given escaped.
-pub(crate) struct Page<'a> {
-    pub(crate) out: &'a mut dyn Write,
-    pub(crate) width: usize,
-}
-
-impl Page<'_> {
-    pub(crate) fn blank(&mut self) -> io::Result<()> {
-        writeln!(self.out)
-    }
-
-    pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.out, "{BOLD}{text}{BOLD:#}")
-    }
-
-    pub(crate) fn paragraph(&mut self, style: Style, text: &str) -> io::Result<()> {
-        for line in wrapped(text, self.width) {
-            writeln!(self.out, "{style}{line}{style:#}")?;
-        }
-        Ok(())
-    }
-
-    /// A label in a column of `column` characters, and text beside it.
-    pub(crate) fn labelled(&mut self, style: Style, label: &str, column: usize, text: &str) -> io::Result<()> {
-        self.labelled_styled(style, label, column, Style::new(), text)
-    }
-
-    fn labelled_styled(
-        &mut self,
-        style: Style,
-        label: &str,
-        column: usize,
-        text_style: Style,
-        text: &str,
-    ) -> io::Result<()> {
-        for (index, line) in wrapped(text, self.width.saturating_sub(column)).iter().enumerate() {
-            let label = if index == 0 { label } else { "" };
-            let pad = column.saturating_sub(label.chars().count());
-            writeln!(self.out, "{style}{label}{style:#}{:pad$}{text_style}{line}{text_style:#}", "")?;
-        }
-        Ok(())
-    }
-
-    /// An indented label and text beside it.
-    pub(crate) fn fact(&mut self, label: &str, text: &str) -> io::Result<()> {
-        self.hanging(label, "", text)
-    }
-
-    /// A fact whose text has a head of its own, under which nothing is wrapped.
-    fn hanging(&mut self, label: &str, head: &str, text: &str) -> io::Result<()> {
-        const ROOM: usize = 30;
-        let indent = head.chars().count();
-        if indent > 0 && self.width < LABEL + 2 + indent + ROOM {
-            self.hanging(label, "", head.trim_end())?;
-            return self.hanging("", "  ", text);
-        }
-        let lines = wrapped(text, self.width.saturating_sub(LABEL + 2 + indent));
-        let mut lines = lines.iter();
-        let first = lines.next().map_or("", String::as_str);
-        let line = format!("{head}{first}");
-        writeln!(self.out, "  {DIM}{label:<LABEL$}{DIM:#}{}", line.trim_end())?;
-        for line in lines {
-            writeln!(self.out, "{:1$}{line}", "", 2 + LABEL + indent)?;
-        }
-        Ok(())
-    }
-
-    /// A fact that is not wrapped, because somebody will copy it.
-    fn verbatim(&mut self, label: &str, text: &str) -> io::Result<()> {
-        writeln!(self.out, "  {DIM}{label:<LABEL$}{DIM:#}{text}")
-    }
-
-    /// A text of paragraphs and of lines of code, which begin with four spaces.
-    pub(crate) fn texts(&mut self, label: &str, text: &str) -> io::Result<()> {
-        let mut label = label;
-        for line in text.trim().lines() {
-            if line.trim().is_empty() {
-                self.blank()?;
-            } else if line.starts_with("    ") {
-                self.verbatim(label, &one(line))?;
-                label = "";
-            } else {
-                self.fact(label, &one(line))?;
-                label = "";
-            }
-        }
-        Ok(())
-    }
-
-    fn item(&mut self, id: &str, text: &str) -> io::Result<()> {
-        self.labelled(DIM, &format!("  {id}"), 6, text)
-    }
-}
-
-/// Breaks text at spaces into lines of at most `width` characters; longer words stand alone.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(20);
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut length = 0;
-    for word in text.split(' ') {
-        let word_length = word.chars().count();
-        if length > 0 && length + 1 + word_length > width {
-            lines.push(std::mem::take(&mut line));
-            length = 0;
-        } else if length > 0 {
-            line.push(' ');
-            length += 1;
-        }
-        line.push_str(word);
-        length += word_length;
-    }
-    lines.push(line);
-    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::redact::Redactor;
     use super::super::sample;
+    use super::layout::wrapped;
     use super::*;
 
     fn plain(document: &Document<'static>, detail: Detail, width: usize) -> String {

@@ -1,6 +1,9 @@
 //! The JSON document, written as it goes: one connection after the other, so that a million of them need
 //! not be in memory. Same values in, same bytes out. Hostile characters (see [`super::terminal`]) are
 //! written as `\uXXXX`, so that the document can be shown on a terminal.
+//!
+//! [`serializer`] writes compact values, [`escape`] their strings, [`document`] the frame around them; serde_json writes
+//! the indented form.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -9,10 +12,15 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
-use super::compact::{self, Escape, escape_of};
+use self::document::DocumentWriter;
+use self::escape::{Escape, escape_of};
 use super::model::{RootCause, SCHEMA_VERSION, Verdict, WSSCAN_VERSION};
 use super::render::{Analysis, Render};
 use crate::engine::parallel::in_order;
+
+mod document;
+pub(super) mod escape;
+pub(super) mod serializer;
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +97,7 @@ pub fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layou
     match layout {
         Layout::Compact => {
             let mut out = Vec::with_capacity(1 << 10);
-            compact::append(&mut out, value)?;
+            serializer::append(&mut out, value)?;
             writer.write_all(&out)
         }
         Layout::Pretty => {
@@ -99,88 +107,8 @@ pub fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layou
     }
 }
 
-/// Writes a document member by member, so that a list of a million need not be in memory.
-#[must_use = "the document is complete only after `end`"]
-pub(super) struct DocumentWriter<W> {
-    writer: W,
-    formatter: SafeFormatter,
-    first_member: bool,
-    first_element: bool,
-}
-
-impl<W: Write> DocumentWriter<W> {
-    pub(super) fn begin(mut writer: W, layout: Layout) -> io::Result<Self> {
-        let mut formatter = SafeFormatter::new(layout);
-        (&mut formatter).begin_object(&mut writer)?;
-        Ok(Self { writer, formatter, first_member: true, first_element: true })
-    }
-
-    fn key(&mut self, name: &str) -> io::Result<()> {
-        let mut formatter = &mut self.formatter;
-        formatter.begin_object_key(&mut self.writer, std::mem::replace(&mut self.first_member, false))?;
-        write!(self.writer, "\"{name}\"")?;
-        formatter.end_object_key(&mut self.writer)?;
-        formatter.begin_object_value(&mut self.writer)
-    }
-
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
-        match &self.formatter.0 {
-            Inner::Compact(_) => write_value(&mut self.writer, Layout::Compact, value),
-            Inner::Pretty(_) => {
-                value.serialize(&mut Serializer::with_formatter(&mut self.writer, &mut self.formatter))?;
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes a member with its value.
-    pub(super) fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> io::Result<()> {
-        self.key(name)?;
-        self.value(value)?;
-        (&mut self.formatter).end_object_value(&mut self.writer)
-    }
-
-    /// Begins a member that is a list; [`element`](Self::element) and [`compact_elements`](Self::compact_elements) fill
-    /// it, [`end_list`](Self::end_list) ends it.
-    pub(super) fn begin_list(&mut self, name: &str) -> io::Result<()> {
-        self.key(name)?;
-        self.first_element = true;
-        (&mut self.formatter).begin_array(&mut self.writer)
-    }
-
-    /// Writes the next element of the list.
-    pub(super) fn element<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        (&mut self.formatter).begin_array_value(&mut self.writer, std::mem::replace(&mut self.first_element, false))?;
-        self.value(value)?;
-        (&mut self.formatter).end_array_value(&mut self.writer)
-    }
-
-    /// Writes the next elements of the list, which are a compact JSON list already, without its brackets.
-    pub(super) fn compact_elements(&mut self, list: &[u8]) -> io::Result<()> {
-        if list.is_empty() {
-            return Ok(());
-        }
-        if !std::mem::replace(&mut self.first_element, false) {
-            self.writer.write_all(b",")?;
-        }
-        self.writer.write_all(list)
-    }
-
-    pub(super) fn end_list(&mut self) -> io::Result<()> {
-        (&mut self.formatter).end_array(&mut self.writer)?;
-        (&mut self.formatter).end_object_value(&mut self.writer)
-    }
-
-    /// Ends the document with a line end and flushes.
-    pub(super) fn end(mut self) -> io::Result<()> {
-        (&mut self.formatter).end_object(&mut self.writer)?;
-        self.writer.write_all(b"\n")?;
-        self.writer.flush()
-    }
-}
-
 /// Appends an object in compact form whose members are those of `objects`, compact objects themselves.
-pub(super) fn append_joined(out: &mut Vec<u8>, objects: &[&[u8]]) {
+pub(in crate::output) fn append_joined(out: &mut Vec<u8>, objects: &[&[u8]]) {
     let mut between = b'{';
     for object in objects {
         let members = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
@@ -220,7 +148,7 @@ struct FindingTail<'a> {
 }
 
 /// Appends a connection whose body is JSON already, in compact form. Members of `first`, an object, come first.
-pub(super) fn append_connection(
+pub(in crate::output) fn append_connection(
     out: &mut Vec<u8>,
     first: &[u8],
     (id, tcp_stream): (u64, u32),
@@ -236,7 +164,7 @@ pub(super) fn append_connection(
 }
 
 /// Appends a finding whose body is JSON already, in compact form. Members of `first`, an object, come first.
-pub(super) fn append_finding(out: &mut Vec<u8>, first: &[u8], body: &[u8], connections: &[u64]) {
+pub(in crate::output) fn append_finding(out: &mut Vec<u8>, first: &[u8], body: &[u8], connections: &[u64]) {
     let mut tail = Vec::with_capacity(64);
     append(&mut tail, &FindingTail { connections });
     append_joined(out, &[first, body, &tail]);
@@ -295,8 +223,8 @@ impl Render for Json {
 }
 
 /// Appends a value of the model in compact form.
-pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = compact::append(out, value);
+pub(in crate::output) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = serializer::append(out, value);
     debug_assert!(written.is_ok(), "the model holds nothing that has no JSON form");
 }
 

@@ -1,8 +1,8 @@
 //! Compact JSON, written into memory by a serializer of its own: the form that programs read, and the one that
 //! is written by the gigabyte.
 //!
-//! The bytes are those that serde_json writes with the formatter of [`super::json`]: names and numbers as serde_json
-//! has them, and of every character what [`escape_of`] says. What makes it faster is that the names of members are
+//! The bytes are those that serde_json writes with the formatter of [`super`]: names and numbers as serde_json
+//! has them, and of every character what [`escape_of`](super::escape::escape_of) says. What makes it faster is that the names of members are
 //! known to need no escape, that runs of ordinary characters are found many bytes at a time and copied whole, and
 //! that there is one destination, which never fails. It formats; it never changes or hides a value.
 
@@ -13,15 +13,15 @@ use serde::ser::{self, Error as _, Impossible};
 use serde_json::Error;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::terminal::is_hostile;
-use super::time::{decimal, thousandths};
+use super::escape::{append_text, is_suspect};
+use crate::output::time::{decimal, thousandths};
 
 /// Appends `value`.
 ///
 /// # Errors
 /// When the value has no JSON form: a map whose keys are no strings or numbers, or an error of its own.
 #[inline]
-pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
+pub(in crate::output) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Error> {
     value.serialize(Compact(out))
 }
 
@@ -30,12 +30,12 @@ pub(super) fn append<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Res
 /// # Errors
 /// As [`append`].
 #[inline]
-pub(super) fn write<S: Sink, T: Serialize + ?Sized>(mut sink: S, value: &T) -> Result<(), Error> {
+pub(in crate::output) fn write<S: Sink, T: Serialize + ?Sized>(mut sink: S, value: &T) -> Result<(), Error> {
     value.serialize(Compact(&mut sink))
 }
 
 /// Takes the text that the serializer writes, piece by piece.
-pub(super) trait Sink {
+pub(in crate::output) trait Sink {
     /// Structure: names of members and variants, brackets, truth values, `null`.
     fn fixed(&mut self, text: &[u8]);
     /// A number.
@@ -75,172 +75,6 @@ impl Sink for Vec<u8> {
     fn string(&mut self, text: &str) {
         append_text(self, text);
     }
-}
-
-/// Appends a JSON string.
-#[inline]
-pub(super) fn append_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    append_inside(out, text);
-    out.push(b'"');
-}
-
-/// What stands for a character that may not be written as itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escape {
-    /// A backslash and this (RFC 8259 §7).
-    Short(u8),
-    /// `\uXXXX` for each UTF-16 unit of this.
-    Units(char),
-}
-
-/// How a character is written inside a JSON string, if not as itself: quotation mark, backslash and C0 controls as
-/// RFC 8259 §7 demands, and everything that could harm a terminal (see [`is_hostile`]).
-#[inline]
-pub(super) const fn escape_of(c: char) -> Option<Escape> {
-    match c {
-        '"' | '\\' => Some(Escape::Short(c as u8)),
-        '\u{8}' => Some(Escape::Short(b'b')),
-        '\t' => Some(Escape::Short(b't')),
-        '\n' => Some(Escape::Short(b'n')),
-        '\u{c}' => Some(Escape::Short(b'f')),
-        '\r' => Some(Escape::Short(b'r')),
-        c if is_hostile(c) => Some(Escape::Units(c)),
-        _ => None,
-    }
-}
-
-impl Escape {
-    /// Longest escape in bytes: two UTF-16 units.
-    pub(super) const MAX_LEN: usize = 12;
-
-    /// Writes the escape into `buffer` and returns it.
-    pub(super) fn write(self, buffer: &mut [u8; Self::MAX_LEN]) -> &[u8] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        match self {
-            Escape::Short(letter) => {
-                buffer[..2].copy_from_slice(&[b'\\', letter]);
-                &buffer[..2]
-            }
-            Escape::Units(c) => {
-                let mut len = 0;
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let digit = |shift: u16| HEX[usize::from(*unit >> shift & 15)];
-                    buffer[len..len + 6].copy_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-                    len += 6;
-                }
-                &buffer[..len]
-            }
-        }
-    }
-}
-
-/// Whether a byte may begin a character that is not written as itself: all for which [`escape_of`] has an answer
-/// among ASCII, and everything beyond.
-pub(super) const fn is_suspect(byte: u8) -> bool {
-    byte.wrapping_sub(b' ') >= 0x7f - b' ' || byte == b'"' || byte == b'\\'
-}
-
-// What the scan passes over must be what needs no escape.
-const _: () = {
-    let mut byte = 0;
-    while byte < 0x80 {
-        assert!(is_suspect(byte) == escape_of(byte as char).is_some());
-        byte += 1;
-    }
-};
-
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-
-/// Finds the first suspect byte of eight: its high bit is set, and that of none before it. (A borrow may set the bit
-/// of a byte behind a suspect one.)
-#[inline]
-const fn suspects(word: u64) -> u64 {
-    const fn below(word: u64, limit: u8) -> u64 {
-        word.wrapping_sub(ONES * limit as u64) & !word
-    }
-    (word
-        | below(word, b' ')
-        | below(word ^ (ONES * b'"' as u64), 1)
-        | below(word ^ (ONES * b'\\' as u64), 1)
-        | below(word ^ (ONES * 0x7f), 1))
-        & HIGH
-}
-
-/// Whether one of many bytes is suspect, told without a branch, so that all are looked at together.
-#[inline(always)]
-fn any_suspect(bytes: &[u8; 32]) -> bool {
-    bytes.iter().fold(0, |any, byte| any | u8::from(is_suspect(*byte))) != 0
-}
-
-/// How many bytes at the start of `bytes` are not suspect.
-#[inline]
-fn clean_run(bytes: &[u8]) -> usize {
-    let eight = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes);
-    let first = |at: usize, found: u64| at + found.trailing_zeros() as usize / 8;
-    let mut at = 0;
-    while let Some(chunk) = bytes[at..].first_chunk::<32>() {
-        if any_suspect(chunk) {
-            break;
-        }
-        at += 32;
-    }
-    while let Some(word) = eight(at) {
-        let found = suspects(word);
-        if found != 0 {
-            return first(at, found);
-        }
-        at += 8;
-    }
-    if at == bytes.len() {
-        return at;
-    }
-    // The last few together with some before them, which are known to be clean.
-    if let Some(last) = bytes.len().checked_sub(8)
-        && let Some(word) = eight(last)
-    {
-        let found = suspects(word);
-        return if found == 0 { bytes.len() } else { first(last, found) };
-    }
-    at + bytes[at..].iter().position(|byte| is_suspect(*byte)).unwrap_or(bytes.len() - at)
-}
-
-/// Whether a text is written as it is inside a JSON string.
-#[inline]
-pub(super) fn is_clean(text: &str) -> bool {
-    clean_run(text.as_bytes()) == text.len()
-}
-
-/// Appends the inside of a JSON string.
-#[inline]
-pub(super) fn append_inside(out: &mut Vec<u8>, text: &str) {
-    let clean = clean_run(text.as_bytes());
-    if clean == text.len() {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        append_suspect(out, text, clean);
-    }
-}
-
-/// As [`append_inside`], for a text whose first suspect byte is at `at`.
-fn append_suspect(out: &mut Vec<u8>, text: &str, mut at: usize) {
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    out.reserve(bytes.len() + Escape::MAX_LEN);
-    while let Some(c) = text[at..].chars().next() {
-        let next = at + c.len_utf8();
-        if let Some(escape) = escape_of(c) {
-            out.extend_from_slice(&bytes[written..at]);
-            match escape {
-                Escape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
-                Escape::Units(_) => out.extend_from_slice(escape.write(&mut [0; Escape::MAX_LEN])),
-            }
-            written = next;
-        }
-        at = next + clean_run(&bytes[next..]);
-    }
-    out.extend_from_slice(&bytes[written..]);
 }
 
 /// Appends a name of ours between two short pieces. Where the lengths are known, and in line they are, all is joined
@@ -730,11 +564,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::json::by_serde_json;
-    use super::super::model::{self};
-    use super::super::model::{Document, Millis, Outcome, Seconds, Text, Time};
-    use super::super::{events::ndjson, sample};
+    use super::super::by_serde_json;
     use super::*;
+    use crate::output::model::{self, Document, Millis, Outcome, Seconds, Text, Time};
+    use crate::output::{events::ndjson, sample};
 
     fn written<T: Serialize + ?Sized>(value: &T) -> String {
         let mut out = b"before ".to_vec();
@@ -807,37 +640,6 @@ mod tests {
         ] {
             assert_eq!(impossible.unwrap_err().to_string(), "key must be a string");
         }
-    }
-
-    #[test]
-    fn every_character_in_every_place() {
-        let mut text = String::new();
-        for c in '\0'..=char::MAX {
-            let special = escape_of(c).is_some() || (c as u32) < 0x100 || (c as u32) & 0xff == 0;
-            for before in if special { 0..40 } else { 9..10 } {
-                text.clear();
-                text.extend(std::iter::repeat_n('a', before));
-                text.push(c);
-                text.push_str("b\"");
-                let at = clean_run(text.as_bytes());
-                let expected = text.bytes().position(is_suspect).unwrap();
-                assert_eq!(at, expected, "{text:?}");
-                if special {
-                    same(text.as_str());
-                    text.truncate(before + c.len_utf8());
-                    same(text.as_str());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn no_byte_that_could_harm_is_written() {
-        let all: String = ('\0'..=char::MAX).collect();
-        let out = written(all.as_str());
-        assert!(!out.contains(is_hostile));
-        assert_eq!(serde_json::from_str::<String>(&out).unwrap(), all);
-        assert_eq!(out, by_serde_json(all.as_str()));
     }
 
     #[test]
