@@ -53,16 +53,15 @@ impl Groups {
         shown
     }
 
-    /// Counts a connection for the group of its root cause. Returns the severity of that group, `None` if the
-    /// connection has no root cause or its findings were not wanted.
-    pub(super) fn count_cause(&mut self, connection: &Connection<'_>) -> Option<Severity> {
-        let cause = connection.root_cause.as_ref()?;
-        let group = self.0.get_mut(&(cause.rule.clone().into_owned(), cause.confidence))?;
-        group.causes += 1;
-        if group.caused.len() < MAX_FILTER {
-            group.caused.push((connection.id, connection.tcp_stream));
+    /// Counts a connection for the group of its root cause, if that is among the findings that were wanted.
+    pub(super) fn count_cause(&mut self, connection: &Connection<'_>) {
+        let Some(cause) = &connection.root_cause else { return };
+        if let Some(group) = self.0.get_mut(&(cause.rule.clone().into_owned(), cause.confidence)) {
+            group.causes += 1;
+            if group.caused.len() < MAX_FILTER {
+                group.caused.push((connection.id, connection.tcp_stream));
+            }
         }
-        Some(group.finding.severity)
     }
 
     /// The groups that explain the end of a connection and are no mere notes, and all others: the most severe first,

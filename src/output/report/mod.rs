@@ -106,24 +106,22 @@ impl Report {
     /// Takes the next connection.
     pub fn connection(&mut self, connection: Connection<'static>) {
         self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
-        let severity = self.groups.count_cause(&connection);
+        self.groups.count_cause(&connection);
         if self.wanted.contains(&connection.id) {
             self.kept.insert(connection.id, connection.clone());
         }
-        let failed = !matches!(connection.outcome, Outcome::Open | Outcome::ClosedClean | Outcome::ClosedNoStatus);
-        if severity >= Some(Severity::Warning) {
-            self.troubled += 1;
-        } else if failed && severity.is_none() {
-            self.troubled += u64::from(connection.outcome != Outcome::Unknown);
-            self.unexplained_count += 1;
-            if self.unexplained.len() < MAX_HEALTHY {
-                self.unexplained.push(connection);
-            }
-        } else {
+        let troubled = matches!(connection.verdict, Verdict::Trouble | Verdict::Noteworthy);
+        self.troubled += u64::from(troubled);
+        if connection.verdict == Verdict::Fine {
             self.healthy_count += 1;
             let limit = if self.options.detail == Detail::Verbose { MAX_HEALTHY_VERBOSE } else { MAX_HEALTHY };
             if self.healthy.len() < limit {
                 self.healthy.push(connection);
+            }
+        } else if connection.root_cause.is_none() {
+            self.unexplained_count += 1;
+            if self.unexplained.len() < MAX_HEALTHY {
+                self.unexplained.push(connection);
             }
         }
     }
