@@ -333,6 +333,23 @@ fn filters_are_those_of_libpcap() {
     refuses(&read("demo", &["--json", "port", "of", "hamburg"]), "hamburg");
 }
 
+#[cfg(feature = "live")]
+#[test]
+fn packets_that_a_filter_does_not_fit_are_told() {
+    // Half of its interfaces are Ethernet; the packets of the others begin with their IP header.
+    for form in ["--json", "--ndjson"] {
+        for threads in ["1", "3"] {
+            let run =
+                read("gen-pcapng-everything", &[form, "--threads", threads, "ether", "host", "02:00:5e:00:00:01"]);
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
+            let [line] = run.stderr.lines().collect::<Vec<_>>()[..] else { panic!("one line: {}", run.stderr) };
+            assert!(line.starts_with("wsscan: the filter") && line.contains("RAW packets"), "{line}");
+        }
+    }
+    let run = read("gen-pcapng-everything", &["--json", "tcp"]);
+    assert_eq!(run.stderr, "");
+}
+
 // ------------------------------------------------------------------ exit status
 
 #[test]

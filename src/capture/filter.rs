@@ -32,14 +32,6 @@ impl Clone for Filter {
     }
 }
 
-impl Filter {
-    /// The expression as given.
-    #[must_use]
-    pub(crate) fn expression(&self) -> &str {
-        &self.expression
-    }
-}
-
 #[cfg(not(feature = "live"))]
 impl Filter {
     /// Always fails: without the feature `live` there is no libpcap to compile filters.
@@ -58,10 +50,9 @@ impl Filter {
         true
     }
 
-    /// What could not be filtered, and why.
-    #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        None
+    /// None: there is no filter in this build.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        std::iter::empty()
     }
 }
 
@@ -148,7 +139,7 @@ mod with_libpcap {
 
         /// Whether the packet passes. Its link type's program is compiled when the first such packet comes;
         /// where the expression makes no sense for a link type, its packets do not pass, and
-        /// [`problem`](Self::problem) reports it.
+        /// [`problems`](Self::problems) reports it.
         pub fn matches(&mut self, packet: &Packet<'_>) -> bool {
             if packet.link == NOT_A_PACKET {
                 return false;
@@ -171,20 +162,18 @@ mod with_libpcap {
             }
         }
 
-        /// Which packets did not pass only because the expression makes no sense for their link type.
-        #[must_use]
-        pub fn problem(&self) -> Option<String> {
-            if self.programs.len() >= MAX_PROGRAMS {
-                return Some(format!(
-                    "the filter {:?} was applied to the first {MAX_PROGRAMS} link types only",
-                    self.expression
-                ));
-            }
-            self.programs.iter().find_map(|program| {
+        /// Packets that were left out because the expression makes no sense for their link type: a sentence for each
+        /// link type.
+        pub fn problems(&self) -> impl Iterator<Item = String> {
+            let bound = (self.programs.len() >= MAX_PROGRAMS).then(|| {
+                format!("the filter {:?} was applied to the first {MAX_PROGRAMS} link types only", self.expression)
+            });
+            let refused = self.programs.iter().filter_map(|program| {
                 let error = program.compiled.as_ref().err()?;
                 let name = link_type_name(program.link);
                 Some(format!("the filter {:?} cannot be applied to {name} packets: {error}", self.expression))
-            })
+            });
+            refused.chain(bound)
         }
     }
 
@@ -240,7 +229,6 @@ mod with_libpcap {
         #[test]
         fn filters_choose_what_they_say() {
             let mut filter = Filter::compile("tcp port 3000").unwrap();
-            assert_eq!(filter.expression(), "tcp port 3000");
             for version in [4, 6] {
                 let yes = frame(false, version, (51000, 3000), 0x18, b"x");
                 let no = frame(false, version, (51000, 3001), 0x18, b"x");
@@ -251,7 +239,7 @@ mod with_libpcap {
                 assert!(!filter.matches(&packet(&no[14..], no.len() as u32 - 14, 101)));
                 assert!(!filter.clone().matches(&packet(&no[14..], no.len() as u32 - 14, 101)));
             }
-            assert_eq!(filter.problem(), None);
+            assert_eq!(filter.problems().next(), None);
         }
 
         #[test]
@@ -278,7 +266,8 @@ mod with_libpcap {
             let bytes = frame(false, 4, (1, 2), 0, b"");
             assert!(filter.matches(&packet(&bytes, bytes.len() as u32, 1)));
             assert!(!filter.matches(&packet(&bytes[14..], bytes.len() as u32 - 14, 101)));
-            assert!(filter.problem().unwrap().contains("RAW packets"));
+            let problems: Vec<String> = filter.problems().collect();
+            assert!(problems.len() == 1 && problems[0].contains("RAW packets"), "{problems:?}");
             // An expression for one link type only is no nonsense.
             assert!(Filter::compile("wlan type mgt").is_ok());
         }
@@ -288,12 +277,12 @@ mod with_libpcap {
             let mut filter = Filter::compile("len > 0").unwrap();
             let bytes = frame(false, 4, (1, 2), 0, b"");
             assert!(!filter.matches(&packet(&[], 0, NOT_A_PACKET.0)));
-            assert_eq!(filter.problem(), None);
+            assert_eq!(filter.problems().next(), None);
             for link in 1000..3000 {
                 filter.matches(&packet(&bytes, bytes.len() as u32, link));
             }
             assert_eq!(filter.programs.len(), MAX_PROGRAMS);
-            assert!(filter.problem().unwrap().contains("first 64 link types"));
+            assert!(filter.problems().any(|problem| problem.contains("first 64 link types")));
             assert!(filter.matches(&packet(&bytes, bytes.len() as u32, 1)), "those known before still work");
         }
 

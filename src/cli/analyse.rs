@@ -9,7 +9,7 @@ use super::args::FormatName;
 use super::config::{Analysis, Format, Input};
 use super::feed::{Files, Watch};
 use super::progress::Progress;
-use super::setup::{self, exit, output, raw_stdout, redactor, summary_of, wanted_findings, width};
+use super::setup::{self, FilterProblems, exit, output, raw_stdout, redactor, summary_of, wanted_findings, width};
 use super::{Exit, Failure};
 use crate::engine::{Judgement, Options, Totals};
 use crate::output::events::writer::{Events, Form, LineEncoder, LineWriter};
@@ -48,15 +48,18 @@ fn offline(analysis: &Analysis, paths: &[PathBuf]) -> Result<Exit, Failure> {
     let filter = setup::filter(&analysis.filter)?;
     let watch = Watch { stop: Arc::clone(&stop), progress: Progress::new(quiet) };
     let files = Files::open(paths, analysis.count, watch)?;
-    let filters = filter.as_ref().map(setup::filter_factory);
+    let problems = FilterProblems::default();
+    let filters = filter.as_ref().map(|filter| problems.factory(filter));
     let options = Options { threads: analysis.threads.get(), wanted: filters.as_deref(), keys };
-    match analysis.format {
+    let exit = match analysis.format {
         Format::Ndjson(events) => {
             let patient = paths.iter().all(|path| is_file(path));
             stream(analysis, files, &options, events, patient, stop)
         }
         Format::Finished(..) => document(analysis, files, &options),
-    }
+    };
+    problems.warn();
+    exit
 }
 
 /// Writes events while the files are read.

@@ -13,7 +13,7 @@ use anstyle::{AnsiColor, Style};
 use super::config::Follow;
 use super::feed::{Files, Watch};
 use super::progress::Progress;
-use super::setup::{self, output, shown};
+use super::setup::{self, FilterProblems, output, shown};
 use super::{Exit, Failure};
 use crate::connection::{EntryEvent, Interest, Keys};
 use crate::engine::{Event, Finished, Judgement, Numbering, Observer, Options, Over, Wanted, WantedFactory};
@@ -52,7 +52,8 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
     }
     let keys = setup::keys(&follow.keylogs)?;
     let filter = setup::filter(&follow.filter)?;
-    let filters = filter.as_ref().map(setup::filter_factory);
+    let problems = FilterProblems::default();
+    let filters = filter.as_ref().map(|filter| problems.factory(filter));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = Arc::new(AtomicBool::new(false));
     let open = || Files::open(&follow.files, None, Watch { stop: Arc::clone(&stop), progress: Progress::new(false) });
@@ -60,7 +61,9 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
     let files = open()?;
     let redactor = setup::redactor(follow.show_secrets, files.key());
     let options = Options { threads, wanted: filters.as_deref(), keys: Keys::clone(&keys) };
-    let (connection, entry) = find(follow.connection, files, &options, &redactor)?;
+    let found = find(follow.connection, files, &options, &redactor);
+    problems.warn();
+    let (connection, entry) = found?;
     let messages = Messages {
         follow,
         connection: &connection,
@@ -75,7 +78,7 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
     if became_websocket(&connection) {
         let flow = |end: &model::Endpoint| Endpoint { ip: end.ip, port: end.port };
         let flow = FlowKey::between(flow(&connection.client), flow(&connection.server));
-        let only = only(flow, filter.as_ref().map(setup::filter_factory));
+        let only = only(flow, filter.as_ref().map(|filter| FilterProblems::default().factory(filter)));
         let options = Options { threads, wanted: Some(&*only), keys };
         open()?.run(&options, &messages);
     } else if !follow.ndjson {

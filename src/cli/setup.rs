@@ -1,7 +1,9 @@
 //! What every command that reads a capture needs: keys, filters, the redactor, standard output. Never analyses.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use super::args::Color;
 use super::config::{Analysis, Keylog};
@@ -15,6 +17,7 @@ use crate::output::from_record;
 use crate::output::model::{self, Time};
 use crate::output::redact::Redactor;
 use crate::output::terminal::escape;
+use crate::sync::lock;
 
 /// Columns of a report whose reader has no terminal.
 const DEFAULT_WIDTH: usize = 100;
@@ -53,13 +56,38 @@ pub(super) fn filter(expression: &str) -> Result<Option<Filter>, Failure> {
     Filter::compile(expression).map(Some).map_err(|error| Failure::run(error.to_string()))
 }
 
-/// A filter for each worker.
-pub(super) fn filter_factory(filter: &Filter) -> Box<WantedFactory> {
-    let expression = filter.expression().to_owned();
-    Box::new(move || match Filter::compile(&expression) {
-        Ok(mut own) => Box::new(move |packet| own.matches(packet)),
-        Err(_) => Box::new(|_| false),
-    })
+/// Problems of the filters of all workers, complete once the workers are done.
+#[derive(Clone, Default)]
+pub(super) struct FilterProblems(Arc<Mutex<BTreeSet<String>>>);
+
+impl FilterProblems {
+    /// Makes a filter for each worker and collects their problems here.
+    pub(super) fn factory(&self, filter: &Filter) -> Box<WantedFactory> {
+        let (filter, problems) = (Mutex::new(filter.clone()), self.clone());
+        Box::new(move || {
+            let mut own = WorkerFilter { filter: lock(&filter).clone(), problems: problems.clone() };
+            Box::new(move |packet| own.filter.matches(packet))
+        })
+    }
+
+    /// Prints a line on standard error for each kind of packet that the filter could not be applied to.
+    pub(super) fn warn(&self) {
+        for problem in &*lock(&self.0) {
+            let _ = writeln!(io::stderr(), "wsscan: {}; they were left out", escape(problem));
+        }
+    }
+}
+
+/// The filter of one worker; hands over its problems when the worker is done.
+struct WorkerFilter {
+    filter: Filter,
+    problems: FilterProblems,
+}
+
+impl Drop for WorkerFilter {
+    fn drop(&mut self) {
+        lock(&self.problems.0).extend(self.filter.problems());
+    }
 }
 
 /// The capture as the output has it. `left_out`: connections that failed and have nothing to do with a WebSocket.

@@ -1,7 +1,7 @@
 //! Which shard a packet belongs to: every packet of a chunk is decoded once, here, in parallel with other chunks.
 //!
-//! Only indices are kept, and of plain packets only who talks to whom is looked at; the shard decodes its packets when
-//! it comes to them, which costs less than carrying decoded headers through memory.
+//! Only indices are kept, and of plain packets only the addresses and ports are read; the shard decodes its packets
+//! later, which costs less than carrying decoded headers through memory.
 
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
@@ -21,7 +21,7 @@ const EXCLUDED: u32 = 1 << 31;
 const REASSEMBLED: u32 = 1 << 30;
 const INDEX: u32 = REASSEMBLED - 1;
 
-/// Bytes that come from memory at once.
+/// Bytes of a cache line.
 const CACHE_LINE: usize = 64;
 
 /// Decides whether a packet is wanted (a capture filter).
@@ -30,7 +30,7 @@ pub type Wanted = dyn FnMut(&Packet<'_>) -> bool;
 /// One packet of a shard.
 #[derive(Clone, Copy, Debug)]
 struct Tag {
-    /// Index of the packet, and what is to be known of it.
+    /// Index of the packet, with [`EXCLUDED`] and [`REASSEMBLED`].
     packet: u32,
     /// [`hash_of`] its connection.
     hash: u32,
@@ -47,7 +47,7 @@ pub(super) struct Routed {
     counts: Counts,
 }
 
-/// What a chunk held.
+/// Counts over one chunk.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) packets: u64,
@@ -77,14 +77,14 @@ pub fn shard_of(key: &FlowKey) -> usize {
     (key.spread() >> 59) as usize % SHARDS
 }
 
-/// Where a shard's table has a connection: differs from run to run, so that nobody can prepare collisions.
+/// Hash of a connection in its shard's table. Seeded per process, so that collisions cannot be prepared.
 #[inline(always)]
 pub(super) fn hash_of(key: &FlowKey) -> u32 {
     static HASHER: OnceLock<RandomState> = OnceLock::new();
     HASHER.get_or_init(RandomState::default).hash_one(key) as u32
 }
 
-/// Where a connection is followed.
+/// Shard and hash of a connection.
 struct Place {
     shard: usize,
     /// [`hash_of`] it.
@@ -108,7 +108,7 @@ impl Routed {
         self.counts = Counts::default();
     }
 
-    /// Sorts the packets of `batch` into shards. Fragments are only set aside: see [`Self::reassemble`].
+    /// Sorts the packets of `batch` into shards. Fragments are only listed: see [`Self::reassemble`].
     pub(super) fn route(&mut self, batch: &Batch, mut wanted: Option<&mut Wanted>) {
         self.clear();
         let (mut bytes, mut first, mut last) = (0, i64::MAX, i64::MIN);
@@ -130,7 +130,7 @@ impl Routed {
                     self.shards[shard].push(Tag { packet: tag, hash });
                 }
                 Decoded::Fragment(_) => self.fragments.push((index as u32, excluded)),
-                other => self.set_aside(&other, excluded),
+                other => self.note_other(&other, excluded),
             }
         }
         self.counts.packets = batch.packets.len() as u64;
@@ -139,7 +139,7 @@ impl Routed {
         self.counts.last = (!batch.packets.is_empty()).then_some(last);
     }
 
-    fn set_aside(&mut self, decoded: &Decoded<'_>, excluded: bool) {
+    fn note_other(&mut self, decoded: &Decoded<'_>, excluded: bool) {
         match decoded {
             Decoded::Undecodable(_) => self.counts.undecodable += 1,
             _ if excluded => {}
@@ -169,7 +169,7 @@ impl Routed {
                     shard.insert(place, Tag { packet, hash: hash_of(&key) });
                     self.reassembled.push((index, whole));
                 }
-                other => self.set_aside(&other, excluded),
+                other => self.note_other(&other, excluded),
             }
         }
     }
@@ -179,8 +179,8 @@ impl Routed {
         self.shards[shard].iter().map(|tag| tag.hash)
     }
 
-    /// Reads a little of every packet of `shard`: where its headers lie, and where its payload begins.
-    pub(super) fn touch(&self, shard: usize, batch: &Batch) -> u8 {
+    /// Prefetches the packets of `shard`: reads a byte of the headers and one at the start of the payload of each.
+    pub(super) fn prefetch(&self, shard: usize, batch: &Batch) -> u8 {
         let bytes = |tag: &Tag| {
             let packet = batch.packets.get((tag.packet & INDEX) as usize)?;
             let headers = batch.arena.get(packet.offset as usize)?;

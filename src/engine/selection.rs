@@ -1,26 +1,26 @@
-//! From digests of connections to a judged report: who belongs in it, and what they say together. Works on all cores;
-//! the result is the same for any number of them.
+//! Selects the subjects and findings of the report: from digests of connections, by correlating them. Works on all
+//! cores; the result is the same for any number of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::event::Kept;
+use super::observer::Kept;
 use super::parallel;
-use super::run::Connections;
+use super::pipeline::Connections;
 use crate::diagnosis::catalogue::Role;
 use crate::diagnosis::correlate::{self, Gathered, LookUp, Relation, Shared, Surroundings, belongs, relate};
 use crate::diagnosis::{Assessment, Digest, Finding, Heading, Outcome};
 
-/// How many subjects one worker takes at a time.
-const BLOCK: usize = 4096;
+/// Connections per unit of parallel work.
+const BLOCK_SIZE: usize = 4096;
 
 /// One WebSocket or attempt, or a connection that failed before it had any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// Index of its connection among those that were kept.
     pub connection: u32,
-    /// Index among what that connection has to say.
+    /// Index among the entries of that connection.
     pub index: u32,
 }
 
@@ -33,13 +33,13 @@ pub enum Cause {
     Shared(usize),
 }
 
-/// What lists and counts ask of a subject.
+/// A subject as needed for lists and counts.
 #[derive(Clone, Copy, Debug)]
 struct Row {
     subject: Subject,
-    /// Where its headings are.
+    /// Start and end of its headings in [`Part::headings`].
     headings: (u32, u32),
-    /// Which of them explains the outcome best; [`NOTHING`] if none does.
+    /// Index of the heading that explains the outcome best; [`NOTHING`] if none does.
     root_cause: u32,
     outcome: Outcome,
     is_websocket: bool,
@@ -48,7 +48,7 @@ struct Row {
 /// No heading.
 const NOTHING: u32 = u32::MAX;
 
-/// Subjects in a row.
+/// Consecutive subjects.
 #[derive(Debug, Default)]
 struct Part {
     rows: Vec<Row>,
@@ -73,109 +73,110 @@ impl Part {
     }
 }
 
-/// What is seen of connections in a row before the whole capture is known.
-struct Seen<'a> {
+/// Facts gathered from one block of connections, before the whole capture is known.
+struct Block<'a> {
     part: Part,
     gathered: Gathered,
     surroundings: Surroundings,
-    /// Subjects of which only the surroundings tell whether they belong in the report.
+    /// Subjects that belong in the report only if their surroundings do.
     doubtful: Vec<u32>,
-    aside: Vec<&'a Finding>,
+    plain_findings: Vec<&'a Finding>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> Block<'a> {
     fn of<K: Kept>(connections: &'a Connections<K>, range: Range<usize>) -> Self {
-        let mut seen = Seen {
+        let mut block = Block {
             part: Part::with_capacity(range.len()),
             gathered: Gathered::with_capacity(range.len()),
             surroundings: Surroundings::default(),
             doubtful: Vec::new(),
-            aside: Vec::new(),
+            plain_findings: Vec::new(),
         };
         for connection in range {
             let kept = &connections[connection].kept;
-            seen.aside.extend(kept.aside());
-            kept.each_brief(|index, digest| {
+            block.plain_findings.extend(kept.plain_findings());
+            kept.each_digest(|index, digest| {
                 if digest.is_doubtful() {
-                    seen.doubtful.push(seen.part.rows.len() as u32);
+                    block.doubtful.push(block.part.rows.len() as u32);
                 }
-                seen.surroundings.add(digest);
-                seen.gathered.add(digest);
-                seen.part.add(Subject { connection: connection as u32, index: index as u32 }, digest);
+                block.surroundings.add(digest);
+                block.gathered.add(digest);
+                block.part.add(Subject { connection: connection as u32, index: index as u32 }, digest);
             });
         }
         // So that little is left to do for all parts together.
-        seen.surroundings.settle();
-        seen
+        block.surroundings.settle();
+        block
     }
 
-    /// Those that turn out not to belong in the report.
-    fn gone<K: Kept>(&self, connections: &Connections<K>, surroundings: &Surroundings, chosen: bool) -> Vec<u32> {
-        let is_gone = |subject: &u32| {
+    /// Doubtful subjects that do not belong in the report.
+    fn excluded<K: Kept>(&self, connections: &Connections<K>, surroundings: &Surroundings, chosen: bool) -> Vec<u32> {
+        let is_excluded = |subject: &u32| {
             let digest = digest_of(connections, self.part.rows[*subject as usize].subject);
             !belongs(&digest, surroundings, chosen)
         };
-        self.doubtful.iter().copied().filter(is_gone).collect()
+        self.doubtful.iter().copied().filter(is_excluded).collect()
     }
 }
 
 fn digest_of<K: Kept>(connections: &Connections<K>, subject: Subject) -> Cow<'_, Digest> {
-    match connections[subject.connection as usize].kept.brief(subject.index as usize) {
+    match connections[subject.connection as usize].kept.digest(subject.index as usize) {
         Some(digest) => digest,
         None => unreachable!("there is a digest of each subject"),
     }
 }
 
-/// Everything believed about a capture as a whole.
+/// The verdict on a capture as a whole.
 #[derive(Debug, Default)]
 pub struct Judgement<'a> {
-    /// How subjects belong together.
+    /// Relations between subjects.
     pub relations: Vec<Relation>,
     /// Findings about several subjects.
     pub shared: Vec<Shared>,
     /// Findings about no subject in particular.
-    pub aside: Vec<&'a Finding>,
+    pub plain_findings: Vec<&'a Finding>,
     /// Connections that failed and are not reported, because they have nothing to do with a WebSocket.
     pub left_out: u64,
-    /// What is reported, in order of first packet.
+    /// The reported subjects, in order of first packet.
     parts: Vec<Part>,
     /// Index of the first subject of each part, and of the one behind the last.
     starts: Vec<usize>,
-    /// Which shared finding explains a subject best.
+    /// The shared finding that explains a subject best, by subject.
     explained: BTreeMap<usize, usize>,
-    /// Findings of subjects that a shared one makes superfluous.
+    /// The own finding that a shared one makes superfluous, by subject.
     superfluous: BTreeMap<usize, usize>,
 }
 
 impl<'a> Judgement<'a> {
-    /// Judges the connections of a capture. `chosen`: a filter of the user picked them.
+    /// Judges the connections of a capture. `chosen`: whether a filter of the user selected them.
     #[must_use]
     pub fn of<K: Kept>(connections: &'a Connections<K>, chosen: bool, threads: usize) -> Self {
-        let mut seen = parallel::blocks(threads, connections.len(), BLOCK, |range| Seen::of(connections, range));
+        let mut blocks =
+            parallel::blocks(threads, connections.len(), BLOCK_SIZE, |range| Block::of(connections, range));
         let mut surroundings = Surroundings::default();
-        seen.iter_mut().for_each(|seen| surroundings.merge(std::mem::take(&mut seen.surroundings)));
+        blocks.iter_mut().for_each(|block| surroundings.merge(std::mem::take(&mut block.surroundings)));
         surroundings.settle();
-        let gone = |range: Range<usize>| seen[range.start].gone(connections, &surroundings, chosen);
-        let gone = parallel::blocks(threads, seen.len(), 1, gone);
-        let (mut parts, mut gathered, mut aside, mut left_out) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (mut seen, gone) in seen.into_iter().zip(gone) {
-            if !gone.is_empty() {
-                let failed = |subject: &&u32| seen.part.rows[**subject as usize].outcome.is_failure();
-                left_out += gone.iter().filter(failed).count() as u64;
-                correlate::remove(&mut seen.part.rows, &gone);
-                seen.gathered.forget(&gone);
+        let excluded = |range: Range<usize>| blocks[range.start].excluded(connections, &surroundings, chosen);
+        let excluded = parallel::blocks(threads, blocks.len(), 1, excluded);
+        let (mut parts, mut gathered, mut plain_findings, mut left_out) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for (mut block, excluded) in blocks.into_iter().zip(excluded) {
+            if !excluded.is_empty() {
+                let failed = |subject: &&u32| block.part.rows[**subject as usize].outcome.is_failure();
+                left_out += excluded.iter().filter(failed).count() as u64;
+                correlate::remove(&mut block.part.rows, &excluded);
+                block.gathered.forget(&excluded);
             }
-            parts.push(seen.part);
-            gathered.push(seen.gathered);
-            aside.extend(seen.aside);
+            parts.push(block.part);
+            gathered.push(block.gathered);
+            plain_findings.extend(block.plain_findings);
         }
         let starts = starts(&parts);
         let look_up = |subject| digest_of(connections, at(&parts, &starts, subject).1.subject);
         let (relations, shared) = relate(&gathered, &look_up);
-        Self { relations, shared, aside, left_out, parts, starts, ..Self::default() }.explain()
+        Self { relations, shared, plain_findings, left_out, parts, starts, ..Self::default() }.explain()
     }
 
-    /// Judges what subjects, in order of first packet, say together. Whose they are is the caller's knowledge.
+    /// Correlates subjects given in order of first packet. The caller knows which connections they belong to.
     #[must_use]
     pub fn among(digests: &[&Digest]) -> Self {
         let mut part = Part::with_capacity(digests.len());
@@ -191,7 +192,7 @@ impl<'a> Judgement<'a> {
         Self { relations, shared, parts, starts, ..Self::default() }.explain()
     }
 
-    /// Works out what shared findings explain.
+    /// Links subjects to the shared findings that explain them.
     fn explain(mut self) -> Self {
         for (index, one) in self.shared.iter().enumerate() {
             for subject in &one.explains {
@@ -206,7 +207,7 @@ impl<'a> Judgement<'a> {
         self
     }
 
-    /// How many subjects there are.
+    /// Number of subjects.
     #[must_use]
     pub fn len(&self) -> usize {
         self.starts.last().copied().unwrap_or(0)
@@ -222,7 +223,7 @@ impl<'a> Judgement<'a> {
         at(&self.parts, &self.starts, subject)
     }
 
-    /// Whose the subject with this index is.
+    /// Connection and entry of the subject with this index.
     #[must_use]
     pub fn subject(&self, subject: usize) -> Subject {
         self.row(subject).1.subject
@@ -281,7 +282,7 @@ impl<'a> Judgement<'a> {
         }
     }
 
-    /// The same without its words.
+    /// Heading of the finding that explains the outcome of a subject best.
     #[must_use]
     pub fn root_cause_heading(&self, subject: usize) -> Option<Heading> {
         match self.explained.get(&subject) {
@@ -305,7 +306,7 @@ fn starts(parts: &[Part]) -> Vec<usize> {
 #[inline]
 fn at<'p>(parts: &'p [Part], starts: &[usize], subject: usize) -> (&'p Part, &'p Row) {
     // As a rule a connection has one subject, which belongs in the report.
-    let usual = subject / BLOCK;
+    let usual = subject / BLOCK_SIZE;
     let part = match starts.get(usual..usual + 2) {
         Some([start, end]) if (*start..*end).contains(&subject) => usual,
         _ => starts.partition_point(|start| *start <= subject) - 1,
@@ -315,21 +316,22 @@ fn at<'p>(parts: &'p [Part], starts: &[usize], subject: usize) -> (&'p Part, &'p
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Finished, Numbering};
+    use super::super::numbering::Numbering;
+    use super::super::observer::Finished;
     use super::*;
 
     struct One(Vec<Digest>);
 
     impl Kept for One {
-        fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
+        fn each_digest(&self, mut see: impl FnMut(usize, &Digest)) {
             self.0.iter().enumerate().for_each(|(nth, digest)| see(nth, digest));
         }
 
-        fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
+        fn digest(&self, nth: usize) -> Option<Cow<'_, Digest>> {
             self.0.get(nth).map(Cow::Borrowed)
         }
 
-        fn aside(&self) -> &[Finding] {
+        fn plain_findings(&self) -> &[Finding] {
             &[]
         }
     }
@@ -354,11 +356,11 @@ mod tests {
             vec![digest]
         };
         let made = |n: usize| match n {
-            n if n % 5 == 0 || n / BLOCK == 2 => refused(),
+            n if n % 5 == 0 || n / BLOCK_SIZE == 2 => refused(),
             n if n % 7 == 0 => vec![Digest::sample(true), Digest::sample(true)],
             _ => vec![Digest::sample(true)],
         };
-        for count in [0, 10, BLOCK, 4 * BLOCK + 17] {
+        for count in [0, 10, BLOCK_SIZE, 4 * BLOCK_SIZE + 17] {
             let connections = connections((0..count).map(made).collect());
             assert!(connections.iter().enumerate().all(|(index, known)| known.tcp_stream as usize == index));
             let expected: Vec<Subject> = (0..count)

@@ -1,4 +1,4 @@
-//! One share of the connections: a table that nobody else touches, fed in the order of the capture.
+//! One shard of the connections: a table with one owner, fed in the order of the capture.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
@@ -6,38 +6,39 @@ use std::hint::black_box;
 use hashbrown::HashTable;
 
 use super::dispatch::{Routed, hash_of};
-use super::event::{Event, Finished, Local, Observer, Over};
+use super::numbering::Local;
+use super::observer::{Event, Finished, Observer, Over};
 use crate::connection::{Context, EntryEvent, Stack};
 use crate::packet::{Batch, IcmpError, Segment, TcpFlags};
 use crate::stream::End;
 use crate::tcp::{Connection, FlowKey};
 
-/// How long, in nanoseconds of capture time, a closed connection still listens for late segments.
+/// Nanoseconds of capture time for which a closed connection still accepts late segments.
 pub const LINGER: i64 = 500_000_000;
 
-/// Most flows that one shard knows at a time; all shards together know two million. Beyond that the oldest are
+/// Most flows in one shard at a time; two million in all shards. Beyond that the oldest are
 /// forgotten, and a late packet of such a flow counts as a new connection.
 pub const FLOWS: usize = 1 << 16;
 /// Most connections without any WebSocket that one shard keeps for the report (all shards: 131 072); of the rest only
 /// the number is kept. A scan or a flood makes millions of them.
 pub const FAILURES: usize = 1 << 12;
-/// A connection that was silent for this long, in nanoseconds of capture time, may be given up for a new one.
+/// Silence, in nanoseconds of capture time, after which a connection may be evicted for a new one.
 const SILENT: i64 = 60_000_000_000;
-/// After so many nanoseconds of capture time without a packet a connection is reduced to what it cannot do without.
+/// Idle time, in nanoseconds of capture time, after which a connection's buffers are shrunk.
 const IDLE: i64 = 5_000_000_000;
-/// How many slots are looked at for that after each chunk.
-const LOOKED_AT: usize = 16;
-/// How much room of connections that are over is kept for those to come.
-const SPARE: usize = 64;
-/// So many connections of one shard, a few kilobytes each, do not fit into a core's cache together with those of all
-/// other shards.
+/// Slots checked for idleness after each chunk.
+const IDLE_CHECKS: usize = 16;
+/// Most allocations of closed connections kept for reuse.
+const POOLED: usize = 64;
+/// Live connections of one shard, a few kilobytes each, from which on those of all shards together do not fit into a
+/// core's cache.
 const MANY: usize = 32;
-/// Most records that wait for the observer.
-const TOGETHER: usize = 64;
-/// How many lively connections are passed over before one of them is given up.
-const CHANCES: u32 = 64;
+/// Most records in one batch for the observer.
+const BATCH: usize = 64;
+/// Active connections that are skipped before one of them is evicted.
+const SKIPPED_ACTIVE: u32 = 64;
 
-/// What is left of a connection that is none of ours: enough to know whether a SYN opens a new one.
+/// Remainder of a connection that is closed or carries no WebSocket: enough to know whether a SYN opens a new one.
 #[derive(Debug)]
 struct Passing {
     tcp_over: bool,
@@ -48,7 +49,7 @@ struct Passing {
 struct Live {
     tcp: Connection,
     stack: Stack,
-    /// Since when the TCP connection is over; `i64::MAX` while it is not.
+    /// When the TCP connection ended; `i64::MAX` while it is open.
     over_since: i64,
 }
 
@@ -56,7 +57,7 @@ struct Live {
 enum State {
     /// Followed by all layers.
     Live(Box<Live>),
-    /// Proved to be none of ours: only counted.
+    /// Proved to carry no WebSocket: only counted.
     Passing(Passing),
     /// Over: later segments are ignored unless they open a new connection.
     Over(Passing),
@@ -69,7 +70,7 @@ struct Slot {
     state: State,
 }
 
-/// The connections of one share of the capture.
+/// The connections of one shard.
 pub(super) struct Shard<O: Observer> {
     index: u16,
     table: HashTable<Place>,
@@ -86,21 +87,21 @@ pub(super) struct Shard<O: Observer> {
     /// Bounds of connections that were reached, by name, and how often.
     limits: BTreeMap<&'static str, u64>,
     closing: VecDeque<(u32, u32, i64)>,
-    /// Records of connections that are over, for the observer: [`TOGETHER`] at most.
+    /// Records of connections that are over, for the observer: [`BATCH`] at most.
     over: Vec<Over>,
     finished: Vec<Finished<O::Kept>>,
-    /// Room for connections, used before; [`SPARE`] at most.
+    /// Allocations for reuse; [`POOLED`] at most.
     #[allow(clippy::vec_box, reason = "boxes go to and fro between here and the slots, and what they hold stays put")]
-    spare: Vec<Box<Live>>,
-    /// How many connections are followed by all layers.
+    pool: Vec<Box<Live>>,
+    /// Number of live connections.
     live: usize,
     /// The slot of the latest packet.
     latest: u32,
-    /// The slot that is looked at next for being idle, and when the next round over all of them begins.
-    hand: usize,
-    next_round: i64,
-    /// Where the connection of each packet of the chunk was before the chunk; empty when that may not hold any more.
-    ahead: Vec<u32>,
+    /// The slot checked next for idleness, and when the next round over all of them begins.
+    idle_cursor: usize,
+    next_idle_round: i64,
+    /// Slot of each packet of the chunk before the chunk; empty once slots may have changed.
+    prefetched: Vec<u32>,
 }
 
 /// An entry of the table: which slot, and the hash of its key.
@@ -134,12 +135,12 @@ impl<O: Observer> Shard<O> {
             closing: VecDeque::new(),
             over: Vec::new(),
             finished: Vec::new(),
-            spare: Vec::new(),
+            pool: Vec::new(),
             live: 0,
             latest: NOWHERE,
-            hand: 0,
-            next_round: i64::MIN,
-            ahead: Vec::new(),
+            idle_cursor: 0,
+            next_idle_round: i64::MIN,
+            prefetched: Vec::new(),
         }
     }
 
@@ -160,8 +161,9 @@ impl<O: Observer> Shard<O> {
         std::mem::take(&mut self.finished)
     }
 
-    /// Whether connections hold much: many do, or the one of the latest packet holds inflate windows.
-    pub(super) fn is_heavy(&self) -> bool {
+    /// Whether the connections of all shards may exceed the cache: there are many here, or the one of the latest packet
+    /// holds inflate windows.
+    pub(super) fn exceeds_cache(&self) -> bool {
         self.live >= MANY
             || match self.slots.get(self.latest as usize).map(|slot| &slot.state) {
                 Some(State::Live(live)) => live.stack.holds_windows(),
@@ -169,7 +171,7 @@ impl<O: Observer> Shard<O> {
             }
     }
 
-    /// Takes this shard's packets of one chunk, in order. `now`: the time it is after them, also when there are none.
+    /// Processes this shard's packets of one chunk, in order. `now`: time after the chunk, also when it is empty.
     pub(super) fn chunk(
         &mut self,
         batch: &Batch,
@@ -179,37 +181,37 @@ impl<O: Observer> Shard<O> {
         observer: &O,
         journal: &mut O::Journal,
     ) {
-        self.look_ahead(routed, batch);
+        self.prefetch(routed, batch);
         routed.for_each(usize::from(self.index), batch, |nth, hash, segment, excluded| {
             self.segment(nth, hash, segment, excluded, context, observer, journal);
         });
-        self.ahead.clear();
+        self.prefetched.clear();
         for (key, error) in routed.icmp(usize::from(self.index)) {
             self.icmp(key, *error);
         }
         if let Some(now) = now {
             self.retire(now, context, observer, journal);
-            self.reduce_idle(now);
+            self.shrink_idle(now);
         }
         observer.keep(journal, &mut self.over, &mut self.finished);
     }
 
-    /// Finds the connections of the chunk's packets all at once and reads a little of each and of the packets.
-    /// Connections by the thousand do not fit into the cache: one after the other they would be waited for, together they come at the same time.
-    fn look_ahead(&mut self, routed: &Routed, batch: &Batch) {
-        let Self { table, slots, ahead, .. } = self;
-        black_box(routed.touch(usize::from(self.index), batch));
-        ahead.clear();
-        ahead.extend(
+    /// Prefetches the chunk's packets and their connections. Thousands of connections do not fit into the cache; read one
+    /// after the other, each would cost a full memory latency.
+    fn prefetch(&mut self, routed: &Routed, batch: &Batch) {
+        let Self { table, slots, prefetched, .. } = self;
+        black_box(routed.prefetch(usize::from(self.index), batch));
+        prefetched.clear();
+        prefetched.extend(
             routed
                 .hashes(usize::from(self.index))
                 .map(|hash| table.find(wide(hash), |place| place.hash == hash).map_or(NOWHERE, |place| place.slot)),
         );
-        let warmth = ahead.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
+        let first_bytes = prefetched.iter().filter_map(|slot| match &slots.get(*slot as usize)?.state {
             State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.prefetch()),
             State::Passing(_) | State::Over(_) => None,
         });
-        black_box(warmth.fold(0, |all, one| all ^ one));
+        black_box(first_bytes.fold(0, |all, one| all ^ one));
     }
 
     #[allow(clippy::too_many_arguments, reason = "the three that every step needs")]
@@ -224,8 +226,8 @@ impl<O: Observer> Shard<O> {
         journal: &mut O::Journal,
     ) {
         let is_it = |slot: &&u32| self.slots.get(**slot as usize).is_some_and(|it| it.key.is_of(segment));
-        let ahead = self.ahead.get(nth).filter(is_it).copied();
-        let index = match ahead.or_else(|| self.find(&FlowKey::of(segment), hash)) {
+        let prefetched = self.prefetched.get(nth).filter(is_it).copied();
+        let index = match prefetched.or_else(|| self.find(&FlowKey::of(segment), hash)) {
             Some(index) if self.reopened(index, segment) => {
                 self.close(index, End::Fin, context, observer, journal);
                 self.reopen(index, segment, excluded);
@@ -305,7 +307,7 @@ impl<O: Observer> Shard<O> {
             State::Passing(Passing { tcp_over: false, bases: bases_at_start(segment) })
         } else {
             self.live += 1;
-            State::Live(match self.spare.pop() {
+            State::Live(match self.pool.pop() {
                 Some(mut live) => {
                     live.tcp = Connection::new(segment);
                     live.over_since = i64::MAX;
@@ -317,10 +319,10 @@ impl<O: Observer> Shard<O> {
         (number, state)
     }
 
-    /// Makes room when as many flows are known as may be: forgets the oldest that is over or none of ours, or
-    /// else gives up the oldest that was silent for a while, or else the oldest.
+    /// Evicts a flow when the table is full: the oldest that is closed or passing, or else the oldest that was silent
+    /// for [`SILENT`], or else the oldest.
     fn make_room(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
-        let mut chances = CHANCES;
+        let mut skips = SKIPPED_ACTIVE;
         while self.slots.len() - self.free.len() >= FLOWS {
             let Some((index, number)) = self.order.pop_front() else { return };
             let slot = &self.slots[index as usize];
@@ -328,8 +330,8 @@ impl<O: Observer> Shard<O> {
                 continue; // Its ports were reused since: it stands further back again.
             }
             if let State::Live(live) = &slot.state {
-                if chances > 0 && now.saturating_sub(live.tcp.facts().last.at) < SILENT {
-                    chances -= 1;
+                if skips > 0 && now.saturating_sub(live.tcp.facts().last.at) < SILENT {
+                    skips -= 1;
                     self.order.push_back((index, number));
                     continue;
                 }
@@ -340,7 +342,7 @@ impl<O: Observer> Shard<O> {
                 entry.remove();
             }
             self.free.push(index);
-            self.ahead.clear();
+            self.prefetched.clear();
         }
     }
 
@@ -374,15 +376,15 @@ impl<O: Observer> Shard<O> {
         }
     }
 
-    /// Closes the books on connections that have been over for a while.
+    /// Closes connections whose end is more than [`LINGER`] ago.
     fn retire(&mut self, now: i64, context: &Context<'_>, observer: &O, journal: &mut O::Journal) {
         let due = self.closing.iter().take_while(|(.., since)| now.saturating_sub(*since) > LINGER);
-        // They have lain for a while: what is known of them is fetched all at once, not one after the other.
-        let warmth = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
+        // Prefetched together: they were not used for a while.
+        let first_bytes = due.filter_map(|(index, ..)| match &self.slots[*index as usize].state {
             State::Live(live) => Some(live.tcp.prefetch() ^ live.stack.prefetch_record()),
             State::Passing(_) | State::Over(_) => None,
         });
-        black_box(warmth.fold(0, |all, one| all ^ one));
+        black_box(first_bytes.fold(0, |all, one| all ^ one));
         while let Some((index, number, since)) = self.closing.front().copied()
             && now.saturating_sub(since) > LINGER
         {
@@ -393,19 +395,18 @@ impl<O: Observer> Shard<O> {
         }
     }
 
-    /// Goes round the connections, a few at a time and with a pause after each round, and takes from the idle ones the
-    /// memory that they can do without.
-    fn reduce_idle(&mut self, now: i64) {
-        if now < self.next_round {
+    /// Shrinks idle connections: checks a few slots per call, with a pause after each round.
+    fn shrink_idle(&mut self, now: i64) {
+        if now < self.next_idle_round {
             return;
         }
-        for _ in 0..LOOKED_AT {
-            let Some(slot) = self.slots.get_mut(self.hand) else {
-                self.hand = 0;
-                self.next_round = now.saturating_add(IDLE);
+        for _ in 0..IDLE_CHECKS {
+            let Some(slot) = self.slots.get_mut(self.idle_cursor) else {
+                self.idle_cursor = 0;
+                self.next_idle_round = now.saturating_add(IDLE);
                 return;
             };
-            self.hand += 1;
+            self.idle_cursor += 1;
             if let State::Live(live) = &mut slot.state
                 && now.saturating_sub(live.tcp.facts().last.at) > IDLE
             {
@@ -427,8 +428,8 @@ impl<O: Observer> Shard<O> {
             observer.note(journal, &Event::Entry { stamp, connection, first, ends, entry, event });
         });
         let record = stack.take_record(tcp);
-        if self.spare.len() < SPARE {
-            self.spare.push(live);
+        if self.pool.len() < POOLED {
+            self.pool.push(live);
         }
         let Some(record) = record else { return };
         if record.entries.is_empty() {
@@ -444,7 +445,7 @@ impl<O: Observer> Shard<O> {
         let stamp = record.tcp.last;
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
         self.over.push((connection, record));
-        if self.over.len() == TOGETHER {
+        if self.over.len() == BATCH {
             observer.keep(journal, &mut self.over, &mut self.finished);
         }
     }

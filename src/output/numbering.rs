@@ -24,7 +24,7 @@ pub enum Place {
     /// Among those about several subjects.
     Shared(usize),
     /// Among those about none.
-    Aside(usize),
+    Plain(usize),
 }
 
 /// The findings that are wanted, numbered.
@@ -91,15 +91,15 @@ impl<'j> Listing<'j> {
                 others.push(Place::Shared(index));
             }
         }
-        let aside = judgement.aside.iter().enumerate().filter(|(_, finding)| is_wanted(&Heading::of(finding)));
-        others.extend(aside.map(|(index, _)| Place::Aside(index)));
+        let plain = judgement.plain_findings.iter().enumerate().filter(|(_, finding)| is_wanted(&Heading::of(finding)));
+        others.extend(plain.map(|(index, _)| Place::Plain(index)));
         let mut listing = Self { judgement, wanted, first, others, shared, ids: None, from: 0, summary };
         let mut counts = listing.summary.findings;
         for number in next..listing.len() as u64 {
             let severity = match listing.place(number as usize) {
                 Place::Shared(index) => judgement.shared[index].finding.severity,
                 Place::Own(..) => continue,
-                Place::Aside(index) => judgement.aside[index].severity,
+                Place::Plain(index) => judgement.plain_findings[index].severity,
             };
             counts.add(from_record::severity(severity));
         }
@@ -229,7 +229,7 @@ impl<'j> Listing<'j> {
                 let shared = &self.judgement.shared[index];
                 Some((&shared.finding, shared.subjects.iter().map(|subject| self.id(*subject)).collect()))
             }
-            Place::Aside(index) => Some((self.judgement.aside[index], Vec::new())),
+            Place::Plain(index) => Some((self.judgement.plain_findings[index], Vec::new())),
         }
     }
 }

@@ -124,15 +124,15 @@ pub struct Stored {
 }
 
 impl Kept for Stored {
-    fn each_brief(&self, mut see: impl FnMut(usize, &Digest)) {
+    fn each_digest(&self, mut see: impl FnMut(usize, &Digest)) {
         self.digests.iter().enumerate().for_each(|(nth, digest)| see(nth, digest));
     }
 
-    fn brief(&self, nth: usize) -> Option<Cow<'_, Digest>> {
+    fn digest(&self, nth: usize) -> Option<Cow<'_, Digest>> {
         self.digests.get(nth).map(Cow::Borrowed)
     }
 
-    fn aside(&self) -> &[Finding] {
+    fn plain_findings(&self) -> &[Finding] {
         self.plain.as_ref().map_or(&[], |plain| plain)
     }
 }

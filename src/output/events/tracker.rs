@@ -214,7 +214,7 @@ impl Ended {
     pub fn judgement(&self) -> (Judgement<'_>, Vec<u64>) {
         let (summaries, ids) = summaries(&self.remembered);
         let mut judgement = Judgement::among(&summaries);
-        judgement.aside = self.plain.iter().collect();
+        judgement.plain_findings = self.plain.iter().collect();
         (judgement, ids)
     }
 

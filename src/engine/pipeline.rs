@@ -9,7 +9,7 @@
 //! Every worker does every kind of work. The walk over record headers is the only serial step on the way in:
 //! a chunk begins exactly where the walk over the one before ended, so no boundary is ever guessed. Chunks
 //! and shards do not depend on the number of threads, so neither does the result. The packets in memory are
-//! bounded by the number of chunks under way, not by the length of the capture; what is kept grows with the
+//! bounded by the number of chunks in flight, not by the length of the capture; what is kept grows with the
 //! number of connections.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,17 +18,17 @@ use std::ops::Index;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::dispatch::{Counts, Routed, SHARDS, Wanted};
-use super::event::Finished;
-use super::event::{Local, Numbering, Observer};
+use super::numbering::{Local, Numbering};
+use super::observer::{Finished, Observer};
 use super::shard::Shard;
 use crate::connection::{Context, Keys};
 use crate::packet::{Batch, Defragmenter};
 use crate::sync::lock;
 
-/// How many chunks a worker takes a shard through before it turns to the next shard, where connections are
-/// many or hold inflate windows: those of one shard stay in the cache meanwhile, which those of all do not fit into. Otherwise it takes
-/// all shards through one chunk, which then stays there.
-const AHEAD: u64 = 16;
+/// Chunks that a worker takes one shard through before the next shard, where the connections of all shards together do
+/// not fit into the cache: those of one shard then stay in it. Otherwise a worker takes all shards through one chunk,
+/// whose packets then stay in the cache.
+const CHUNK_RUN: u64 = 16;
 
 /// Where packets come from, in numbered chunks.
 pub trait Feed: Sync {
@@ -41,8 +41,8 @@ pub trait Feed: Sync {
     /// Finds the packets in the chunk; called in order of `index`, by one thread at a time.
     fn walk(&self, index: u64, batch: &mut Batch) -> Walked;
 
-    /// The time it is after the chunk that was walked last, in nanoseconds since the epoch, where a clock tells it (an
-    /// interface on which nothing may happen for long). `None`: the time of its latest packet.
+    /// Time after the chunk that was walked last, in nanoseconds since the epoch, for sources with a clock (an interface
+    /// may be silent for long). `None`: the time of its latest packet.
     fn now(&self) -> Option<i64> {
         None
     }
@@ -60,7 +60,7 @@ pub struct Walked {
 /// Makes a filter for one worker.
 pub type WantedFactory = dyn Fn() -> Box<Wanted> + Sync;
 
-/// How to run.
+/// Options of [`run`].
 pub struct Options<'f> {
     /// Worker threads; at least 1.
     pub threads: usize,
@@ -79,8 +79,8 @@ pub struct Known<K> {
     pub kept: K,
 }
 
-/// Connections in order of first packet. Each stays where its shard put it when it was over: at the end of a long
-/// capture only their order is worked out, and none is moved.
+/// Connections in order of first packet. Each stays in the list of its shard; only the order is computed at the end of
+/// a capture.
 #[derive(Debug)]
 pub struct Connections<K> {
     shards: Vec<Vec<Known<K>>>,
@@ -93,7 +93,7 @@ fn place(shard: usize, index: usize) -> Option<NonZeroU32> {
 }
 
 impl<K> Connections<K> {
-    /// `shards`: what became of the connections of each shard, by their numbers there.
+    /// `shards`: the finished connections of each shard.
     pub(super) fn new(shards: impl Iterator<Item = Vec<Finished<K>>>, numbering: &Numbering) -> Self {
         // Streams are numbered without a gap, so their order is found by counting.
         let mut order = vec![None; numbering.tcp_connections() as usize];
@@ -114,7 +114,7 @@ impl<K> Connections<K> {
         Self { shards, order: order.into_iter().flatten().collect() }
     }
 
-    /// How many there are.
+    /// Number of connections.
     #[must_use]
     pub fn len(&self) -> usize {
         self.order.len()
@@ -126,7 +126,7 @@ impl<K> Connections<K> {
         self.order.is_empty()
     }
 
-    /// Which shard followed it: see [`Local::shard`].
+    /// Index of the shard that owned it: see [`Local::shard`].
     #[must_use]
     pub fn shard(&self, index: usize) -> usize {
         (self.order[index].get() as usize - 1) % SHARDS
@@ -147,16 +147,16 @@ impl<K> Index<usize> for Connections<K> {
     }
 }
 
-/// What the whole capture held.
+/// The result of [`run`].
 #[derive(Debug)]
 pub struct Analysis<K> {
-    /// The connections that may matter, in order of first packet. Those proved to be none of ours are not among them.
+    /// Connections that are or may be WebSockets or attempts, in order of first packet.
     pub connections: Connections<K>,
-    /// The whole in numbers.
+    /// Counts over the whole capture.
     pub totals: Totals,
 }
 
-/// What the whole capture held, in numbers.
+/// Counts over the whole capture.
 #[derive(Debug, Default)]
 pub struct Totals {
     /// All TCP connections.
@@ -192,22 +192,25 @@ struct Chunk {
     now: Option<i64>,
 }
 
-/// What one shard made of one chunk: its journal, and the first packets of the connections that began.
-type Share<J> = Option<(J, Vec<u64>)>;
+/// Output of one shard for one chunk: its journal, and the first packets of the connections that began.
+type ShardOutput<J> = Option<(J, Vec<u64>)>;
 
-struct Published<J> {
+/// A chunk that shards work on.
+struct InFlight<J> {
     chunk: Arc<Chunk>,
-    shares: Vec<Share<J>>,
+    outputs: Vec<ShardOutput<J>>,
     remaining: usize,
 }
 
-struct Turn {
+/// State of the serial walk over record headers.
+struct WalkState {
     next: u64,
     keys: Arc<Keys>,
     first_packet: u64,
 }
 
-struct Ledger<J> {
+/// Progress of all chunks through the stages; [`Pipeline::next_job`] decides by it.
+struct Schedule<J> {
     /// Next chunk to be claimed for reading.
     claim: u64,
     readers: usize,
@@ -216,24 +219,25 @@ struct Ledger<J> {
     routed: BTreeMap<u64, Chunk>,
     publish: u64,
     defragmenter: Defragmenter,
-    /// Chunks `merge ..` that shards work on.
-    published: VecDeque<Published<J>>,
+    /// Chunks from `merge` on that shards work on.
+    in_flight: VecDeque<InFlight<J>>,
     merge: u64,
     merging: bool,
     /// Next chunk of each shard, and whether a worker is on it.
     shards: Vec<(u64, bool)>,
-    /// Shards whose connections hold much.
-    heavy: ShardSet,
-    /// Workers with nothing to do.
-    asleep: usize,
-    spare: Vec<(Batch, Routed)>,
+    /// Shards whose connections do not fit into the cache.
+    exceeding_cache: ShardSet,
+    /// Workers that wait for a job.
+    idle_workers: usize,
+    buffer_pool: Vec<(Batch, Routed)>,
     totals: Totals,
 }
 
+/// Work for one worker.
 enum Job<J> {
     Read(u64, Box<(Batch, Routed)>),
     Shards(ShardSet, Vec<Arc<Chunk>>),
-    Merge(Vec<Share<J>>, Arc<Chunk>),
+    Merge(Vec<ShardOutput<J>>, Arc<Chunk>),
     Done,
 }
 
@@ -241,134 +245,136 @@ enum Job<J> {
 type ShardSet = u32;
 const _: () = assert!(SHARDS <= ShardSet::BITS as usize);
 
-struct Workshop<'w, 'o, F, O: Observer> {
+/// Everything that workers share.
+struct Pipeline<'w, 'o, F, O: Observer> {
     feed: &'w F,
     options: &'w Options<'o>,
     observer: &'w O,
-    ledger: Mutex<Ledger<O::Journal>>,
+    schedule: Mutex<Schedule<O::Journal>>,
     changed: Condvar,
-    turn: Mutex<Turn>,
-    turned: Condvar,
+    walk_state: Mutex<WalkState>,
+    walk_advanced: Condvar,
     shards: Vec<Mutex<Shard<O>>>,
     numbering: Mutex<Numbering>,
-    under_way: u64,
-    /// Shards that one worker takes at a time.
-    at_once: usize,
+    max_in_flight: u64,
+    /// Shards that one worker takes in one job.
+    shards_per_job: usize,
 }
 
 /// Reads everything `feed` gives and follows every connection in it.
 pub fn run<F: Feed, O: Observer>(feed: &F, options: &Options<'_>, observer: &O) -> Analysis<O::Kept> {
     let threads = options.threads.max(1);
-    let workshop = Workshop {
+    let pipeline = Pipeline {
         feed,
         options,
         observer,
-        ledger: Mutex::new(Ledger {
+        schedule: Mutex::new(Schedule {
             claim: 0,
             readers: 0,
             end: None,
             routed: BTreeMap::new(),
             publish: 0,
             defragmenter: Defragmenter::default(),
-            published: VecDeque::new(),
+            in_flight: VecDeque::new(),
             merge: 0,
             merging: false,
             shards: vec![(0, false); SHARDS],
-            heavy: 0,
-            asleep: 0,
-            spare: Vec::new(),
+            exceeding_cache: 0,
+            idle_workers: 0,
+            buffer_pool: Vec::new(),
             totals: Totals::default(),
         }),
         changed: Condvar::new(),
-        turn: Mutex::new(Turn { next: 0, keys: Arc::new(options.keys.clone()), first_packet: 1 }),
-        turned: Condvar::new(),
+        walk_state: Mutex::new(WalkState { next: 0, keys: Arc::new(options.keys.clone()), first_packet: 1 }),
+        walk_advanced: Condvar::new(),
         shards: (0..SHARDS).map(|index| Mutex::new(Shard::new(index as u16))).collect(),
         numbering: Mutex::new(Numbering::new(SHARDS)),
-        under_way: AHEAD + 4 * threads as u64,
-        at_once: SHARDS.div_ceil(threads),
+        max_in_flight: CHUNK_RUN + 4 * threads as u64,
+        shards_per_job: SHARDS.div_ceil(threads),
     };
     if threads == 1 {
-        workshop.work();
+        pipeline.work();
     } else {
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| workshop.work());
+                scope.spawn(|| pipeline.work());
             }
         });
     }
-    workshop.finish(threads)
+    pipeline.finish(threads)
 }
 
-impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
+impl<F: Feed, O: Observer> Pipeline<'_, '_, F, O> {
     fn work(&self) {
         let mut wanted = self.options.wanted.map(|make| make());
         loop {
             match self.next_job() {
                 Job::Read(index, buffers) => self.read(index, buffers, wanted.as_deref_mut()),
                 Job::Shards(shards, chunks) => self.shards(shards, chunks),
-                Job::Merge(shares, chunk) => self.merge(shares, chunk),
+                Job::Merge(outputs, chunk) => self.merge(outputs, chunk),
                 Job::Done => return,
             }
         }
     }
 
     fn next_job(&self) -> Job<O::Journal> {
-        let mut ledger = lock(&self.ledger);
+        let mut schedule = lock(&self.schedule);
         loop {
-            if !ledger.merging && ledger.published.front().is_some_and(|front| front.remaining == 0) {
-                ledger.merging = true;
-                if let Some(Published { chunk, shares, .. }) = ledger.published.pop_front() {
-                    ledger.merge += 1;
-                    return Job::Merge(shares, chunk);
+            if !schedule.merging && schedule.in_flight.front().is_some_and(|front| front.remaining == 0) {
+                schedule.merging = true;
+                if let Some(InFlight { chunk, outputs, .. }) = schedule.in_flight.pop_front() {
+                    schedule.merge += 1;
+                    return Job::Merge(outputs, chunk);
                 }
             }
-            let (merge, publish) = (ledger.merge, ledger.publish);
+            let (merge, publish) = (schedule.merge, schedule.publish);
             let ready =
-                ledger.shards.iter().filter(|(next, busy)| !busy && *next < publish).map(|(next, _)| *next).min();
-            let open = ledger.end.is_none_or(|end| ledger.claim < end);
-            let may_read =
-                open && ledger.claim - merge < self.under_way && (ledger.readers == 0 || !self.feed.is_serial());
-            // Where reading may have to wait for bytes, nothing waits for reading.
+                schedule.shards.iter().filter(|(next, busy)| !busy && *next < publish).map(|(next, _)| *next).min();
+            let open = schedule.end.is_none_or(|end| schedule.claim < end);
+            let may_read = open
+                && schedule.claim - merge < self.max_in_flight
+                && (schedule.readers == 0 || !self.feed.is_serial());
+            // A serial source may block, so work that is ready comes before reading.
             let read_first = may_read && !self.feed.is_serial();
-            let (ahead, at_once) = if ledger.heavy.count_ones() as usize * 4 >= SHARDS {
-                // Much work each, and not the same for all: who is done first takes the next.
-                (AHEAD, self.at_once.div_ceil(2))
+            let (ahead, shards_per_job) = if schedule.exceeding_cache.count_ones() as usize * 4 >= SHARDS {
+                // Jobs are long and uneven: small ones balance better.
+                (CHUNK_RUN, self.shards_per_job.div_ceil(2))
             } else {
-                (1, self.at_once)
+                (1, self.shards_per_job)
             };
             if let Some(oldest) = ready
-                && !(read_first && ledger.claim - oldest < ahead)
+                && !(read_first && schedule.claim - oldest < ahead)
             {
                 let mut set: ShardSet = 0;
-                for (shard, (next, busy)) in ledger.shards.iter_mut().enumerate() {
-                    if !*busy && *next == oldest && (set.count_ones() as usize) < at_once {
+                for (shard, (next, busy)) in schedule.shards.iter_mut().enumerate() {
+                    if !*busy && *next == oldest && (set.count_ones() as usize) < shards_per_job {
                         *busy = true;
                         set |= 1 << shard;
                     }
                 }
                 let from = (oldest - merge) as usize;
-                let to = ledger.published.len().min(from + ahead as usize);
-                return Job::Shards(set, ledger.published.range(from..to).map(|p| Arc::clone(&p.chunk)).collect());
+                let to = schedule.in_flight.len().min(from + ahead as usize);
+                return Job::Shards(set, schedule.in_flight.range(from..to).map(|p| Arc::clone(&p.chunk)).collect());
             }
             if may_read {
-                let index = ledger.claim;
-                ledger.claim += 1;
-                ledger.readers += 1;
-                return Job::Read(index, Box::new(ledger.spare.pop().unwrap_or_default()));
+                let index = schedule.claim;
+                schedule.claim += 1;
+                schedule.readers += 1;
+                return Job::Read(index, Box::new(schedule.buffer_pool.pop().unwrap_or_default()));
             }
-            if ledger.end.is_some_and(|end| ledger.merge >= end) && !ledger.merging {
+            if schedule.end.is_some_and(|end| schedule.merge >= end) && !schedule.merging {
                 self.changed.notify_all();
                 return Job::Done;
             }
-            ledger.asleep += 1;
-            ledger = self.changed.wait(ledger).unwrap_or_else(PoisonError::into_inner);
-            ledger.asleep -= 1;
+            schedule.idle_workers += 1;
+            schedule = self.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner);
+            schedule.idle_workers -= 1;
         }
     }
 
-    /// Wakes the others when there is something for them.
-    fn wake(&self, ledger: &Ledger<O::Journal>) {
-        if ledger.asleep > 0 {
+    /// Wakes waiting workers.
+    fn wake(&self, schedule: &Schedule<O::Journal>) {
+        if schedule.idle_workers > 0 {
             self.changed.notify_all();
         }
     }
@@ -377,21 +383,21 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
         let (mut batch, mut routed) = *buffers;
         batch.packets.clear();
         let fetched = self.feed.fetch(index, &mut batch);
-        let mut turn = lock(&self.turn);
-        while turn.next != index {
-            turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        let mut walk_state = lock(&self.walk_state);
+        while walk_state.next != index {
+            walk_state = self.walk_advanced.wait(walk_state).unwrap_or_else(PoisonError::into_inner);
         }
-        let ended = lock(&self.ledger).end.is_some_and(|end| index >= end);
+        let ended = lock(&self.schedule).end.is_some_and(|end| index >= end);
         let walked = if fetched && !ended { Some(self.feed.walk(index, &mut batch)) } else { None };
         let mut end = None;
         match &walked {
             Some(walked) => {
-                batch.first_packet = turn.first_packet;
-                turn.first_packet += batch.packets.len() as u64;
+                batch.first_packet = walk_state.first_packet;
+                walk_state.first_packet += batch.packets.len() as u64;
                 if !walked.secrets.is_empty() {
-                    let mut keys = Keys::clone(&turn.keys);
+                    let mut keys = Keys::clone(&walk_state.keys);
                     walked.secrets.iter().for_each(|secrets| keys.add(secrets));
-                    turn.keys = Arc::new(keys);
+                    walk_state.keys = Arc::new(keys);
                 }
                 if !walked.more {
                     end = Some(index + 1);
@@ -399,79 +405,79 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
             }
             None => end = Some(index),
         }
-        let keys = Arc::clone(&turn.keys);
+        let keys = Arc::clone(&walk_state.keys);
         let now = self.feed.now();
         if let Some(end) = end {
-            let mut ledger = lock(&self.ledger);
-            ledger.end = Some(ledger.end.map_or(end, |known| known.min(end)));
+            let mut schedule = lock(&self.schedule);
+            schedule.end = Some(schedule.end.map_or(end, |known| known.min(end)));
         }
-        turn.next += 1;
-        self.turned.notify_all();
-        drop(turn);
+        walk_state.next += 1;
+        self.walk_advanced.notify_all();
+        drop(walk_state);
         if walked.is_some() {
             routed.route(&batch, wanted);
         }
-        let mut ledger = lock(&self.ledger);
-        ledger.readers -= 1;
+        let mut schedule = lock(&self.schedule);
+        schedule.readers -= 1;
         if walked.is_some() {
             let now = now.or(routed.counts().last);
-            ledger.routed.insert(index, Chunk { index, batch, routed, keys, now });
-            ledger.publish_ready();
+            schedule.routed.insert(index, Chunk { index, batch, routed, keys, now });
+            schedule.publish_ready();
         } else {
-            ledger.spare.push((batch, routed));
+            schedule.buffer_pool.push((batch, routed));
         }
-        self.wake(&ledger);
+        self.wake(&schedule);
     }
 
-    /// Takes each shard of the set through all the chunks, one shard after the other: what its connections hold stays
-    /// in the cache meanwhile.
+    /// Takes each shard of the set through all the chunks, one shard after the other, so that its connections stay in
+    /// the cache.
     fn shards(&self, set: ShardSet, chunks: Vec<Arc<Chunk>>) {
         let members = || (0..SHARDS).filter(|shard| set & (1 << shard) != 0);
-        let mut shares: Vec<Share<O::Journal>> = Vec::with_capacity(chunks.len() * set.count_ones() as usize);
-        let mut heavy: ShardSet = 0;
+        let mut outputs: Vec<ShardOutput<O::Journal>> = Vec::with_capacity(chunks.len() * set.count_ones() as usize);
+        let mut exceeding_cache: ShardSet = 0;
         for index in members() {
             let mut shard = lock(&self.shards[index]);
             for chunk in &chunks {
                 let context = Context { keys: &chunk.keys, interest: self.observer.interest() };
                 let mut journal = O::Journal::default();
                 shard.chunk(&chunk.batch, &chunk.routed, chunk.now, &context, self.observer, &mut journal);
-                shares.push(Some((journal, shard.take_began())));
+                outputs.push(Some((journal, shard.take_began())));
             }
-            heavy |= ShardSet::from(shard.is_heavy()) << index;
+            exceeding_cache |= ShardSet::from(shard.exceeds_cache()) << index;
         }
         let Some(first) = chunks.first().map(|chunk| chunk.index) else { return };
         let end = first + chunks.len() as u64;
-        // Let go before anybody may merge them: whoever does gives their buffers to the next reader.
+        // Released before they may be merged: the merger returns their buffers to the pool.
         drop(chunks);
-        let mut ledger = lock(&self.ledger);
-        ledger.heavy = ledger.heavy & !set | heavy;
-        let mut shares = shares.into_iter();
+        let mut schedule = lock(&self.schedule);
+        schedule.exceeding_cache = schedule.exceeding_cache & !set | exceeding_cache;
+        let mut outputs = outputs.into_iter();
         for index in members() {
             for chunk in first..end {
-                let at = (chunk - ledger.merge) as usize;
-                let published = &mut ledger.published[at];
-                published.shares[index] = shares.next().flatten();
-                published.remaining -= 1;
+                let at = (chunk - schedule.merge) as usize;
+                let in_flight = &mut schedule.in_flight[at];
+                in_flight.outputs[index] = outputs.next().flatten();
+                in_flight.remaining -= 1;
             }
-            ledger.shards[index] = (end, false);
+            schedule.shards[index] = (end, false);
         }
-        self.wake(&ledger);
+        self.wake(&schedule);
     }
 
-    fn merge(&self, shares: Vec<Share<O::Journal>>, chunk: Arc<Chunk>) {
-        self.number_and_merge(shares);
-        let spare = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
-        let mut ledger = lock(&self.ledger);
-        ledger.spare.extend(spare);
-        ledger.merging = false;
-        self.wake(&ledger);
+    fn merge(&self, outputs: Vec<ShardOutput<O::Journal>>, chunk: Arc<Chunk>) {
+        self.number_and_merge(outputs);
+        let buffer_pool = Arc::try_unwrap(chunk).ok().map(|chunk| (chunk.batch, chunk.routed));
+        let mut schedule = lock(&self.schedule);
+        schedule.buffer_pool.extend(buffer_pool);
+        schedule.merging = false;
+        self.wake(&schedule);
     }
 
-    fn number_and_merge(&self, shares: Vec<Share<O::Journal>>) {
+    fn number_and_merge(&self, outputs: Vec<ShardOutput<O::Journal>>) {
         let mut began = Vec::new();
-        let mut journals = Vec::with_capacity(shares.len());
-        for (shard, share) in shares.into_iter().enumerate() {
-            let (journal, first_packets) = share.unwrap_or_default();
+        let mut journals = Vec::with_capacity(outputs.len());
+        for (shard, output) in outputs.into_iter().enumerate() {
+            let (journal, first_packets) = output.unwrap_or_default();
             began.extend(first_packets.into_iter().map(|packet| (packet, shard as u16)));
             journals.push(journal);
         }
@@ -482,10 +488,10 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     }
 
     fn finish(self, threads: usize) -> Analysis<O::Kept> {
-        let keys = Arc::clone(&lock(&self.turn).keys);
+        let keys = Arc::clone(&lock(&self.walk_state).keys);
         let interest = self.observer.interest();
         let next = std::sync::atomic::AtomicUsize::new(0);
-        let shares: Vec<Mutex<Share<O::Journal>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
+        let outputs: Vec<Mutex<ShardOutput<O::Journal>>> = (0..SHARDS).map(|_| Mutex::new(None)).collect();
         let close = || {
             loop {
                 let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -495,7 +501,7 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 let mut journal = O::Journal::default();
                 let context = Context { keys: &keys, interest };
                 lock(&self.shards[index]).finish(&context, self.observer, &mut journal);
-                *lock(&shares[index]) = Some((journal, Vec::new()));
+                *lock(&outputs[index]) = Some((journal, Vec::new()));
             }
         };
         if threads == 1 {
@@ -507,12 +513,12 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
                 }
             });
         }
-        let shares = shares.into_iter().map(|share| share.into_inner().unwrap_or_default()).collect();
-        self.number_and_merge(shares);
+        let outputs = outputs.into_iter().map(|output| output.into_inner().unwrap_or_default()).collect();
+        self.number_and_merge(outputs);
         let numbering = self.numbering.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let ledger = self.ledger.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut totals = ledger.totals;
-        totals.fragments_dropped = ledger.defragmenter.dropped();
+        let schedule = self.schedule.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut totals = schedule.totals;
+        totals.fragments_dropped = schedule.defragmenter.dropped();
         totals.tcp_connections = numbering.tcp_connections();
         totals.tls_secrets = keys.len();
         let finished = self.shards.into_iter().map(|shard| {
@@ -528,14 +534,14 @@ impl<F: Feed, O: Observer> Workshop<'_, '_, F, O> {
     }
 }
 
-impl<J> Ledger<J> {
+impl<J> Schedule<J> {
     fn publish_ready(&mut self) {
         while let Some(mut chunk) = self.routed.remove(&self.publish) {
             chunk.routed.reassemble(&chunk.batch, &mut self.defragmenter);
             self.totals.add(&chunk.routed.counts());
-            self.published.push_back(Published {
+            self.in_flight.push_back(InFlight {
                 chunk: Arc::new(chunk),
-                shares: (0..SHARDS).map(|_| None).collect(),
+                outputs: (0..SHARDS).map(|_| None).collect(),
                 remaining: SHARDS,
             });
             self.publish += 1;
