@@ -83,6 +83,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// When a later request on the same TCP connection was accepted.
+    pub(super) fn next_opened(&self) -> Option<Stamp> {
+        let this =
+            self.record.entries.iter().position(|entry| self.entry.is_some_and(|own| std::ptr::eq(entry, own)))?;
+        let opened = |entry| Session { entry: Some(entry), ..*self }.opened();
+        self.record.entries[this + 1..].iter().find_map(opened)
+    }
+
     /// FIN of a side, counted when it is known to belong to the end of this entry.
     pub(super) fn fin(&self, side: Side) -> Option<Stamp> {
         self.side(side).fin()

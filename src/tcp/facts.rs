@@ -69,6 +69,8 @@ pub struct ZeroWindow {
     pub times: u32,
     /// Where the longest stall began.
     pub longest_from: Stamp,
+    /// Where the longest stall ended, or the last packet when it did not.
+    pub longest_until: Stamp,
     /// Longest stall in nanoseconds.
     pub longest_ns: i64,
     /// Where the window closed and has not opened since.
@@ -95,6 +97,7 @@ impl ZeroWindow {
         {
             self.longest_ns = stamp.at - from.at;
             self.longest_from = from;
+            self.longest_until = stamp;
         }
     }
 }
@@ -187,6 +190,7 @@ impl Unusual {
         zero_window: ZeroWindow {
             times: 0,
             longest_from: Stamp { packet: 0, at: 0 },
+            longest_until: Stamp { packet: 0, at: 0 },
             longest_ns: 0,
             closed_since: None,
         },

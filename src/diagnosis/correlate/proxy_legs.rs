@@ -147,9 +147,10 @@ fn proxy_ended_both(front: &Cut, back: &Cut, both: Vec<usize>) -> Vec<Shared> {
     let explains = if timer { Vec::new() } else { both.clone() };
     let mut shared = vec![Shared { subjects: both.clone(), finding, explains }];
     if timer {
+        // That the proxy did it is proven; that its timer did, only the silence says.
         let finding = Finding::new(
             &IDLE_TIMEOUT,
-            Confidence::Proven,
+            Confidence::Likely,
             format!("Nobody spoke for {}, then the proxy hung up on both sides: its idle timer.", duration(idle)),
         )
         .party(Party::Proxy)

@@ -1,6 +1,7 @@
 //! The closing handshake (RFC 6455 §7) and what the close codes say.
 
 use super::framing::{MESSAGE_TOO_BIG, TOO_MANY_FRAGMENTS, WRONG_TYPE};
+use super::keepalive::blames_keepalive;
 use crate::diagnosis::catalogue::{Party, Role, Rule, Specificity};
 use crate::diagnosis::context::{Deed, Session, the};
 use crate::diagnosis::finding::{CounterCheck, Decision, Finding};
@@ -51,11 +52,12 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
 fn unsolicited_status(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: &mut Candidates) {
     let asked = session.close(side.other()).is_some_and(|other| other.length > 0);
     if close.captured && close.length == 0 && asked {
-        no_status(side, close, candidates);
+        no_status(side, close, true, candidates);
     }
 }
 
-fn no_status(side: Side, close: &CloseFacts, candidates: &mut Candidates) {
+/// An empty Close; `answered`: it answers one that had a code.
+fn no_status(side: Side, close: &CloseFacts, answered: bool, candidates: &mut Candidates) {
     let finding = Finding::new(
         &CLOSE_NO_STATUS,
         Confidence::Proven,
@@ -68,7 +70,9 @@ fn no_status(side: Side, close: &CloseFacts, candidates: &mut Candidates) {
         .concat(),
     );
     let finding = finding.party(side).evidence(close.stamp, Some(side), "Close frame without a status code");
-    candidates.cause(finding);
+    // A client that closes without a code does what close() does: nobody lost anything by it.
+    let wished = side == Side::Client && !answered;
+    candidates.cause(if wished { finding.severity(Severity::Info) } else { finding });
 }
 
 /// What the first Close says.
@@ -78,7 +82,7 @@ fn statement(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: 
     }
     let Some(code) = close.code else {
         if close.length == 0 {
-            no_status(side, close, candidates);
+            no_status(side, close, false, candidates);
         }
         return;
     };
@@ -161,6 +165,10 @@ fn statement(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: 
         // What it complains of is a deed of the peer, which says more where it is seen.
         1002 | 1007 => candidates.cause(finding.party(peer)).unless_explained(Specificity::Deed),
         1003 => candidates.cause(finding.party(peer)),
+        // A missing pong explains it: the code is only how that is said.
+        1011 if blames_keepalive(session, side) => {
+            candidates.cause(finding.party(side)).unless_explained(Specificity::Mechanism)
+        }
         1011 | 1013 => candidates.cause(finding.party(side)),
         _ => candidates.cause(finding),
     };
@@ -321,6 +329,11 @@ fn one_sided(session: &Session<'_>, side: Side, close: &CloseFacts, outcome: Out
         hung_up_at_once(session, side, close, end, candidates);
         return;
     }
+    if waited < NOT_WAITED.max(2 * session.rtt_ns()) {
+        // The peer ended TCP where its Close was due.
+        cut_short(session, side, close, end, candidates);
+        return;
+    }
     let alive = session.side(peer).last_ack().is_some_and(|ack| ack.packet > close.stamp.packet);
     let more = if alive { "; its kernel took it, its program did not react" } else { "" };
     let finding = Finding::new(
@@ -358,6 +371,29 @@ fn hung_up_at_once(session: &Session<'_>, side: Side, close: &CloseFacts, end: S
         .evidence(close.stamp, Some(side), "Close")
         .evidence(end, None, "end of TCP");
     candidates.cause(finding.party(side)).unless_explained(Specificity::Statement);
+}
+
+/// The other side ended TCP right after the Close, instead of answering it.
+fn cut_short(session: &Session<'_>, side: Side, close: &CloseFacts, end: Stamp, candidates: &mut Candidates) {
+    let peer = side.other();
+    let reset = matches!(session.left(peer), Some((_, Deed::Rst)));
+    let how = if reset { "reset the connection" } else { "ended TCP" };
+    let summary = format!(
+        "{} sent Close and the {} {how} {} later, instead of answering it.",
+        the(side),
+        peer.name(),
+        duration(end.at - close.stamp.at)
+    );
+    let finding =
+        Finding::new(&CLOSE_TIMEOUT, Confidence::Proven, summary).evidence(close.stamp, Some(side), "Close").evidence(
+            end,
+            Some(peer),
+            if reset { "RST without a Close in answer" } else { "FIN without a Close in answer" },
+        );
+    candidates.cause(finding.party(peer)).unless_explained(Specificity::Deed);
+    if reset {
+        reset_after(side, close.stamp, end, candidates);
+    }
 }
 
 fn reset_after(side: Side, close: Stamp, reset: Stamp, candidates: &mut Candidates) {

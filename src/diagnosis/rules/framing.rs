@@ -19,7 +19,8 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
         let violations = session.sent(side)?.unusual().violations.first();
         violations.first().map(|violation| violation.stamp)
     };
-    let server_first = first(Side::Server).is_some_and(|server| first(Side::Client).is_none_or(|client| server < client));
+    let server_first =
+        first(Side::Server).is_some_and(|server| first(Side::Client).is_none_or(|client| server < client));
     for side in if server_first { [Side::Server, Side::Client] } else { [Side::Client, Side::Server] } {
         violations(session, side, outcome, candidates);
         foreign_text(session, side, candidates);

@@ -37,7 +37,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
         Answer::Response(response) if response.status == 101 => {
             accepted(session, exchange, response, outcome, candidates);
         }
-        Answer::Response(response) => refused(exchange, response, candidates),
+        Answer::Response(response) => refused(session, exchange, response, candidates),
         Answer::Foreign(foreign) => foreign_answer(exchange, foreign, candidates),
         Answer::Nothing | Answer::Fragment(_) => unanswered(session, exchange, candidates),
         Answer::NotCaptured => {}
@@ -345,7 +345,7 @@ fn then_dead(session: &Session<'_>, answered: Stamp, candidates: &mut Candidates
 }
 
 /// An answer that is not 101.
-fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candidates) {
+fn refused(session: &Session<'_>, exchange: &Exchange, response: &ResponseHead, candidates: &mut Candidates) {
     let (status, stamp) = (response.status, response.head.last);
     let body = String::from_utf8_lossy(&exchange.body.excerpt).to_ascii_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
@@ -414,6 +414,12 @@ fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candid
         .evidence(stamp, Some(Side::Server), ["answered with ", &number(status.into())].concat());
     if rule == &HOST_ORIGIN_MISMATCH {
         finding = finding.evidence(stamp, Some(Side::Server), "the answer's text speaks of the origin");
+    }
+    if rule == &STATUS_401
+        && let Some(opened) = session.next_opened()
+    {
+        // The first half of a login, not a failure.
+        finding = finding.severity(Severity::Info).evidence(opened, Some(Side::Server), "101 for the next request");
     }
     let candidate = candidates.cause(finding);
     if rule == &STATUS_502_504 {

@@ -33,7 +33,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
     mute(session, candidates);
     path_lost(session, outcome, candidates);
     forged_reset(session, candidates);
-    windows(session, candidates);
+    windows(session, outcome, candidates);
     losses(session, candidates);
     ending(session, outcome, candidates);
 }
@@ -167,7 +167,7 @@ fn forged_reset(session: &Session<'_>, candidates: &mut Candidates) {
     }
 }
 
-fn windows(session: &Session<'_>, candidates: &mut Candidates) {
+fn windows(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) {
     if session.websocket().is_none() {
         return;
     }
@@ -181,12 +181,13 @@ fn windows(session: &Session<'_>, candidates: &mut Candidates) {
             side.name(),
             duration(stall.longest_ns)
         );
-        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary).evidence(
-            stall.longest_from,
-            Some(side),
-            "window closed",
-        );
-        if stall.longest_ns >= ZERO_WINDOW_ERROR {
+        let still_closed = stall.closed_since == Some(stall.longest_from);
+        let (until, note) =
+            if still_closed { (None, "still closed at the end") } else { (Some(side), "window open again") };
+        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary)
+            .evidence(stall.longest_from, Some(side), "window closed")
+            .evidence(stall.longest_until, until, note);
+        if stall.longest_ns >= ZERO_WINDOW_ERROR && outcome.is_failure() {
             finding = finding.severity(Severity::Error);
         }
         candidates.note(finding.party(side));
@@ -541,7 +542,7 @@ pub(crate) static ZERO_WINDOW: Rule = Rule {
         sender instead, which costs memory and often leads to a disconnect.",
     evidence: "One side advertises a receive window of 0 for more than a second while the other has data to send and \
         probes for room. Proven that this side's program was not reading. From 10 seconds on it counts as an \
-        error.",
+        error where the connection broke.",
     unless: "A window that opens again within moments is normal flow control.",
     advice: "Make the reading side faster: do not work inside the message handler, hand messages to a queue. On the \
         sending side, limit what waits for one client and drop or disconnect slow clients on purpose: check \
