@@ -195,8 +195,11 @@ fn accepted(
     let failed = outcome == Outcome::UpgradeFailed;
     let left = session.left(Side::Client).filter(|_| failed);
     let fault = |candidates: &mut Candidates, rule: &'static Rule, summary: String, note: &'static str| {
-        let mut finding =
-            Finding::new(rule, Confidence::Proven, summary).evidence(stamp, Some(Side::Server), note.to_owned());
+        let mut finding = Finding::new(rule, Confidence::Proven, summary);
+        if let Some(request) = &exchange.request {
+            finding = finding.evidence(request.head.last, Some(Side::Client), "the request that it answers");
+        }
+        finding = finding.evidence(stamp, Some(Side::Server), note.to_owned());
         if let Some((left, deed)) = left {
             let how = if deed == Deed::Rst { "RST" } else { "FIN" };
             finding = finding.evidence(left, Some(Side::Client), format!("{how}: the client gives up without a frame"));
@@ -213,7 +216,12 @@ fn accepted(
             "The server sent a 100 before the 101; several clients refuse that.",
         )
         .evidence(exchange.interim[0].stamp, Some(Side::Server), "100 before the 101");
-        if client_rejected_the_answer(session) {
+        if client_rejected_the_answer(session)
+            && let Some((left, deed)) = session.left(Side::Client)
+        {
+            let how = if deed == Deed::Rst { "RST" } else { "FIN" };
+            let finding =
+                finding.evidence(left, Some(Side::Client), format!("{how}: the client gives up without a frame"));
             candidates.cause(finding.severity(Severity::Error));
         } else {
             candidates.note(finding);

@@ -160,7 +160,10 @@ fn forged_reset(session: &Session<'_>, candidates: &mut Candidates) {
             facts.ttl_min,
             facts.ttl_max,
         );
-        let finding = Finding::new(&FORGED_RESET, confidence, summary).evidence(reset.stamp, Some(side), "RST");
+        let mut finding = Finding::new(&FORGED_RESET, confidence, summary).evidence(reset.stamp, Some(side), "RST");
+        if let Some(last) = facts.last_payload().filter(|_| kept_talking) {
+            finding = finding.evidence(last, Some(side), "it goes on sending after the RST in its name");
+        }
         // A stack may use another TTL for the RST of a closed port; a peer that keeps talking did not reset.
         let sent_it = if kept_talking { Decision::Refuted } else { Decision::Undecidable };
         candidates.cause(finding).check(&SENT_IT_ITSELF, sent_it);
@@ -238,13 +241,19 @@ fn ending(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) 
     let space = if since.is_some() { " " } else { "" };
     let since = since.as_deref().unwrap_or_default();
     let summary = [the(side), " ", word, " without a Close frame", space, since, after, "."].concat();
-    let note = if deed == Deed::Rst { "RST, no Close frame before it" } else { "FIN, no Close frame before it" };
+    // A FIN that was not captured is shown by a packet of the other side.
+    let unseen = deed == Deed::Fin && session.side(side).fin().is_none() && session.fin(side) == Some(stamp);
+    let (from, note) = match deed {
+        Deed::Rst => (side, "RST, no Close frame before it"),
+        _ if unseen => (side.other(), "acknowledges its FIN, which was not captured"),
+        _ => (side, "FIN, no Close frame before it"),
+    };
     let mut finding = Finding::new(rule, Confidence::Proven, summary);
     if let Some(last) = session.side(side).last_payload() {
         finding = finding.evidence(last, Some(side), "its last bytes");
     }
     candidates
-        .cause(finding.party(side).evidence(stamp, Some(side), note))
+        .cause(finding.party(side).evidence(stamp, Some(from), note))
         .unless_explained(Specificity::Statement)
         .check(&PASSED_ON, Decision::Undecidable);
 }
