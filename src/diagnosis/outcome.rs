@@ -144,9 +144,16 @@ pub(super) fn outcome(session: &Session<'_>) -> Outcome {
     if hidden { Outcome::Unknown } else { Outcome::ClosedAbnormal }
 }
 
+/// The client asked only once, and nothing says that it was refused.
+fn once(session: &Session<'_>) -> bool {
+    session.side(Side::Client).unusual().syn_retransmissions == 0 && session.tcp().icmp.is_none()
+}
+
 fn before_http(session: &Session<'_>) -> Outcome {
     match session.tcp().opening {
         Opening::Refused => Outcome::TcpFailed,
+        // A SYN that was sent but once may still have been answered, by packets that were not captured or later.
+        Opening::Unanswered if once(session) => Outcome::Unknown,
         Opening::Unanswered => Outcome::TcpFailed,
         Opening::Handshake | Opening::MidStream => match session.tls() {
             Some(_) => encrypted(session),
@@ -170,12 +177,22 @@ fn not_upgraded(session: &Session<'_>) -> Outcome {
     if let Some(stream) = session.entry.and_then(|entry| entry.http2.as_deref()) {
         return match stream.accepted() {
             Some(false) => Outcome::UpgradeFailed,
+            _ if !session.coverage(Side::Server, stream.request.stamp, session.tcp().last).is_whole() => {
+                Outcome::Unknown
+            }
             _ if stream.reset.is_some() || session.tcp_ended() => Outcome::UpgradeFailed,
             _ => Outcome::Unknown,
         };
     }
     let Some(exchange) = session.exchange() else { return Outcome::Unknown };
+    let asked = exchange.request.as_ref().map(|request| request.head.last);
     match &exchange.answer {
+        // Another answer may have come before it.
+        Answer::Response(response)
+            if asked.is_some_and(|asked| session.missing_between(Side::Server, asked, response.head.first)) =>
+        {
+            Outcome::Unknown
+        }
         Answer::Response(_) | Answer::Foreign(_) => Outcome::UpgradeFailed,
         Answer::NotCaptured => Outcome::Unknown,
         Answer::Nothing | Answer::Fragment(_) => {

@@ -7,7 +7,7 @@ use crate::stream::{Direction, Side};
 /// How the connection came into view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// SYN and SYN-ACK were seen (RFC 9293 §3.5).
+    /// SYN and SYN-ACK were seen, or what the client sends shows that it got one (RFC 9293 §3.5).
     Handshake,
     /// A SYN was answered by RST.
     Refused,

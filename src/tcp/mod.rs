@@ -294,6 +294,13 @@ impl Connection {
             peer.unacknowledged_since = in_flight.then_some(sent).into();
             self.facts.sender(direction).last_ack = stamp.into();
         }
+        if self.facts.opening == Opening::Unanswered
+            && direction == Direction::ToServer
+            && !segment.flags.has(TcpFlags::SYN)
+        {
+            // Only a client that got the SYN-ACK acknowledges: the capture lacks it.
+            self.facts.opening = Opening::Handshake;
+        }
         if self.facts.established.is_none()
             && direction == Direction::ToServer
             && self.facts.syn_ack.is_some()

@@ -389,6 +389,18 @@ fn a_fin_that_acknowledges_one_that_was_not_captured_is_the_second() {
 }
 
 #[test]
+fn a_client_that_acknowledges_got_a_syn_ack() {
+    let mut wire = Wire::new();
+    wire.send(CLIENT, S, 100, 0, b"");
+    assert_eq!(wire.facts().opening, Opening::Unanswered);
+    wire.send(CLIENT, A, 101, 501, b"hello");
+    assert_eq!(wire.facts().opening, Opening::Handshake);
+    // Later an RST is no refusal any more.
+    wire.send(SERVER, R | A, 501, 106, b"");
+    assert_eq!(wire.facts().opening, Opening::Handshake);
+}
+
+#[test]
 fn bytes_that_a_fin_an_rst_or_an_ack_skips_are_a_gap() {
     for flags in [F | A, R, R | A, A] {
         let mut wire = Wire::opened();

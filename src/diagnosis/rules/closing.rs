@@ -325,8 +325,10 @@ fn one_sided(session: &Session<'_>, side: Side, close: &CloseFacts, outcome: Out
     }
     let end = session.left(peer).or(session.left(side)).map_or(session.tcp().last, |(stamp, _)| stamp);
     let waited = end.at - close.stamp.at;
-    if waited < NOT_WAITED.max(2 * session.rtt_ns()) && session.left(side).is_some_and(|(own, _)| own <= end) {
-        hung_up_at_once(session, side, close, end, candidates);
+    if waited < NOT_WAITED.max(2 * session.rtt_ns())
+        && let Some((own, _)) = session.left(side).filter(|(own, _)| *own <= end)
+    {
+        hung_up_at_once(side, close, own, candidates);
         return;
     }
     if waited < NOT_WAITED.max(2 * session.rtt_ns()) {
@@ -358,18 +360,18 @@ fn one_sided(session: &Session<'_>, side: Side, close: &CloseFacts, outcome: Out
 }
 
 /// Whoever said goodbye ended TCP right away: nobody had the time to answer.
-fn hung_up_at_once(session: &Session<'_>, side: Side, close: &CloseFacts, end: Stamp, candidates: &mut Candidates) {
+fn hung_up_at_once(side: Side, close: &CloseFacts, left: Stamp, candidates: &mut Candidates) {
     let code = close.code.map_or_else(String::new, |code| format!(" {code}"));
     let rule = if close.code == Some(1001) { &GOING_AWAY } else { &CLOSE_TIMEOUT };
     let summary = format!(
         "{} sent Close{code} and ended TCP at once ({} later), without waiting for an answer.",
         the(side),
-        duration(session.left(side).map_or(end, |(own, _)| own).at - close.stamp.at)
+        duration(left.at - close.stamp.at)
     );
     let finding = Finding::new(rule, Confidence::Proven, summary)
         .severity(Severity::Info)
         .evidence(close.stamp, Some(side), "Close")
-        .evidence(end, None, "end of TCP");
+        .evidence(left, Some(side), "it ends TCP");
     candidates.cause(finding.party(side)).unless_explained(Specificity::Statement);
 }
 
@@ -415,7 +417,10 @@ fn half_close(session: &Session<'_>, candidates: &mut Candidates) {
     for side in [Side::Client, Side::Server] {
         let Some(fin) = session.fin(side) else { continue };
         let Some(last) = session.side(side.other()).last_payload() else { continue };
-        if last.at - fin.at < HALF_CLOSED || session.left(side.other()).is_some_and(|(left, _)| left < fin) {
+        if last.at - fin.at < HALF_CLOSED
+            || last.packet < fin.packet
+            || session.left(side.other()).is_some_and(|(left, _)| left < fin)
+        {
             continue;
         }
         let finding = Finding::new(

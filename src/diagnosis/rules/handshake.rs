@@ -37,6 +37,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
         Answer::Response(response) if response.status == 101 => {
             accepted(session, exchange, response, outcome, candidates);
         }
+        Answer::Response(_) if outcome == Outcome::Unknown => {} // Perhaps not the answer to this request.
         Answer::Response(response) => refused(session, exchange, response, candidates),
         Answer::Foreign(foreign) => foreign_answer(exchange, foreign, candidates),
         Answer::Nothing | Answer::Fragment(_) => unanswered(session, exchange, candidates),
@@ -397,7 +398,7 @@ fn refused(session: &Session<'_>, exchange: &Exchange, response: &ResponseHead, 
             format!("The server redirected the upgrade request ({status}); WebSocket clients do not follow."),
         ),
         401 | 407 => (&STATUS_401, format!("The server wants credentials ({status}).")),
-        403 if says(&["origin"]) => {
+        403 if says(&["origin"]) && exchange.request.as_ref().is_some_and(|it| it.head.header("Origin").is_some()) => {
             (&HOST_ORIGIN_MISMATCH, "The server refused the Origin of the page (403).".to_owned())
         }
         403 => (&STATUS_403, "The server refused the upgrade (403).".to_owned()),
@@ -487,6 +488,9 @@ fn unanswered(session: &Session<'_>, exchange: &Exchange, candidates: &mut Candi
         return;
     }
     let asked = request.head.last;
+    if !session.coverage(Side::Server, asked, session.tcp().last).is_whole() {
+        return; // The answer may stand in the hole.
+    }
     let (client, server) = (session.left(Side::Client), session.left(Side::Server));
     let part = matches!(exchange.answer, Answer::Fragment(_)) || cut_in_head(exchange);
     let client_first = match (client, server) {
@@ -542,6 +546,7 @@ fn over_http2(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidat
             )
             .evidence(response.stamp, Some(Side::Server), format!("answer{status}"))
         }
+        (None, Some((stamp, ..))) if !session.coverage(Side::Server, stream.request.stamp, stamp).is_whole() => return,
         (None, Some((stamp, by, code))) => Finding::new(
             &H2_STREAM_REFUSED,
             Confidence::Proven,

@@ -160,7 +160,8 @@ fn late_pong(session: &Session<'_>, side: Side, candidates: &mut Candidates) {
     else {
         return;
     };
-    if !answered || pong >= close.stamp {
+    // A ping that the capture lacks may be the one that nobody answered.
+    if !answered || pong >= close.stamp || !session.coverage(side, pong, close.stamp).is_whole() {
         return;
     }
     let finding = Finding::new(
