@@ -221,10 +221,12 @@ fn too_big(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: &m
     // Where a larger message passed before, the last one was not too big.
     let whole = sent.and_then(|sent| sent.last_message.filter(|last| last.wire_length >= sent.largest_message));
     let whole = whole.map(|last| (last.wire_length, last.stamp));
+    // Of messages with bytes missing the size is not known, nor which message was the last.
+    let known = session.coverage(peer, session.tcp().first, close.stamp).is_whole();
     let culprit = [open, whole]
         .into_iter()
         .flatten()
-        .filter(|(_, stamp)| *stamp <= close.stamp)
+        .filter(|(_, stamp)| known && *stamp <= close.stamp)
         .max_by_key(|(length, _)| *length);
     let finding = match culprit {
         Some((length, stamp)) => say(

@@ -389,6 +389,9 @@ fn refused(session: &Session<'_>, exchange: &Exchange, response: &ResponseHead, 
             .check(&ARRIVED_COMPLETE, Decision::Undecidable);
         return;
     }
+    // "The origin server" is another thing.
+    let speaks_of_origin = body.replace("origin server", "").contains("origin");
+    let request_has_origin = exchange.request.as_ref().is_some_and(|request| request.head.header("Origin").is_some());
     let (rule, summary): (&'static Rule, String) = match status {
         200..=299 => {
             (&STATUS_200, format!("The server answered the upgrade request like an ordinary page ({status})."))
@@ -398,7 +401,7 @@ fn refused(session: &Session<'_>, exchange: &Exchange, response: &ResponseHead, 
             format!("The server redirected the upgrade request ({status}); WebSocket clients do not follow."),
         ),
         401 | 407 => (&STATUS_401, format!("The server wants credentials ({status}).")),
-        403 if says(&["origin"]) && exchange.request.as_ref().is_some_and(|it| it.head.header("Origin").is_some()) => {
+        403 if speaks_of_origin && request_has_origin => {
             (&HOST_ORIGIN_MISMATCH, "The server refused the Origin of the page (403).".to_owned())
         }
         403 => (&STATUS_403, "The server refused the upgrade (403).".to_owned()),

@@ -8,7 +8,7 @@ use crate::diagnosis::outcome::Outcome;
 use crate::diagnosis::resolve::Candidates;
 use crate::diagnosis::severity::{Confidence, Severity};
 use crate::http::Answer;
-use crate::packet::IcmpKind;
+use crate::packet::{IcmpKind, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
 
@@ -232,6 +232,9 @@ fn ending(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) 
     if session.close(side).is_some() {
         return;
     }
+    if deed == Deed::Fin && going_away(session, side.other(), stamp, candidates) {
+        return;
+    }
     let since = session.upgraded().map(|upgraded| duration(stamp.at - upgraded.at));
     let after = if since.is_some() { " after the upgrade" } else { "" };
     let (rule, word) = match deed {
@@ -256,6 +259,24 @@ fn ending(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) 
         .cause(finding.party(side).evidence(stamp, Some(from), note))
         .unless_explained(Specificity::Statement)
         .check(&PASSED_ON, Decision::Undecidable);
+}
+
+/// The end came because `side` had left HTTP/2 before with GOAWAY, which closes no WebSocket (RFC 9113 §6.8, RFC 8441 §5).
+fn going_away(session: &Session<'_>, side: Side, end: Stamp, candidates: &mut Candidates) -> bool {
+    let goaway = session.record.http2.as_deref().and_then(|http2| http2.goaway[side.sends().index()].as_ref());
+    let over_http2 = session.entry.is_some_and(|entry| entry.http2.is_some());
+    let Some(goaway) = goaway.filter(|goaway| over_http2 && goaway.stamp <= end) else { return false };
+    let summary = format!(
+        "{} left the HTTP/2 connection (GOAWAY) without a Close frame; the {} then ended it.",
+        the(side),
+        side.other().name()
+    );
+    let finding = Finding::new(&FIN_NO_CLOSE, Confidence::Proven, summary)
+        .party(side)
+        .evidence(goaway.stamp, Some(side), "GOAWAY, no Close frame before it")
+        .evidence(end, Some(side.other()), "FIN");
+    candidates.cause(finding).unless_explained(Specificity::Statement).check(&PASSED_ON, Decision::Undecidable);
+    true
 }
 
 /// Every rule of the family, in order of id.
