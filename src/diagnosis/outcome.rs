@@ -226,11 +226,22 @@ fn failed_it(session: &Session<'_>, side: Side) -> bool {
     matches!(own.code, Some(1002 | 1007)) && broken
 }
 
+/// The client said that it is leaving and did not wait: its program is gone, and nobody was told anything.
+fn left_the_page(session: &Session<'_>, side: Side) -> bool {
+    let said = session.close(side).filter(|close| side == Side::Client && close.code == Some(1001));
+    said.is_some_and(|close| {
+        let left = |side| session.left(side).map(|(stamp, _)| stamp);
+        left(side).is_some_and(|own| own >= close.stamp && left(side.other()).is_none_or(|peer| own < peer))
+    })
+}
+
 fn view(session: &Session<'_>, side: Side) -> Option<View> {
     let peer = side.other();
     let left = session.left(side);
     let Some(close) = session.close(peer) else {
         return if session.close_may_be_hidden(peer) {
+            None
+        } else if left_the_page(session, side) {
             None
         } else if session.tcp_ended() {
             Some(ABNORMAL)

@@ -228,7 +228,8 @@ fn accepted(
             candidates.note(finding);
         }
     }
-    if let Some(early) = &exchange.early {
+    // Only where the order of the packets and their times agree: the file may be out of order.
+    if let Some(early) = exchange.early.as_ref().filter(|early| early.stamp.at <= response.head.first.at) {
         let finding = Finding::new(
             &EARLY_CLIENT_DATA,
             Confidence::Proven,
@@ -331,7 +332,7 @@ fn then_dead(session: &Session<'_>, answered: Stamp, candidates: &mut Candidates
     let sent = |side| session.sent(side).map_or(0, |sent| sent.frames);
     if side != Side::Server
         || deed == Deed::Close
-        || stamp.at - answered.at >= NEVER_LIVED
+        || !(0..NEVER_LIVED).contains(&(stamp.at - answered.at))
         || sent(Side::Server) > 0
         || sent(Side::Client) > 0
         || session
@@ -493,6 +494,10 @@ fn unanswered(session: &Session<'_>, exchange: &Exchange, candidates: &mut Candi
     let asked = request.head.last;
     if !session.coverage(Side::Server, asked, session.tcp().last).is_whole() {
         return; // The answer may stand in the hole.
+    }
+    let spoke = session.side(Side::Server).last_payload().is_some_and(|last| last.at >= asked.at);
+    if spoke && session.tls().is_none() && matches!(exchange.answer, Answer::Nothing) {
+        return; // It did answer: the packets of the file are out of order.
     }
     let (client, server) = (session.left(Side::Client), session.left(Side::Server));
     let part = matches!(exchange.answer, Answer::Fragment(_)) || cut_in_head(exchange);
