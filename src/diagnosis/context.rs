@@ -83,9 +83,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// FIN of a side, counted when it is known to belong to the end of this entry.
+    /// When a later request on the same TCP connection was accepted.
+    pub(super) fn next_opened(&self) -> Option<Stamp> {
+        let this =
+            self.record.entries.iter().position(|entry| self.entry.is_some_and(|own| std::ptr::eq(entry, own)))?;
+        let opened = |entry| Session { entry: Some(entry), ..*self }.opened();
+        self.record.entries[this + 1..].iter().find_map(opened)
+    }
+
+    /// FIN of a side, or where it was not captured the first packet that shows it.
     pub(super) fn fin(&self, side: Side) -> Option<Stamp> {
-        self.side(side).fin()
+        self.side(side).fin().or(self.side(side).unusual().fin_unseen)
     }
 
     /// The RST of a side, if it was plausible enough to end the connection.
@@ -124,7 +132,10 @@ impl<'a> Session<'a> {
         for side in [Side::Client, Side::Server] {
             let close = self.close(side).map(|close| (close.stamp, Deed::Close));
             for (stamp, deed) in [close, self.left(side)].into_iter().flatten() {
-                if first.is_none_or(|(_, known, how)| (stamp, deed) < (known, how)) {
+                // A FIN that was not captured came before the packet that acknowledges it.
+                let unseen = deed == Deed::Fin && self.side(side).fin().is_none();
+                let before = |known, how| (stamp, deed) < (known, how) || (unseen && stamp == known);
+                if first.is_none_or(|(_, known, how)| before(known, how)) {
                     first = Some((side, stamp, deed));
                 }
             }

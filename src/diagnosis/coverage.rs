@@ -71,6 +71,12 @@ impl Session<'_> {
         ])
     }
 
+    /// Whether bytes of `side` are missing that it sent between two packets, and whose place behind the second is known: what
+    /// was captured after them need not be what came next.
+    pub(super) fn missing_between(&self, side: Side, from: Stamp, to: Stamp) -> bool {
+        self.side(side).unusual().first_gap.is_some_and(|gap| from <= gap && gap <= to)
+    }
+
     /// Whether every frame header that `side` sent was seen. A gap inside the payload of a frame hides none.
     pub(super) fn frame_coverage(&self, side: Side) -> Coverage {
         let gaps = self.sent(side).map(|sent| sent.unusual().gaps);

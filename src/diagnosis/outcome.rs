@@ -144,9 +144,16 @@ pub(super) fn outcome(session: &Session<'_>) -> Outcome {
     if hidden { Outcome::Unknown } else { Outcome::ClosedAbnormal }
 }
 
+/// The client asked only once, and nothing says that it was refused.
+fn once(session: &Session<'_>) -> bool {
+    session.side(Side::Client).unusual().syn_retransmissions == 0 && session.tcp().icmp.is_none()
+}
+
 fn before_http(session: &Session<'_>) -> Outcome {
     match session.tcp().opening {
         Opening::Refused => Outcome::TcpFailed,
+        // A SYN that was sent but once may still have been answered, by packets that were not captured or later.
+        Opening::Unanswered if once(session) => Outcome::Unknown,
         Opening::Unanswered => Outcome::TcpFailed,
         Opening::Handshake | Opening::MidStream => match session.tls() {
             Some(_) => encrypted(session),
@@ -170,12 +177,22 @@ fn not_upgraded(session: &Session<'_>) -> Outcome {
     if let Some(stream) = session.entry.and_then(|entry| entry.http2.as_deref()) {
         return match stream.accepted() {
             Some(false) => Outcome::UpgradeFailed,
+            _ if !session.coverage(Side::Server, stream.request.stamp, session.tcp().last).is_whole() => {
+                Outcome::Unknown
+            }
             _ if stream.reset.is_some() || session.tcp_ended() => Outcome::UpgradeFailed,
             _ => Outcome::Unknown,
         };
     }
     let Some(exchange) = session.exchange() else { return Outcome::Unknown };
+    let asked = exchange.request.as_ref().map(|request| request.head.last);
     match &exchange.answer {
+        // Another answer may have come before it.
+        Answer::Response(response)
+            if asked.is_some_and(|asked| session.missing_between(Side::Server, asked, response.head.first)) =>
+        {
+            Outcome::Unknown
+        }
         Answer::Response(_) | Answer::Foreign(_) => Outcome::UpgradeFailed,
         Answer::NotCaptured => Outcome::Unknown,
         Answer::Nothing | Answer::Fragment(_) => {
@@ -209,11 +226,22 @@ fn failed_it(session: &Session<'_>, side: Side) -> bool {
     matches!(own.code, Some(1002 | 1007)) && broken
 }
 
+/// The client said that it is leaving and did not wait: its program is gone, and nobody was told anything.
+fn left_the_page(session: &Session<'_>, side: Side) -> bool {
+    let said = session.close(side).filter(|close| side == Side::Client && close.code == Some(1001));
+    said.is_some_and(|close| {
+        let left = |side| session.left(side).map(|(stamp, _)| stamp);
+        left(side).is_some_and(|own| own >= close.stamp && left(side.other()).is_none_or(|peer| own < peer))
+    })
+}
+
 fn view(session: &Session<'_>, side: Side) -> Option<View> {
     let peer = side.other();
     let left = session.left(side);
     let Some(close) = session.close(peer) else {
         return if session.close_may_be_hidden(peer) {
+            None
+        } else if left_the_page(session, side) {
             None
         } else if session.tcp_ended() {
             Some(ABNORMAL)

@@ -7,7 +7,7 @@ use crate::stream::{Direction, Side};
 /// How the connection came into view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// SYN and SYN-ACK were seen (RFC 9293 §3.5).
+    /// SYN and SYN-ACK were seen, or what the client sends shows that it got one (RFC 9293 §3.5).
     Handshake,
     /// A SYN was answered by RST.
     Refused,
@@ -49,6 +49,22 @@ impl Reset {
     }
 }
 
+/// The packets that show that bytes are missing from the capture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hole {
+    /// The first packet of the same sender behind it.
+    pub behind: Option<Stamp>,
+    /// Packets of the other side that acknowledged what it holds: before the sender was seen behind it, and since then.
+    pub acknowledged: [Option<Stamp>; 2],
+}
+
+impl Hole {
+    /// All of them.
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> {
+        self.acknowledged.into_iter().chain([self.behind]).flatten()
+    }
+}
+
 /// A retransmission run that was never acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unacknowledged {
@@ -69,6 +85,8 @@ pub struct ZeroWindow {
     pub times: u32,
     /// Where the longest stall began.
     pub longest_from: Stamp,
+    /// Where the longest stall ended, or the last packet when it did not.
+    pub longest_until: Stamp,
     /// Longest stall in nanoseconds.
     pub longest_ns: i64,
     /// Where the window closed and has not opened since.
@@ -95,6 +113,7 @@ impl ZeroWindow {
         {
             self.longest_ns = stamp.at - from.at;
             self.longest_from = from;
+            self.longest_until = stamp;
         }
     }
 }
@@ -136,10 +155,14 @@ pub struct Unusual {
     pub out_of_order: u32,
     /// Bytes that the other side acknowledged but the capture does not hold.
     pub lost_bytes: u64,
+    /// Bytes that a later FIN, RST or ACK of this side skips, which nobody acknowledged and the capture does not hold.
+    pub skipped_bytes: u64,
     /// Holes those bytes make.
     pub gaps: u32,
     /// First of those holes: the packet that revealed it.
     pub first_gap: Option<Stamp>,
+    /// The packets around it.
+    pub first_hole: Hole,
     /// Bytes cut by the snap length.
     pub cut_bytes: u64,
     /// First packet cut by the snap length.
@@ -158,8 +181,8 @@ pub struct Unusual {
     pub last_syn_again: Option<Stamp>,
     /// First RST that ended the connection (a plausible one where there is any).
     pub reset: Option<Reset>,
-    /// The other side acknowledged one sequence number more than was captured: a FIN that was not captured.
-    pub fin_unseen: bool,
+    /// One sequence number more was sent than was captured: a FIN that was not captured, and the packet that shows it.
+    pub fin_unseen: Option<Stamp>,
     /// Retransmissions that got no answer until the end.
     pub unacknowledged: Option<Unacknowledged>,
     /// Receive-window stalls that this side caused.
@@ -171,8 +194,10 @@ impl Unusual {
         retransmissions: 0,
         out_of_order: 0,
         lost_bytes: 0,
+        skipped_bytes: 0,
         gaps: 0,
         first_gap: None,
+        first_hole: Hole { behind: None, acknowledged: [None; 2] },
         cut_bytes: 0,
         first_cut: None,
         dropped_bytes: 0,
@@ -182,11 +207,12 @@ impl Unusual {
         syn_retransmissions: 0,
         last_syn_again: None,
         reset: None,
-        fin_unseen: false,
+        fin_unseen: None,
         unacknowledged: None,
         zero_window: ZeroWindow {
             times: 0,
             longest_from: Stamp { packet: 0, at: 0 },
+            longest_until: Stamp { packet: 0, at: 0 },
             longest_ns: 0,
             closed_since: None,
         },
@@ -202,8 +228,12 @@ impl Unusual {
         if tally.gaps > 0 {
             self.gaps += tally.gaps;
             self.lost_bytes += tally.lost_bytes;
+            self.skipped_bytes += tally.skipped_bytes;
             self.dropped_bytes += tally.dropped_bytes;
-            self.first_gap.get_or_insert(stamp);
+            if self.first_gap.is_none() {
+                self.first_hole = tally.hole.unwrap_or_default();
+                self.first_gap = Some(self.first_hole.stamps().min().unwrap_or(stamp));
+            }
         }
         self.undelivered_bytes += tally.undelivered_bytes;
         if tally.conflict {

@@ -11,6 +11,7 @@
 //! capture lost them), or a bound was reached (so we did). Bytes behind a hole that the network itself never repaired
 //! are not delivered: the receiving program never saw them.
 
+use super::facts::Hole;
 use crate::packet::Stamp;
 use crate::stream::{Direction, GapCause, StreamEvent};
 
@@ -64,7 +65,9 @@ struct Pending {
     since: Stamp,
     /// When the other side was first seen to acknowledge bytes in the hole.
     acknowledged: Option<Stamp>,
-    /// Packets of the connection since then.
+    /// The first packet that acknowledged bytes in the hole since then.
+    acknowledged_since: Option<Stamp>,
+    /// Packets of the connection since it is acknowledged.
     packets_since: u32,
 }
 
@@ -93,9 +96,11 @@ pub(super) struct Tally {
     pub(super) new_bytes: u64,
     pub(super) cut_bytes: u64,
     pub(super) lost_bytes: u64,
+    pub(super) skipped_bytes: u64,
     pub(super) dropped_bytes: u64,
     pub(super) undelivered_bytes: u64,
     pub(super) gaps: u32,
+    pub(super) hole: Option<Hole>,
     pub(super) conflict: bool,
 }
 
@@ -134,12 +139,38 @@ pub(super) struct Half {
     /// Where the FIN stands; [`UNSEEN`] before it was seen.
     fin_at: u64,
     ended: bool,
-    /// Acknowledged beyond everything captured.
-    beyond: bool,
     samples: [Sample; 2],
     /// How long the segments were that the samples are of.
     sampled: [u32; 2],
-    pending: Option<Box<Pending>>,
+    holes: Option<Box<Holes>>,
+}
+
+/// What is known of holes: those that pieces wait behind, and one at the end.
+#[derive(Debug, Default)]
+struct Holes {
+    pending: Option<Pending>,
+    unseen: Unseen,
+}
+
+/// Signs that there are bytes beyond everything captured. Only the last hole is meant: whoever asks compares with what was
+/// captured since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Unseen {
+    /// The packet that first acknowledged them.
+    acknowledged: Option<Stamp>,
+    /// Where a segment without payload stood beyond them.
+    ahead: u64,
+    /// The first such segment.
+    ahead_at: Option<Stamp>,
+}
+
+/// What [`Half::flush`] found out at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is missing that was not told as a gap.
+    Whole,
+    /// One sequence number is missing, which this packet shows: most likely a FIN that was not captured.
+    FinUnseen(Stamp),
 }
 
 impl Default for Half {
@@ -151,10 +182,9 @@ impl Default for Half {
             acknowledged: 0,
             fin_at: UNSEEN,
             ended: false,
-            beyond: false,
             samples: [Sample::default(); 2],
             sampled: [0; 2],
-            pending: None,
+            holes: None,
         }
     }
 }
@@ -174,7 +204,30 @@ impl Half {
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        self.pending.is_some()
+        self.pending().is_some()
+    }
+
+    #[inline]
+    fn pending(&self) -> Option<&Pending> {
+        self.holes.as_deref()?.pending.as_ref()
+    }
+
+    fn pending_mut(&mut self) -> Option<&mut Pending> {
+        self.holes.as_deref_mut()?.pending.as_mut()
+    }
+
+    fn unseen(&self) -> Unseen {
+        self.holes.as_deref().map_or(Unseen::default(), |holes| holes.unseen)
+    }
+
+    /// Drops what waits behind a hole.
+    fn forget_pending(&mut self) -> Option<Pending> {
+        let holes = self.holes.as_deref_mut()?;
+        let pending = holes.pending.take();
+        if holes.unseen == Unseen::default() {
+            self.holes = None;
+        }
+        pending
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -184,7 +237,7 @@ impl Half {
     /// Ends the stream, dropping what is still pending behind a hole.
     pub(super) fn end(&mut self) {
         self.ended = true;
-        self.pending = None;
+        self.holes = None;
     }
 
     /// Whether a segment with this sequence number may come from the sender: at or after what was
@@ -206,7 +259,7 @@ impl Half {
     /// The fast path: a whole payload in order with nothing pending. Returns its offset if it may be delivered as it is.
     #[inline]
     pub(super) fn advance_in_order(&mut self, sequence: u32, payload: &[u8], payload_len: u32) -> Option<u64> {
-        if sequence != self.next_sequence || self.pending.is_some() || payload.len() != payload_len as usize {
+        if sequence != self.next_sequence || self.is_waiting() || payload.len() != payload_len as usize {
             return None;
         }
         let offset = self.next_offset;
@@ -282,7 +335,7 @@ impl Half {
         if at > self.next_offset {
             return self.hold_back(stamp, at, payload, len, out.tally);
         }
-        let Some(pending) = self.pending.as_deref() else {
+        let Some(pending) = self.pending() else {
             self.deliver(stamp, payload, len, out);
             return Accepted::InOrder;
         };
@@ -332,7 +385,8 @@ impl Half {
     /// Holds back early bytes until the hole before them is filled.
     fn hold_back(&mut self, stamp: Stamp, offset: u64, payload: &[u8], len: u32, tally: &mut Tally) -> Accepted {
         self.highest_offset = self.highest_offset.max(offset + u64::from(len));
-        let pending = self.pending.get_or_insert_with(|| Box::new(Pending { since: stamp, ..Pending::default() }));
+        let pending = &mut self.holes.get_or_insert_default().pending;
+        let pending = pending.get_or_insert_with(|| Pending { since: stamp, ..Pending::default() });
         if pending.acknowledged.is_none() && self.acknowledged > self.next_offset {
             pending.acknowledged = Some(stamp);
         }
@@ -371,7 +425,7 @@ impl Half {
 
     /// Delivers the pieces that are in order now.
     fn drain(&mut self, out: &mut Outlet<'_, impl Emit>) {
-        let Some(mut pending) = self.pending.take() else { return };
+        let Some(mut pending) = self.forget_pending() else { return };
         let ready = pending
             .pieces
             .iter()
@@ -384,8 +438,9 @@ impl Half {
         }
         if !pending.pieces.is_empty() {
             pending.acknowledged = None;
+            pending.acknowledged_since = None;
             pending.packets_since = 0;
-            self.pending = Some(pending);
+            self.holes.get_or_insert_default().pending = Some(pending);
         }
     }
 
@@ -396,21 +451,62 @@ impl Half {
         if offset <= self.acknowledged as i64 || offset - self.next_offset as i64 > i64::from(LARGEST_JUMP) {
             return false;
         }
+        let known_before = self.acknowledged > self.next_offset;
         self.acknowledged = offset as u64;
         if self.acknowledged > self.next_offset {
-            match self.pending.as_deref_mut() {
-                Some(pending) => {
-                    pending.acknowledged.get_or_insert(stamp);
-                }
-                None => self.beyond = true,
+            if let Some(pending) = self.pending_mut() {
+                pending.acknowledged.get_or_insert(stamp);
+                pending.acknowledged_since.get_or_insert(stamp);
+            } else if !known_before {
+                self.holes.get_or_insert_default().unseen.acknowledged = Some(stamp);
             }
         }
         true
     }
 
+    /// Records where a segment without payload stands. Beyond what was captured it shows that bytes are missing.
+    #[inline]
+    pub(super) fn stands_at(&mut self, sequence: u32, stamp: Stamp) {
+        if sequence != self.next_sequence && !self.ended {
+            self.stands_elsewhere(sequence, stamp);
+        }
+    }
+
+    #[cold]
+    fn stands_elsewhere(&mut self, sequence: u32, stamp: Stamp) {
+        let offset = self.offset_of(sequence);
+        if offset <= self.next_offset as i64 || offset - self.next_offset as i64 > i64::from(LARGEST_JUMP) {
+            return;
+        }
+        let next_offset = self.next_offset;
+        let unseen = &mut self.holes.get_or_insert_default().unseen;
+        if unseen.ahead <= next_offset {
+            unseen.ahead_at = Some(stamp); // What it was before has turned up.
+        }
+        unseen.ahead = unseen.ahead.max(offset as u64);
+    }
+
+    /// Whether the other side has acknowledged one sequence number more than was captured: a FIN, most likely.
+    pub(super) fn acknowledges_unseen_fin(&self) -> bool {
+        self.fin_at == UNSEEN && !self.is_waiting() && self.acknowledged == self.next_offset + 1
+    }
+
+    /// The packets around the hole that begins where the captured bytes end.
+    fn hole(&self, stamp: Stamp) -> Hole {
+        let (pending, unseen) = (self.pending(), self.unseen());
+        let ahead = unseen.ahead_at.filter(|_| unseen.ahead > self.next_offset);
+        let piece = pending.and_then(|pending| pending.pieces.first()).map(|piece| piece.stamp);
+        let acknowledged =
+            unseen.acknowledged.filter(|at| self.acknowledged > self.next_offset && Some(*at) <= piece.or(Some(stamp)));
+        Hole {
+            behind: [ahead, piece].into_iter().flatten().min(),
+            acknowledged: [acknowledged, pending.and_then(|pending| pending.acknowledged_since)],
+        }
+    }
+
     /// Turns the hole into a gap once nothing can fill it any more. Called for every packet while one is open.
     pub(super) fn give_up_hole(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) {
-        let Some(pending) = self.pending.as_deref_mut() else { return };
+        let Some(pending) = self.pending_mut() else { return };
         let cause = if pending.bytes > PENDING_BYTES || pending.pieces.len() > PENDING_PIECES {
             if pending.acknowledged.is_some() { GapCause::NotCaptured } else { GapCause::BufferLimit }
         } else if let Some(acknowledged) = pending.acknowledged {
@@ -428,8 +524,9 @@ impl Half {
     }
 
     fn give_up(&mut self, stamp: Stamp, cause: GapCause, out: &mut Outlet<'_, impl Emit>) {
-        let Some(first) = self.pending.as_deref().and_then(|pending| pending.pieces.first()) else { return };
+        let Some(first) = self.pending().and_then(|pending| pending.pieces.first()) else { return };
         let (stamp, len) = (first.stamp.min(stamp), first.offset - self.next_offset);
+        out.tally.hole = out.tally.hole.or(Some(self.hole(stamp)));
         self.gap(stamp, len, cause, out);
         self.drain(out);
     }
@@ -448,6 +545,18 @@ impl Half {
         out.emit(stamp, StreamEvent::Gap { offset, len, cause });
     }
 
+    /// Turns bytes that are missing at the end into a gap.
+    fn gap_at_end(&mut self, stamp: Stamp, end: u64, out: &mut Outlet<'_, impl Emit>) {
+        out.tally.hole = out.tally.hole.or(Some(self.hole(stamp)));
+        let (len, received) = (end - self.next_offset, self.acknowledged >= end);
+        self.gap(stamp, len, GapCause::NotCaptured, out);
+        if !received {
+            // The network may have lost them as well.
+            out.tally.lost_bytes -= len;
+            out.tally.skipped_bytes += len;
+        }
+    }
+
     /// Records where the stream ends. `sequence` is the FIN's own sequence number.
     pub(super) fn finish_at(&mut self, sequence: u32) {
         let at = self.offset_of(sequence);
@@ -462,34 +571,33 @@ impl Half {
         !self.ended && self.next_offset >= self.fin_at
     }
 
-    /// Delivers what can still be delivered when no segments follow. Returns whether the other side acknowledged one byte
-    /// beyond everything captured: most likely a FIN that was not captured.
-    pub(super) fn flush(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) -> bool {
-        while let Some(pending) = self.pending.as_deref() {
+    /// Delivers what can still be delivered when no segments follow.
+    pub(super) fn flush(&mut self, stamp: Stamp, one_way: bool, out: &mut Outlet<'_, impl Emit>) -> Flushed {
+        let mut undelivered = false;
+        while let Some(pending) = self.pending() {
             if self.acknowledged > self.next_offset || one_way {
                 self.give_up(stamp, GapCause::NotCaptured, out);
             } else {
                 out.tally.undelivered_bytes += pending.pieces.iter().map(|piece| u64::from(piece.len)).sum::<u64>();
-                self.pending = None;
+                self.forget_pending();
+                undelivered = true;
             }
         }
-        if !self.beyond || self.acknowledged <= self.next_offset {
-            return false;
+        let seen_fin = Some(self.fin_at).filter(|at| *at != UNSEEN);
+        let ahead = self.unseen().ahead.max(seen_fin.unwrap_or(0));
+        // Behind bytes that never arrived nothing more can be said.
+        let reach = if undelivered { self.acknowledged } else { self.acknowledged.max(ahead) };
+        // What lies beyond a FIN is the FIN itself, or invalid.
+        let end = seen_fin.map_or(reach, |fin| reach.min(fin));
+        if end <= self.next_offset {
+            return Flushed::Whole;
         }
-        let missing = self.acknowledged - self.next_offset;
-        match Some(self.fin_at).filter(|at| *at != UNSEEN) {
-            // Everything before the FIN was captured; what is acknowledged beyond is the FIN itself, or invalid.
-            Some(fin) if self.next_offset >= fin => false,
-            Some(fin) if self.acknowledged > fin => {
-                self.gap(stamp, fin - self.next_offset, GapCause::NotCaptured, out);
-                false
-            }
-            _ if missing == 1 => true,
-            _ => {
-                self.gap(stamp, missing, GapCause::NotCaptured, out);
-                false
-            }
+        if seen_fin.is_none() && end == self.next_offset + 1 {
+            let hole = self.hole(stamp);
+            return Flushed::FinUnseen(hole.stamps().min().unwrap_or(stamp));
         }
+        self.gap_at_end(stamp, end, out);
+        Flushed::Whole
     }
 }
 

@@ -10,11 +10,11 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Closing, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, Unusual, ZeroWindow};
+pub use facts::{Closing, Hole, Opening, Reset, SideFacts, TcpFacts, Unacknowledged, Unusual, ZeroWindow};
 pub use half::{ONE_WAY_TIME, OUT_OF_ORDER_TIME, PENDING_BYTES, PENDING_PIECES, REORDER_PACKETS, REORDER_TIME};
 pub use key::FlowKey;
 
-use half::{Accepted, Half, Outlet, Tally};
+use half::{Accepted, Flushed, Half, Outlet, Tally};
 
 use crate::packet::{Endpoint, IcmpError, Segment, Stamp, TcpFlags};
 use crate::stream::{Direction, End, Side, StreamEvent};
@@ -179,6 +179,8 @@ impl Connection {
             && !half.ended()
         {
             self.facts.sender(direction).unusual_mut().keep_alives += 1;
+        } else {
+            self.halves[direction.index()].stands_at(first, stamp);
         }
         if flags.has(TcpFlags::FIN) {
             self.fin(direction, segment, first);
@@ -292,6 +294,13 @@ impl Connection {
             peer.unacknowledged_since = in_flight.then_some(sent).into();
             self.facts.sender(direction).last_ack = stamp.into();
         }
+        if self.facts.opening == Opening::Unanswered
+            && direction == Direction::ToServer
+            && !segment.flags.has(TcpFlags::SYN)
+        {
+            // Only a client that got the SYN-ACK acknowledges: the capture lacks it.
+            self.facts.opening = Opening::Handshake;
+        }
         if self.facts.established.is_none()
             && direction == Direction::ToServer
             && self.facts.syn_ack.is_some()
@@ -362,6 +371,12 @@ impl Connection {
             return;
         }
         self.reset = true;
+        if !refused && ttl_distance <= 1 {
+            self.halves[direction.index()].stands_at(segment.sequence, stamp);
+            if segment.flags.has(TcpFlags::ACK) {
+                self.halves[direction.reverse().index()].acknowledge(segment.acknowledgment, stamp);
+            }
+        }
         self.flush(stamp, emit);
         let half = &mut self.halves[direction.index()];
         if !half.ended() {
@@ -385,7 +400,9 @@ impl Connection {
         side.unacknowledged_since.get_or_insert(stamp);
         self.last_sent[direction.index()] = stamp;
         if self.facts.first_closer.is_none() {
-            self.facts.first_closer = Some(direction.sender());
+            let answers = self.halves[direction.reverse().index()].acknowledges_unseen_fin();
+            let sender = direction.sender();
+            self.facts.first_closer = Some(if answers { sender.other() } else { sender });
             self.facts.closing = Closing::Fin;
             self.facts.closed_at = stamp.into();
         }
@@ -416,13 +433,13 @@ impl Connection {
                 continue;
             }
             let mut tally = Tally::default();
-            let fin_unseen = half.flush(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
+            let flushed = half.flush(stamp, one_way, &mut Outlet { direction, tally: &mut tally, emit });
             if half.reached_fin() {
                 half.end();
                 emit(stamp, direction, StreamEvent::End(End::Fin));
             }
-            if fin_unseen {
-                self.facts.sender(direction).unusual_mut().fin_unseen = true;
+            if let Flushed::FinUnseen(shown) = flushed {
+                self.facts.sender(direction).unusual_mut().fin_unseen = Some(shown);
             }
             self.count(direction, stamp, &tally);
         }

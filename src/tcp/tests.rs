@@ -367,8 +367,67 @@ fn a_fin_that_was_not_captured_shows_in_the_acknowledgment() {
     wire.send(CLIENT, A, 101, 501, b"abc");
     wire.send(SERVER, A, 501, 105, b"");
     wire.finish();
-    assert!(wire.facts().side(Side::Client).unusual().fin_unseen);
+    assert!(wire.facts().side(Side::Client).unusual().fin_unseen.is_some());
     assert_eq!(wire.facts().side(Side::Client).unusual().lost_bytes, 0);
+}
+
+#[test]
+fn a_fin_that_acknowledges_one_that_was_not_captured_is_the_second() {
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, F | A, 101, 502, b"");
+    wire.send(SERVER, A, 502, 102, b"");
+    wire.finish();
+    assert_eq!(wire.facts().first_closer, Some(Side::Server));
+    assert_eq!(wire.facts().side(Side::Server).unusual().fin_unseen.map(|at| at.packet), Some(4));
+    // One that acknowledges what was captured and no more is the first.
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, F | A, 101, 501, b"");
+    wire.send(SERVER, F | A, 501, 102, b"");
+    wire.finish();
+    assert_eq!(wire.facts().first_closer, Some(Side::Client));
+    assert_eq!(wire.facts().side(Side::Server).unusual().fin_unseen, None);
+}
+
+#[test]
+fn a_client_that_acknowledges_got_a_syn_ack() {
+    let mut wire = Wire::new();
+    wire.send(CLIENT, S, 100, 0, b"");
+    assert_eq!(wire.facts().opening, Opening::Unanswered);
+    wire.send(CLIENT, A, 101, 501, b"hello");
+    assert_eq!(wire.facts().opening, Opening::Handshake);
+    // Later an RST is no refusal any more.
+    wire.send(SERVER, R | A, 501, 106, b"");
+    assert_eq!(wire.facts().opening, Opening::Handshake);
+}
+
+#[test]
+fn bytes_that_a_fin_an_rst_or_an_ack_skips_are_a_gap() {
+    for flags in [F | A, R, R | A, A] {
+        let mut wire = Wire::opened();
+        wire.send(CLIENT, A, 101, 501, b"abc");
+        wire.send(CLIENT, flags, 112, 501, b"");
+        wire.finish();
+        assert!(wire.seen.contains(&Seen::Gap(ToServer, 3, 8, GapCause::NotCaptured)), "{flags}: {:?}", wire.seen);
+        let unusual = wire.facts().side(Side::Client).unusual();
+        assert_eq!((unusual.lost_bytes, unusual.skipped_bytes), (0, 8), "{flags}");
+        assert_eq!(unusual.first_hole.behind.map(|at| at.packet), Some(5), "{flags}");
+    }
+    // Those that an RST acknowledges were received.
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, F | A, 109, 501, b"");
+    wire.send(SERVER, R | A, 501, 110, b"");
+    wire.finish();
+    let unusual = wire.facts().side(Side::Client).unusual();
+    assert_eq!((unusual.lost_bytes, unusual.skipped_bytes), (8, 0));
+    // What is late is not missing, and an RST of another hop count proves nothing.
+    let mut wire = Wire::opened();
+    wire.send(CLIENT, A, 104, 501, b"");
+    wire.send(CLIENT, A, 101, 501, b"abc");
+    let mut forged = wire.segment(CLIENT, R | A, 120, 520, b"");
+    forged.ttl = 250;
+    wire.push(&forged);
+    wire.finish();
+    assert!(!wire.seen.iter().any(|seen| matches!(seen, Seen::Gap(..))), "{:?}", wire.seen);
 }
 
 #[test]

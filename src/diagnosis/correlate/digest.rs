@@ -14,6 +14,7 @@ use super::super::context::{Deed, Session};
 use super::super::finding::{Finding, Heading};
 use super::super::outcome::Outcome;
 use super::super::rules::handshake::UPGRADE_STRIPPED;
+use super::super::severity::Severity;
 use super::super::tls::failure::{Failure, merely_left};
 use super::super::tls::traffic_analysis;
 use crate::connection::{ConnectionRecord, Layers};
@@ -28,6 +29,8 @@ use crate::tls::TlsFacts;
 pub(super) const LONG_SILENCE: i64 = 5_000_000_000;
 /// A WebSocket that lived shorter than this, in nanoseconds, and carried no message came to nothing.
 const SHORT: i64 = 1_000_000_000;
+/// A client that leaves so soon after asking, in nanoseconds, changed its mind; one that waits longer gave up.
+const CHANGED_ITS_MIND: i64 = 100_000_000;
 
 /// One WebSocket or attempt, or a connection that failed before it had any, summarised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,10 @@ pub struct Digest {
     pub(super) looks_like_websocket: bool,
     /// It came to nothing: no WebSocket, or one that died at once without a message.
     pub(super) came_to_nothing: bool,
+    /// An attempt that its client gave up at once, without a fault of anybody.
+    pub(super) given_up: bool,
+    /// It leads through a forward proxy that was asked with CONNECT.
+    pub(super) tunnelled: bool,
     /// Names of the server: SNI and Host.
     pub(super) names: [Option<NameHash>; 2],
     /// Hash of the path of the request.
@@ -109,6 +116,8 @@ pub(super) struct Claim {
     pub(super) merely_left: bool,
     /// A proxy refused a CONNECT, to this name if that is known.
     pub(super) refused_connect: Option<Option<NameHash>>,
+    /// … because it wants a login first (407).
+    pub(super) wants_login: bool,
 }
 
 /// Hash of a name in which case does not matter.
@@ -158,6 +167,13 @@ impl Digest {
         let path = path.or(stream.map(|path| path.split('?').next().unwrap_or(path))).unwrap_or_default();
         let encrypted = record.layers == Layers::Tls;
         let abnormal = Abnormal::of(&session, verdict, encrypted);
+        let came_to_nothing = came_to_nothing(&session, verdict.outcome);
+        // A cause that is no fault: the client wanted it so. One that waits first gave up on something.
+        let cause = verdict.root_cause.and_then(|cause| verdict.findings.get(cause));
+        let left = session.left(Side::Client).zip(request).map(|((left, _), request)| left.at - request.head.last.at);
+        let given_up = came_to_nothing
+            && cause.is_some_and(|cause| cause.severity == Severity::Info)
+            && left.is_some_and(|waited| waited < CHANGED_ITS_MIND);
         Self {
             entry: entry.map(|entry| entry as u32),
             http2_stream: session.entry.and_then(|entry| entry.http2_stream),
@@ -170,7 +186,9 @@ impl Digest {
             last: tcp.last,
             tls: session.tls().is_some(),
             looks_like_websocket: encrypted && traffic_analysis::looks_like_websocket(&session),
-            came_to_nothing: came_to_nothing(&session, verdict.outcome),
+            came_to_nothing: came_to_nothing && !given_up,
+            given_up,
+            tunnelled: record.connect.is_some() && entry.is_some(),
             names: [session.tls().and_then(TlsFacts::server_name).map(name_hash), host.map(name_hash)],
             path: FixedState::default().hash_one(path),
             key,
@@ -248,6 +266,7 @@ impl Claim {
             may_be_websocket: encrypted && traffic_analysis::joined_late(session),
             merely_left: encrypted && merely_left(session),
             refused_connect: refused.map(|connect| destination(connect).map(name_hash)),
+            wants_login: refused.is_some_and(|connect| connect.status() == Some(407)),
         }
     }
 }
@@ -286,6 +305,7 @@ impl Digest {
             may_be_websocket: false,
             merely_left: false,
             refused_connect: None,
+            wants_login: false,
         };
         let abnormal = || Box::new(Abnormal { claim: Some(claim), ..Abnormal::default() });
         Self {
@@ -301,6 +321,8 @@ impl Digest {
             tls: false,
             looks_like_websocket: false,
             came_to_nothing: !is_websocket,
+            given_up: false,
+            tunnelled: false,
             names: [None; 2],
             path: 0,
             key: None,

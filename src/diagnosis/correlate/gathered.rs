@@ -29,6 +29,8 @@ pub(super) struct Mark {
     pub(super) place: u64,
     /// A part of the key, if there is one.
     pub(super) key: Option<NonZeroU32>,
+    /// An attempt that its client gave up at once, without a fault of anybody.
+    pub(super) given_up: bool,
 }
 
 /// Who ended after a long silence, at which server.
@@ -62,7 +64,7 @@ impl Gathered {
         // A valid key is random: a part of it tells most of them apart.
         let key = digest.key.map(|[.., a, b, c, d]| u32::from_be_bytes([a, b, c, d]));
         let key = key.map(|key| NonZeroU32::new(key).unwrap_or(NonZeroU32::MIN));
-        self.marks.push(Mark { place, key });
+        self.marks.push(Mark { place, key, given_up: digest.given_up });
         if let Some(idle) = digest.silence() {
             self.silences.push(Silence { subject, server: digest.server, idle });
         }

@@ -135,6 +135,28 @@ mod tests {
         loops
     }
 
+    #[test]
+    fn an_attempt_given_up_at_once_neither_counts_nor_ends_a_loop() {
+        let attempts = |given_up: [bool; 5]| -> Vec<Digest> {
+            let one = |(index, given_up): (usize, bool)| {
+                let mut digest = Digest::sample(true);
+                digest.first = Stamp { packet: index as u64, at: index as i64 * SECOND };
+                digest.last = digest.first;
+                (digest.came_to_nothing, digest.given_up) = (!given_up, given_up);
+                digest
+            };
+            given_up.into_iter().enumerate().map(one).collect()
+        };
+        let relations =
+            |digests: &[Digest]| relate(&[gathered(digests)], &|subject| Cow::Borrowed(&digests[subject])).0;
+        assert!(relations(&attempts([false, true, true, true, false])).is_empty());
+        let found = relations(&attempts([false, true, false, true, false]));
+        assert!(
+            matches!(&found[..], [Relation::ReconnectLoop { attempts, .. }] if *attempts == [0, 2, 4]),
+            "{found:?}"
+        );
+    }
+
     proptest! {
         #[test]
         fn it_does_not_matter_how_subjects_are_parted(digests in digests(), cuts in any::<[prop::sample::Index; 2]>()) {

@@ -10,6 +10,7 @@ use crate::diagnosis::catalogue::{Party, Role, Rule, Specificity};
 use crate::diagnosis::finding::Finding;
 use crate::diagnosis::human::duration;
 use crate::diagnosis::outcome::Outcome;
+use crate::diagnosis::rules::handshake::{CLIENT_ABANDONED, HANDSHAKE_TIMEOUT, STATUS_502_504};
 use crate::diagnosis::rules::keepalive::IDLE_TIMEOUT;
 use crate::diagnosis::severity::{Confidence, Severity};
 use crate::stream::Side;
@@ -89,6 +90,7 @@ pub(super) fn judge(f: &Digest, b: &Digest, front: usize, back: usize) -> Vec<Sh
         }
         shared.push(Shared { subjects: vec![front], finding, explains: vec![front] });
     }
+    shared.extend(server_was_silent(f, b, back));
     let (Some(f_cut), Some(b_cut)) = (f.cut(), b.cut()) else { return shared };
     if f.outcome != Outcome::ClosedAbnormal {
         return shared;
@@ -125,6 +127,25 @@ pub(super) fn judge(f: &Digest, b: &Digest, front: usize, back: usize) -> Vec<Sh
     shared
 }
 
+/// A proxy that left the back leg without an answer and told the client that the server gave none did not change its mind.
+fn server_was_silent(f: &Digest, b: &Digest, back: usize) -> Option<Shared> {
+    let cause = |digest: &Digest| digest.cause().map(|cause| cause.rule);
+    let asked = b.abnormal.as_ref().and_then(|abnormal| abnormal.asked)?;
+    if cause(f) != Some(&STATUS_502_504) || cause(b) != Some(&CLIENT_ABANDONED) {
+        return None;
+    }
+    let waited = duration(b.last.at - asked.at);
+    let finding = Finding::new(
+        &HANDSHAKE_TIMEOUT,
+        Confidence::Likely,
+        format!("The server did not answer the proxy within {waited}; the proxy gave up and told the client so."),
+    )
+    .party(Party::Server)
+    .evidence(asked, Some(Side::Client), "back leg: upgrade request")
+    .evidence(b.last, None, "back leg: the proxy ends it without an answer");
+    Some(Shared { subjects: vec![back], finding, explains: vec![back] })
+}
+
 /// The proxy hung up on both sides at the same moment, and neither side had given it a reason.
 fn proxy_ended_both(front: &Cut, back: &Cut, both: Vec<usize>) -> Vec<Shared> {
     let at = front.at.at.min(back.at.at);
@@ -147,9 +168,10 @@ fn proxy_ended_both(front: &Cut, back: &Cut, both: Vec<usize>) -> Vec<Shared> {
     let explains = if timer { Vec::new() } else { both.clone() };
     let mut shared = vec![Shared { subjects: both.clone(), finding, explains }];
     if timer {
+        // That the proxy did it is proven; that its timer did, only the silence says.
         let finding = Finding::new(
             &IDLE_TIMEOUT,
-            Confidence::Proven,
+            Confidence::Likely,
             format!("Nobody spoke for {}, then the proxy hung up on both sides: its idle timer.", duration(idle)),
         )
         .party(Party::Proxy)

@@ -52,6 +52,9 @@ fn reconnect_loops<'g>(parts: &'g [Gathered]) -> Vec<Vec<Tried<'g>>> {
         let mut fruitless = part.fruitless.iter().peekable();
         for (index, mark) in part.marks.iter().enumerate() {
             let attempt = fruitless.next_if(|attempt| attempt.subject as usize == index);
+            if mark.given_up {
+                continue; // Neither one more failure nor the success that ends a loop.
+            }
             let Some(run) = runs.get_mut(&mark.place) else { continue };
             let in_time =
                 |attempt: &Attempt| run.last().is_none_or(|(_, last)| attempt.first - last.last < LOOP_SPAN / 3);
@@ -124,7 +127,8 @@ pub(crate) static RECONNECT_LOOP: Rule = Rule {
         interesting question is why each attempt fails: if all fail in the same way, that shared reason is named \
         and is the real finding.",
     evidence: "At least three attempts in 60 seconds from the same client to the same address and path, each without a \
-        101 or ended within a second without a message. From five on it counts as an error. Proven as a pattern.",
+        101 or ended within a second without a message; those that the client gave up at once do not count. From \
+        five on it counts as an error. Proven as a pattern.",
     unless: "Several users behind one address that each try once look similar: then the client is called a group.",
     advice: "Fix the shared reason first. Then let the client wait longer after each failure.",
     reports: "The same error again and again; in browsers mostly 1006.",

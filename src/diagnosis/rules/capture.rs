@@ -7,7 +7,7 @@ use crate::diagnosis::outcome::Outcome;
 use crate::diagnosis::resolve::Candidates;
 use crate::diagnosis::severity::{Confidence, Severity};
 use crate::stream::Side;
-use crate::tcp::Opening;
+use crate::tcp::{Opening, SideFacts, Unusual};
 
 pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) {
     let tcp = session.tcp();
@@ -21,21 +21,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
     }
     for side in [Side::Client, Side::Server] {
         let facts = session.side(side);
-        if let Some(stamp) = facts.unusual().first_gap
-            && facts.unusual().lost_bytes > 0
-        {
-            let summary = format!(
-                "The capture misses {} bytes that the {} sent and the other side received.",
-                facts.unusual().lost_bytes,
-                side.name()
-            );
-            let finding = Finding::new(&CAPTURE_GAP, Confidence::Proven, summary);
-            candidates.note(finding.evidence(
-                stamp,
-                Some(side),
-                "bytes before this packet are missing from the capture",
-            ));
-        }
+        missing(facts, side, candidates);
         if let Some(stamp) = facts.unusual().first_cut {
             let summary = format!(
                 "The snap length cut {} bytes off the packets of the {}.",
@@ -96,6 +82,33 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
         );
         candidates.note(finding.evidence(tcp.last, None, "last packet of the connection; no FIN, no RST"));
     }
+}
+
+/// Bytes of `side` that are not in the capture.
+fn missing(facts: &SideFacts, side: Side, candidates: &mut Candidates) {
+    let Unusual { lost_bytes, skipped_bytes, first_hole: hole, first_gap, .. } = facts.unusual();
+    let (confidence, summary) = match (lost_bytes, skipped_bytes) {
+        (0, 0) => return,
+        (0, skipped) => (
+            Confidence::Likely,
+            format!(
+                "{skipped} bytes of the {} are not in the capture: its last packet stands behind them.",
+                side.name()
+            ),
+        ),
+        (lost, _) => (
+            Confidence::Proven,
+            format!("The capture misses {lost} bytes that the {} sent and the other side received.", side.name()),
+        ),
+    };
+    let mut finding = Finding::new(&CAPTURE_GAP, confidence, summary);
+    if let Some(behind) = hole.behind.or(first_gap.filter(|_| hole.stamps().next().is_none())) {
+        finding.add_evidence(behind, Some(side), "bytes before this packet are missing from the capture");
+    }
+    for acknowledged in hole.acknowledged.into_iter().flatten() {
+        finding.add_evidence(acknowledged, Some(side.other()), "acknowledges bytes that were not captured");
+    }
+    candidates.note(finding);
 }
 
 /// Every rule of the family, in order of id.

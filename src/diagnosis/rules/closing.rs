@@ -1,6 +1,7 @@
 //! The closing handshake (RFC 6455 §7) and what the close codes say.
 
 use super::framing::{MESSAGE_TOO_BIG, TOO_MANY_FRAGMENTS, WRONG_TYPE};
+use super::keepalive::blames_keepalive;
 use crate::diagnosis::catalogue::{Party, Role, Rule, Specificity};
 use crate::diagnosis::context::{Deed, Session, the};
 use crate::diagnosis::finding::{CounterCheck, Decision, Finding};
@@ -51,11 +52,12 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
 fn unsolicited_status(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: &mut Candidates) {
     let asked = session.close(side.other()).is_some_and(|other| other.length > 0);
     if close.captured && close.length == 0 && asked {
-        no_status(side, close, candidates);
+        no_status(side, close, true, candidates);
     }
 }
 
-fn no_status(side: Side, close: &CloseFacts, candidates: &mut Candidates) {
+/// An empty Close; `answered`: it answers one that had a code.
+fn no_status(side: Side, close: &CloseFacts, answered: bool, candidates: &mut Candidates) {
     let finding = Finding::new(
         &CLOSE_NO_STATUS,
         Confidence::Proven,
@@ -68,7 +70,9 @@ fn no_status(side: Side, close: &CloseFacts, candidates: &mut Candidates) {
         .concat(),
     );
     let finding = finding.party(side).evidence(close.stamp, Some(side), "Close frame without a status code");
-    candidates.cause(finding);
+    // A client that closes without a code does what close() does: nobody lost anything by it.
+    let wished = side == Side::Client && !answered;
+    candidates.cause(if wished { finding.severity(Severity::Info) } else { finding });
 }
 
 /// What the first Close says.
@@ -78,7 +82,7 @@ fn statement(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: 
     }
     let Some(code) = close.code else {
         if close.length == 0 {
-            no_status(side, close, candidates);
+            no_status(side, close, false, candidates);
         }
         return;
     };
@@ -161,6 +165,10 @@ fn statement(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: 
         // What it complains of is a deed of the peer, which says more where it is seen.
         1002 | 1007 => candidates.cause(finding.party(peer)).unless_explained(Specificity::Deed),
         1003 => candidates.cause(finding.party(peer)),
+        // A missing pong explains it: the code is only how that is said.
+        1011 if blames_keepalive(session, side) => {
+            candidates.cause(finding.party(side)).unless_explained(Specificity::Mechanism)
+        }
         1011 | 1013 => candidates.cause(finding.party(side)),
         _ => candidates.cause(finding),
     };
@@ -213,10 +221,12 @@ fn too_big(session: &Session<'_>, side: Side, close: &CloseFacts, candidates: &m
     // Where a larger message passed before, the last one was not too big.
     let whole = sent.and_then(|sent| sent.last_message.filter(|last| last.wire_length >= sent.largest_message));
     let whole = whole.map(|last| (last.wire_length, last.stamp));
+    // Of messages with bytes missing the size is not known, nor which message was the last.
+    let known = session.coverage(peer, session.tcp().first, close.stamp).is_whole();
     let culprit = [open, whole]
         .into_iter()
         .flatten()
-        .filter(|(_, stamp)| *stamp <= close.stamp)
+        .filter(|(_, stamp)| known && *stamp <= close.stamp)
         .max_by_key(|(length, _)| *length);
     let finding = match culprit {
         Some((length, stamp)) => say(
@@ -317,8 +327,15 @@ fn one_sided(session: &Session<'_>, side: Side, close: &CloseFacts, outcome: Out
     }
     let end = session.left(peer).or(session.left(side)).map_or(session.tcp().last, |(stamp, _)| stamp);
     let waited = end.at - close.stamp.at;
-    if waited < NOT_WAITED.max(2 * session.rtt_ns()) && session.left(side).is_some_and(|(own, _)| own <= end) {
-        hung_up_at_once(session, side, close, end, candidates);
+    if waited < NOT_WAITED.max(2 * session.rtt_ns())
+        && let Some((own, _)) = session.left(side).filter(|(own, _)| *own <= end)
+    {
+        hung_up_at_once(side, close, own, candidates);
+        return;
+    }
+    if waited < NOT_WAITED.max(2 * session.rtt_ns()) {
+        // The peer ended TCP where its Close was due.
+        cut_short(session, side, close, end, candidates);
         return;
     }
     let alive = session.side(peer).last_ack().is_some_and(|ack| ack.packet > close.stamp.packet);
@@ -345,19 +362,42 @@ fn one_sided(session: &Session<'_>, side: Side, close: &CloseFacts, outcome: Out
 }
 
 /// Whoever said goodbye ended TCP right away: nobody had the time to answer.
-fn hung_up_at_once(session: &Session<'_>, side: Side, close: &CloseFacts, end: Stamp, candidates: &mut Candidates) {
+fn hung_up_at_once(side: Side, close: &CloseFacts, left: Stamp, candidates: &mut Candidates) {
     let code = close.code.map_or_else(String::new, |code| format!(" {code}"));
     let rule = if close.code == Some(1001) { &GOING_AWAY } else { &CLOSE_TIMEOUT };
     let summary = format!(
         "{} sent Close{code} and ended TCP at once ({} later), without waiting for an answer.",
         the(side),
-        duration(session.left(side).map_or(end, |(own, _)| own).at - close.stamp.at)
+        duration(left.at - close.stamp.at)
     );
     let finding = Finding::new(rule, Confidence::Proven, summary)
         .severity(Severity::Info)
         .evidence(close.stamp, Some(side), "Close")
-        .evidence(end, None, "end of TCP");
+        .evidence(left, Some(side), "it ends TCP");
     candidates.cause(finding.party(side)).unless_explained(Specificity::Statement);
+}
+
+/// The other side ended TCP right after the Close, instead of answering it.
+fn cut_short(session: &Session<'_>, side: Side, close: &CloseFacts, end: Stamp, candidates: &mut Candidates) {
+    let peer = side.other();
+    let reset = matches!(session.left(peer), Some((_, Deed::Rst)));
+    let how = if reset { "reset the connection" } else { "ended TCP" };
+    let summary = format!(
+        "{} sent Close and the {} {how} {} later, instead of answering it.",
+        the(side),
+        peer.name(),
+        duration(end.at - close.stamp.at)
+    );
+    let finding =
+        Finding::new(&CLOSE_TIMEOUT, Confidence::Proven, summary).evidence(close.stamp, Some(side), "Close").evidence(
+            end,
+            Some(peer),
+            if reset { "RST without a Close in answer" } else { "FIN without a Close in answer" },
+        );
+    candidates.cause(finding.party(peer)).unless_explained(Specificity::Deed);
+    if reset {
+        reset_after(side, close.stamp, end, candidates);
+    }
 }
 
 fn reset_after(side: Side, close: Stamp, reset: Stamp, candidates: &mut Candidates) {
@@ -379,7 +419,10 @@ fn half_close(session: &Session<'_>, candidates: &mut Candidates) {
     for side in [Side::Client, Side::Server] {
         let Some(fin) = session.fin(side) else { continue };
         let Some(last) = session.side(side.other()).last_payload() else { continue };
-        if last.at - fin.at < HALF_CLOSED || session.left(side.other()).is_some_and(|(left, _)| left < fin) {
+        if last.at - fin.at < HALF_CLOSED
+            || last.packet < fin.packet
+            || session.left(side.other()).is_some_and(|(left, _)| left < fin)
+        {
             continue;
         }
         let finding = Finding::new(

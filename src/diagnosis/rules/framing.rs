@@ -2,7 +2,7 @@
 
 use super::compression;
 use crate::diagnosis::catalogue::{Party, Role, Rule, Specificity};
-use crate::diagnosis::context::{Session, the};
+use crate::diagnosis::context::{Deed, Session, the};
 use crate::diagnosis::finding::{CounterCheck, Decision, Finding};
 use crate::diagnosis::outcome::Outcome;
 use crate::diagnosis::resolve::Candidates;
@@ -83,9 +83,14 @@ fn violations(session: &Session<'_>, side: Side, outcome: Outcome, candidates: &
             ViolationKind::CloseCodeIllegal => format!(": {}", first.detail),
             _ => String::new(),
         };
-        let mut finding = Finding::new(rule, Confidence::Proven, format!("{} {deed}{code}{times}.", the(side)))
-            .party(side)
-            .evidence(first.stamp, Some(side), deed);
+        let mut finding =
+            Finding::new(rule, Confidence::Proven, format!("{} {deed}{code}{times}.", the(side))).party(side);
+        if rule == &DATA_AFTER_CLOSE
+            && let Some(close) = session.close(side)
+        {
+            finding = finding.evidence(close.stamp, Some(side), "Close, after which nothing may follow");
+        }
+        finding = finding.evidence(first.stamp, Some(side), deed);
         if let Some(close) = session.close(side.other())
             && close.stamp > first.stamp
             && let Some(code) = close.code
@@ -143,13 +148,20 @@ fn cut(session: &Session<'_>, side: Side, outcome: Outcome, candidates: &mut Can
         Some(declared) => format!("{} of {declared} payload bytes were sent", cut.received),
         None => "not even its header is complete".to_owned(),
     };
-    let finding = Finding::new(
+    let mut finding = Finding::new(
         &CUT_MID_FRAME,
         Confidence::Proven,
         format!("{} ended the connection in the middle of a frame: {amount}.", the(side)),
     )
     .evidence(cut.first, Some(side), "the frame begins")
     .evidence(cut.last, Some(side), "its last byte that came");
+    if let Some((left, deed)) = session.left(side) {
+        finding.add_evidence(
+            left,
+            Some(side),
+            if deed == Deed::Rst { "RST inside the frame" } else { "FIN inside the frame" },
+        );
+    }
     let cut_off = if other_first { Decision::Stands } else { Decision::Refuted };
     candidates.cause(finding.party(side)).check(&CUT_OFF, cut_off);
 }

@@ -37,7 +37,8 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
         Answer::Response(response) if response.status == 101 => {
             accepted(session, exchange, response, outcome, candidates);
         }
-        Answer::Response(response) => refused(exchange, response, candidates),
+        Answer::Response(_) if outcome == Outcome::Unknown => {} // Perhaps not the answer to this request.
+        Answer::Response(response) => refused(session, exchange, response, candidates),
         Answer::Foreign(foreign) => foreign_answer(exchange, foreign, candidates),
         Answer::Nothing | Answer::Fragment(_) => unanswered(session, exchange, candidates),
         Answer::NotCaptured => {}
@@ -195,8 +196,11 @@ fn accepted(
     let failed = outcome == Outcome::UpgradeFailed;
     let left = session.left(Side::Client).filter(|_| failed);
     let fault = |candidates: &mut Candidates, rule: &'static Rule, summary: String, note: &'static str| {
-        let mut finding =
-            Finding::new(rule, Confidence::Proven, summary).evidence(stamp, Some(Side::Server), note.to_owned());
+        let mut finding = Finding::new(rule, Confidence::Proven, summary);
+        if let Some(request) = &exchange.request {
+            finding = finding.evidence(request.head.last, Some(Side::Client), "the request that it answers");
+        }
+        finding = finding.evidence(stamp, Some(Side::Server), note.to_owned());
         if let Some((left, deed)) = left {
             let how = if deed == Deed::Rst { "RST" } else { "FIN" };
             finding = finding.evidence(left, Some(Side::Client), format!("{how}: the client gives up without a frame"));
@@ -213,13 +217,19 @@ fn accepted(
             "The server sent a 100 before the 101; several clients refuse that.",
         )
         .evidence(exchange.interim[0].stamp, Some(Side::Server), "100 before the 101");
-        if client_rejected_the_answer(session) {
+        if client_rejected_the_answer(session)
+            && let Some((left, deed)) = session.left(Side::Client)
+        {
+            let how = if deed == Deed::Rst { "RST" } else { "FIN" };
+            let finding =
+                finding.evidence(left, Some(Side::Client), format!("{how}: the client gives up without a frame"));
             candidates.cause(finding.severity(Severity::Error));
         } else {
             candidates.note(finding);
         }
     }
-    if let Some(early) = &exchange.early {
+    // Only where the order of the packets and their times agree: the file may be out of order.
+    if let Some(early) = exchange.early.as_ref().filter(|early| early.stamp.at <= response.head.first.at) {
         let finding = Finding::new(
             &EARLY_CLIENT_DATA,
             Confidence::Proven,
@@ -322,7 +332,7 @@ fn then_dead(session: &Session<'_>, answered: Stamp, candidates: &mut Candidates
     let sent = |side| session.sent(side).map_or(0, |sent| sent.frames);
     if side != Side::Server
         || deed == Deed::Close
-        || stamp.at - answered.at >= NEVER_LIVED
+        || !(0..NEVER_LIVED).contains(&(stamp.at - answered.at))
         || sent(Side::Server) > 0
         || sent(Side::Client) > 0
         || session
@@ -345,7 +355,7 @@ fn then_dead(session: &Session<'_>, answered: Stamp, candidates: &mut Candidates
 }
 
 /// An answer that is not 101.
-fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candidates) {
+fn refused(session: &Session<'_>, exchange: &Exchange, response: &ResponseHead, candidates: &mut Candidates) {
     let (status, stamp) = (response.status, response.head.last);
     let body = String::from_utf8_lossy(&exchange.body.excerpt).to_ascii_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| body.contains(phrase));
@@ -380,6 +390,9 @@ fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candid
             .check(&ARRIVED_COMPLETE, Decision::Undecidable);
         return;
     }
+    // "The origin server" is another thing.
+    let speaks_of_origin = body.replace("origin server", "").contains("origin");
+    let request_has_origin = exchange.request.as_ref().is_some_and(|request| request.head.header("Origin").is_some());
     let (rule, summary): (&'static Rule, String) = match status {
         200..=299 => {
             (&STATUS_200, format!("The server answered the upgrade request like an ordinary page ({status})."))
@@ -389,7 +402,7 @@ fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candid
             format!("The server redirected the upgrade request ({status}); WebSocket clients do not follow."),
         ),
         401 | 407 => (&STATUS_401, format!("The server wants credentials ({status}).")),
-        403 if says(&["origin"]) => {
+        403 if speaks_of_origin && request_has_origin => {
             (&HOST_ORIGIN_MISMATCH, "The server refused the Origin of the page (403).".to_owned())
         }
         403 => (&STATUS_403, "The server refused the upgrade (403).".to_owned()),
@@ -414,6 +427,12 @@ fn refused(exchange: &Exchange, response: &ResponseHead, candidates: &mut Candid
         .evidence(stamp, Some(Side::Server), ["answered with ", &number(status.into())].concat());
     if rule == &HOST_ORIGIN_MISMATCH {
         finding = finding.evidence(stamp, Some(Side::Server), "the answer's text speaks of the origin");
+    }
+    if rule == &STATUS_401
+        && let Some(opened) = session.next_opened()
+    {
+        // The first half of a login, not a failure.
+        finding = finding.severity(Severity::Info).evidence(opened, Some(Side::Server), "101 for the next request");
     }
     let candidate = candidates.cause(finding);
     if rule == &STATUS_502_504 {
@@ -473,6 +492,13 @@ fn unanswered(session: &Session<'_>, exchange: &Exchange, candidates: &mut Candi
         return;
     }
     let asked = request.head.last;
+    if !session.coverage(Side::Server, asked, session.tcp().last).is_whole() {
+        return; // The answer may stand in the hole.
+    }
+    let spoke = session.side(Side::Server).last_payload().is_some_and(|last| last.at >= asked.at);
+    if spoke && session.tls().is_none() && matches!(exchange.answer, Answer::Nothing) {
+        return; // It did answer: the packets of the file are out of order.
+    }
     let (client, server) = (session.left(Side::Client), session.left(Side::Server));
     let part = matches!(exchange.answer, Answer::Fragment(_)) || cut_in_head(exchange);
     let client_first = match (client, server) {
@@ -528,6 +554,7 @@ fn over_http2(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidat
             )
             .evidence(response.stamp, Some(Side::Server), format!("answer{status}"))
         }
+        (None, Some((stamp, ..))) if !session.coverage(Side::Server, stream.request.stamp, stamp).is_whole() => return,
         (None, Some((stamp, by, code))) => Finding::new(
             &H2_STREAM_REFUSED,
             Confidence::Proven,

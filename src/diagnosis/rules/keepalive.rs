@@ -65,7 +65,7 @@ fn idle_timeout(session: &Session<'_>, outcome: Outcome, candidates: &mut Candid
 }
 
 /// Whether the Close of `side` speaks of a missing pong, as Python websockets and uvicorn say it.
-fn blames_keepalive(session: &Session<'_>, side: Side) -> bool {
+pub(super) fn blames_keepalive(session: &Session<'_>, side: Side) -> bool {
     session.close(side).is_some_and(|close| {
         let reason = close.reason.to_ascii_lowercase();
         close.code == Some(1011) && (reason.contains("keepalive") || reason.contains("ping timeout"))
@@ -160,7 +160,8 @@ fn late_pong(session: &Session<'_>, side: Side, candidates: &mut Candidates) {
     else {
         return;
     };
-    if !answered || pong >= close.stamp {
+    // A ping that the capture lacks may be the one that nobody answered.
+    if !answered || pong >= close.stamp || !session.coverage(side, pong, close.stamp).is_whole() {
         return;
     }
     let finding = Finding::new(
@@ -261,8 +262,8 @@ pub(crate) static IDLE_TIMEOUT: Rule = Rule {
         more. Usually neither the server nor the client wanted it.",
     evidence: "FIN or RST without a close frame, after a silence that equals a common timer (within 1.5 seconds or 2 \
         percent). One such connection: possible. Three or more with the same silence: likely. A proxy that \
-        closes both of its sides in the same moment: proven that the proxy did it. The number alone never proves \
-        which product it is.",
+        closes both of its sides in the same moment: proven that the proxy did it, likely that a timer made it. \
+        The number alone never proves which product it is.",
     unless: "Unanswered pings point to a ping timeout (WSK703, WSK704). If the silence differs each time, it is \
         something else. If messages were flowing until the end, see WSK702.",
     advice: "Let one side send a ping more often than the shortest timer on the way, at most every half of it; every \

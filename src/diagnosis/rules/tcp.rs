@@ -8,7 +8,7 @@ use crate::diagnosis::outcome::Outcome;
 use crate::diagnosis::resolve::Candidates;
 use crate::diagnosis::severity::{Confidence, Severity};
 use crate::http::Answer;
-use crate::packet::IcmpKind;
+use crate::packet::{IcmpKind, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
 
@@ -33,7 +33,7 @@ pub(super) fn judge(session: &Session<'_>, outcome: Outcome, candidates: &mut Ca
     mute(session, candidates);
     path_lost(session, outcome, candidates);
     forged_reset(session, candidates);
-    windows(session, candidates);
+    windows(session, outcome, candidates);
     losses(session, candidates);
     ending(session, outcome, candidates);
 }
@@ -160,14 +160,17 @@ fn forged_reset(session: &Session<'_>, candidates: &mut Candidates) {
             facts.ttl_min,
             facts.ttl_max,
         );
-        let finding = Finding::new(&FORGED_RESET, confidence, summary).evidence(reset.stamp, Some(side), "RST");
+        let mut finding = Finding::new(&FORGED_RESET, confidence, summary).evidence(reset.stamp, Some(side), "RST");
+        if let Some(last) = facts.last_payload().filter(|_| kept_talking) {
+            finding = finding.evidence(last, Some(side), "it goes on sending after the RST in its name");
+        }
         // A stack may use another TTL for the RST of a closed port; a peer that keeps talking did not reset.
         let sent_it = if kept_talking { Decision::Refuted } else { Decision::Undecidable };
         candidates.cause(finding).check(&SENT_IT_ITSELF, sent_it);
     }
 }
 
-fn windows(session: &Session<'_>, candidates: &mut Candidates) {
+fn windows(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) {
     if session.websocket().is_none() {
         return;
     }
@@ -181,12 +184,13 @@ fn windows(session: &Session<'_>, candidates: &mut Candidates) {
             side.name(),
             duration(stall.longest_ns)
         );
-        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary).evidence(
-            stall.longest_from,
-            Some(side),
-            "window closed",
-        );
-        if stall.longest_ns >= ZERO_WINDOW_ERROR {
+        let still_closed = stall.closed_since == Some(stall.longest_from);
+        let (until, note) =
+            if still_closed { (None, "still closed at the end") } else { (Some(side), "window open again") };
+        let mut finding = Finding::new(&ZERO_WINDOW, Confidence::Proven, summary)
+            .evidence(stall.longest_from, Some(side), "window closed")
+            .evidence(stall.longest_until, until, note);
+        if stall.longest_ns >= ZERO_WINDOW_ERROR && outcome.is_failure() {
             finding = finding.severity(Severity::Error);
         }
         candidates.note(finding.party(side));
@@ -228,6 +232,9 @@ fn ending(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) 
     if session.close(side).is_some() {
         return;
     }
+    if deed == Deed::Fin && going_away(session, side.other(), stamp, candidates) {
+        return;
+    }
     let since = session.upgraded().map(|upgraded| duration(stamp.at - upgraded.at));
     let after = if since.is_some() { " after the upgrade" } else { "" };
     let (rule, word) = match deed {
@@ -237,15 +244,39 @@ fn ending(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidates) 
     let space = if since.is_some() { " " } else { "" };
     let since = since.as_deref().unwrap_or_default();
     let summary = [the(side), " ", word, " without a Close frame", space, since, after, "."].concat();
-    let note = if deed == Deed::Rst { "RST, no Close frame before it" } else { "FIN, no Close frame before it" };
+    // A FIN that was not captured is shown by a packet of the other side.
+    let unseen = deed == Deed::Fin && session.side(side).fin().is_none() && session.fin(side) == Some(stamp);
+    let (from, note) = match deed {
+        Deed::Rst => (side, "RST, no Close frame before it"),
+        _ if unseen => (side.other(), "acknowledges its FIN, which was not captured"),
+        _ => (side, "FIN, no Close frame before it"),
+    };
     let mut finding = Finding::new(rule, Confidence::Proven, summary);
     if let Some(last) = session.side(side).last_payload() {
         finding = finding.evidence(last, Some(side), "its last bytes");
     }
     candidates
-        .cause(finding.party(side).evidence(stamp, Some(side), note))
+        .cause(finding.party(side).evidence(stamp, Some(from), note))
         .unless_explained(Specificity::Statement)
         .check(&PASSED_ON, Decision::Undecidable);
+}
+
+/// The end came because `side` had left HTTP/2 before with GOAWAY, which closes no WebSocket (RFC 9113 §6.8, RFC 8441 §5).
+fn going_away(session: &Session<'_>, side: Side, end: Stamp, candidates: &mut Candidates) -> bool {
+    let goaway = session.record.http2.as_deref().and_then(|http2| http2.goaway[side.sends().index()].as_ref());
+    let over_http2 = session.entry.is_some_and(|entry| entry.http2.is_some());
+    let Some(goaway) = goaway.filter(|goaway| over_http2 && goaway.stamp <= end) else { return false };
+    let summary = format!(
+        "{} left the HTTP/2 connection (GOAWAY) without a Close frame; the {} then ended it.",
+        the(side),
+        side.other().name()
+    );
+    let finding = Finding::new(&FIN_NO_CLOSE, Confidence::Proven, summary)
+        .party(side)
+        .evidence(goaway.stamp, Some(side), "GOAWAY, no Close frame before it")
+        .evidence(end, Some(side.other()), "FIN");
+    candidates.cause(finding).unless_explained(Specificity::Statement).check(&PASSED_ON, Decision::Undecidable);
+    true
 }
 
 /// Every rule of the family, in order of id.
@@ -541,7 +572,7 @@ pub(crate) static ZERO_WINDOW: Rule = Rule {
         sender instead, which costs memory and often leads to a disconnect.",
     evidence: "One side advertises a receive window of 0 for more than a second while the other has data to send and \
         probes for room. Proven that this side's program was not reading. From 10 seconds on it counts as an \
-        error.",
+        error where the connection broke.",
     unless: "A window that opens again within moments is normal flow control.",
     advice: "Make the reading side faster: do not work inside the message handler, hand messages to a queue. On the \
         sending side, limit what waits for one client and drop or disconnect slow clients on purpose: check \

@@ -3,7 +3,7 @@
 
 use super::{
     CERT_EXPIRED, CERT_NAME_MISMATCH, CERT_REJECTED_REASON_HIDDEN, CERT_UNTRUSTED, CHAIN_INCOMPLETE,
-    CLIENT_LEFT_AFTER_CERTIFICATE, TLS_INTERCEPTION,
+    CLIENT_LEFT_AFTER_CERTIFICATE, TLS_INTERCEPTION, greeting,
 };
 use crate::diagnosis::context::Session;
 use crate::diagnosis::finding::Finding;
@@ -66,7 +66,7 @@ pub(super) fn refused(session: &Session<'_>, tls: &TlsFacts, alert: Option<Alert
             | Refusal::Told(BAD_CERTIFICATE | UNSUPPORTED_CERTIFICATE | CERTIFICATE_UNKNOWN | ACCESS_DENIED),
             Some(shown),
         ) => match shown.worst() {
-            Some(fault) => by_fault(shown, fault, refusal),
+            Some(fault) => by_fault(tls, shown, fault, refusal),
             None => hidden(refusal, Some(shown)),
         },
         (Refusal::Told(BAD_CERTIFICATE), None) if by_openssl => Finding::new(
@@ -95,7 +95,7 @@ pub(super) fn left(session: &Session<'_>, tls: &TlsFacts, at: Stamp, finished: b
         && let Some(fault) = shown.worst()
     {
         let finding =
-            by_fault(shown, fault, Refusal::Silent).evidence(shown.stamp(), Some(Side::Server), "Certificate");
+            by_fault(tls, shown, fault, Refusal::Silent).evidence(shown.stamp(), Some(Side::Server), "Certificate");
         return with_grounds(finding, grounds);
     }
     let after = grounds.first().map_or(0, |ground| at.at - ground.stamp.at);
@@ -109,11 +109,11 @@ pub(super) fn left(session: &Session<'_>, tls: &TlsFacts, at: Stamp, finished: b
     with_grounds(finding, grounds)
 }
 
-fn by_fault(shown: &Shown<'_>, fault: Fault, refusal: Refusal) -> Finding {
+fn by_fault(tls: &TlsFacts, shown: &Shown<'_>, fault: Fault, refusal: Refusal) -> Finding {
     match fault {
         Fault::Time => expired(Some(shown), refusal),
         Fault::SelfSigned | Fault::Lonely => untrusted(shown, refusal),
-        Fault::Name => mismatch(shown, refusal),
+        Fault::Name => greeting(mismatch(shown, refusal), tls),
         Fault::Interceptor(product) => intercepted(shown, product).severity(Severity::Error),
     }
 }
