@@ -1,7 +1,7 @@
 //! wsscan reads packets and says why a WebSocket died.
 //!
 //! This is the library behind the `wsscan` command. Packets go in at the top, facts are recorded on the way down,
-//! opinions are formed once, at the end, and nothing flows back up.
+//! verdicts are reached once, at the end, and nothing flows back up.
 //!
 //! ```text
 //!  capture ──► packet ──► tcp ──► connection: the stack of one connection's layers
@@ -12,7 +12,7 @@
 //!                              ConnectionRecord ──► diagnosis ──► Verdict, Finding
 //!                                     │                              │
 //!  engine: all of the above on every core                            ▼
-//!  cli:    what was typed, wiring, exit status            output: report, JSON, schemas
+//!  cli:    command line, wiring, exit status              output: model, store ──► report, JSON, events, schemas
 //! ```
 //!
 //! # Rooms
@@ -28,23 +28,23 @@
 //! | [`http2`] | HTTP/2 as far as WebSockets need it: extended CONNECT (RFC 8441) |
 //! | [`websocket`] | frames, messages, compression, the closing handshake, keepalive |
 //! | [`connection`] | the stack of layers of one connection, and the record of what they found |
-//! | [`diagnosis`] | rules over records: verdicts and findings; the catalogue of causes |
-//! | [`engine`] | chunks, shards, order: every core, the same result for any number of them |
-//! | [`output`] | the published model, the report, JSON, the event stream, redaction |
-//! | [`cli`] | the command line |
+//! | [`diagnosis`] | rules over records: verdicts and findings; correlation of connections; the catalogue of causes |
+//! | [`engine`] | the pipeline of chunks and shards on every core, observers, the selection of what is reported |
+//! | [`output`] | the published model; redaction, the store, the report, JSON, the event stream, schemas |
+//! | [`cli`] | the command line; only [`cli::run`] is public |
 //!
-//! `ARCHITECTURE.md` tells more: who may use whom, how gaps are handled, where to add what.
+//! See `ARCHITECTURE.md` for allowed dependencies, handling of gaps, and where to add what.
 //!
 //! # What never happens
 //!
-//! * A frame is never told that was not sent. Where bytes are missing, a layer says so and falls silent until it is
+//! * No frame is reported that was not sent. Where bytes are missing, a layer reports a gap and nothing else until it is
 //!   provably in step again.
 //! * From [`packet`] to the engine's shards there is no clock, no file, no thread, no print: time is an argument,
 //!   and the result is a function of packets and keys. `tests/layers.rs` holds the source against this.
-//! * A layer never fails because of what a peer did: that is a fact. `Result::Err` is for our own trouble.
+//! * A layer never fails because of what a peer did: that is a fact. `Result::Err` is for errors of this program.
 //! * A length from the wire never sizes an allocation. Every buffer has a named bound.
-//! * Layers never call each other, and no layer forms an opinion.
-//! * Nothing is written in any form before [`output::redact`] has seen it, unless secrets were asked for.
+//! * Layers never call each other, and no layer judges.
+//! * Nothing is written in any form before `output::redact` has seen it, unless secrets were asked for.
 //!
 //! # Example
 //!
@@ -98,8 +98,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Most programs do better with the command's JSON, whose form is versioned (`wsscan schema`). The API of this
-//! library is not stable yet.
+//! Most programs should use the command's JSON, whose form is versioned (`wsscan schema`). The API of this library is not
+//! stable yet.
 //!
 //! # Features
 //!

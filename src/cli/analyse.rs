@@ -24,7 +24,7 @@ use crate::output::store::Store;
 ///
 /// # Errors
 /// When the input cannot be read or the output cannot be written.
-pub fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
+pub(super) fn analyse(analysis: &Analysis) -> Result<Exit, Failure> {
     match &analysis.input {
         Input::Files(files) => offline(analysis, files),
         #[cfg(feature = "live")]
@@ -73,7 +73,7 @@ fn stream(
 ) -> Result<Exit, Failure> {
     let wanted = wanted_findings(analysis);
     let redactor = redactor(analysis.show_secrets, files.key());
-    // Statistics show how a capture goes that is under way.
+    // Statistics are for live captures only.
     let events = Events { stats: false, ..events };
     let stream_options = events::Options {
         handshakes: events.handshake,
@@ -108,14 +108,14 @@ fn document(analysis: &Analysis, files: Files, options: &Options<'_>) -> Result<
     let finished = render::Analysis::new(capture, listing, &texts, &redactor);
     let exit = write(analysis, &finished);
     drop(finished);
-    // The process ends now: giving back the memory of a million connections piece by piece would only take time.
+    // The process ends now: freeing the memory of a million connections one by one would only take time.
     std::mem::forget(texts);
     std::mem::forget(judgement);
     std::mem::forget(found);
     exit
 }
 
-/// Writes a finished analysis to standard output in the form that was asked for, and says how to exit.
+/// Writes a finished analysis to standard output in the requested form; returns the exit status.
 ///
 /// # Errors
 /// When the output cannot be written. A reader that went away is no error.
@@ -125,7 +125,7 @@ pub(super) fn write(analysis: &Analysis, finished: &render::Analysis<'_>) -> Res
     let json = Json { layout, threads: analysis.threads.get() };
     if let Some(form) = name.renderer(report::Options { detail, width: width() }, json) {
         let mut out: Box<dyn Write> = match name {
-            // Only the report has colours. What is larger than a buffer passes it by.
+            // Only the report has colours. Writes larger than the buffer bypass it.
             FormatName::Report => Box::new(BufWriter::with_capacity(1 << 16, output(io::stdout(), analysis.color))),
             _ => Box::new(BufWriter::with_capacity(1 << 14, raw_stdout())),
         };
@@ -134,7 +134,7 @@ pub(super) fn write(analysis: &Analysis, finished: &render::Analysis<'_>) -> Res
     Ok(exit(analysis, finished.summary()))
 }
 
-/// Bounds that were reached are no secret.
+/// Prints a line on standard error for each bound that was reached.
 fn warn_of_bounds(found: &Totals) {
     let (n, fragments) = (found.failures_not_kept, found.fragments_dropped);
     if n > 0 {
@@ -145,7 +145,7 @@ fn warn_of_bounds(found: &Totals) {
     }
 }
 
-/// Whether this is a file, which is there from beginning to end, and nothing that packets may just be arriving from.
+/// Whether this is a regular file, complete from the start, and not a pipe that packets may still arrive on.
 fn is_file(path: &Path) -> bool {
     path.as_os_str() != "-" && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }

@@ -23,7 +23,7 @@ use crate::output::report;
     after_help = AFTER_HELP,
     max_term_width = 100
 )]
-pub struct Cli {
+pub(super) struct Cli {
     /// Something other than an analysis.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -53,7 +53,7 @@ Exit status:
 
 /// Options of an analysis.
 #[derive(Debug, Args)]
-pub struct AnalysisArgs {
+pub(super) struct AnalysisArgs {
     /// Read packets from FILE: pcap or pcapng, also .gz, .zst or .lz4; "-" is standard input. Several files are
     /// one capture.
     #[arg(short, long, value_name = "FILE", help_heading = "Input")]
@@ -154,7 +154,7 @@ pub struct AnalysisArgs {
 
 /// What else the program does.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Show the messages of one connection, in order.
     Follow(FollowArgs),
     /// Explain a close code, a rule or an error: "1006", "WSH301", "upgrade-stripped", "ECONNRESET".
@@ -179,7 +179,7 @@ pub enum Command {
 /// Options of `follow`.
 #[derive(Debug, Args)]
 #[command(override_usage = "wsscan follow -r FILE [OPTIONS] CONNECTION [FILTER…]")]
-pub struct FollowArgs {
+pub(super) struct FollowArgs {
     /// Read packets from FILE; "-" is standard input. Several files are one capture.
     #[arg(short, long, value_name = "FILE", required = true)]
     pub read: Vec<PathBuf>,
@@ -208,7 +208,7 @@ pub struct FollowArgs {
 
 /// Options of `explain`.
 #[derive(Debug, Args)]
-pub struct ExplainArgs {
+pub(super) struct ExplainArgs {
     /// A close code, a rule, a family of rules, or words to look for; nothing lists all rules.
     #[arg(value_name = "CODE|RULE")]
     pub what: Vec<String>,
@@ -219,7 +219,7 @@ pub struct ExplainArgs {
 
 /// Options of commands that only print.
 #[derive(Debug, Args)]
-pub struct ColorArgs {
+pub(super) struct ColorArgs {
     /// When to colour.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
@@ -227,7 +227,7 @@ pub struct ColorArgs {
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(super) enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
@@ -240,7 +240,7 @@ pub enum Color {
 impl Color {
     /// For the stream that the output goes to.
     #[must_use]
-    pub const fn choice(self) -> anstream::ColorChoice {
+    pub(super) const fn choice(self) -> anstream::ColorChoice {
         match self {
             Color::Auto => anstream::ColorChoice::Auto,
             Color::Always => anstream::ColorChoice::Always,
@@ -251,7 +251,7 @@ impl Color {
 
 /// Names of the forms of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FormatName {
+pub(super) enum FormatName {
     /// The report for people.
     Report,
     /// One JSON document, as --json.
@@ -265,7 +265,7 @@ pub enum FormatName {
 impl FormatName {
     /// What writes a finished analysis in this form; `None` for events, which are written on the way.
     #[must_use]
-    pub fn renderer(self, report: report::Options, json: Json) -> Option<Box<dyn Render>> {
+    pub(super) fn renderer(self, report: report::Options, json: Json) -> Option<Box<dyn Render>> {
         Some(match self {
             Self::Report => Box::new(report),
             Self::Json => Box::new(json),
@@ -277,7 +277,7 @@ impl FormatName {
 
 /// Kinds of events in the event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EventKind {
+pub(super) enum EventKind {
     /// `connection.opened` and `connection.closed`.
     Connection,
     /// `handshake`.
@@ -294,7 +294,7 @@ pub enum EventKind {
 
 /// A severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
+pub(super) enum Level {
     /// The connection failed, or data was lost.
     Error,
     /// It works, but it is fragile or violates a MUST.
@@ -305,7 +305,7 @@ pub enum Level {
 
 /// When to exit with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
+pub(super) enum FailOn {
     /// On errors.
     Error,
     /// On warnings and errors.
@@ -318,7 +318,7 @@ pub enum FailOn {
 
 /// Which form a schema describes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum SchemaForm {
+pub(super) enum SchemaForm {
     /// The document of --json.
     #[default]
     Document,

@@ -1,5 +1,5 @@
-//! What was typed, resolved: every option checked against the others, so that the rest of the program meets
-//! only what makes sense.
+//! The resolved command line: every option is checked against the others here, so that the rest of the program sees
+//! only valid combinations.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::output::report::Detail;
 
 /// Where packets come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(super) enum Input {
     /// Files, in the order given; `-` is standard input.
     Files(Vec<PathBuf>),
     /// An interface.
@@ -23,7 +23,7 @@ pub enum Input {
 
 /// How to capture live.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Live {
+pub(super) struct Live {
     /// Name of the interface.
     pub interface: String,
     /// Bytes to capture of each packet; 0 means all.
@@ -40,26 +40,26 @@ pub struct Live {
 
 /// A file with TLS secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keylog {
+pub(super) struct Keylog {
     /// Its path.
     pub path: PathBuf,
-    /// It was named on the command line, so that it is an error when it cannot be read.
+    /// Named on the command line: an error if it cannot be read.
     pub required: bool,
 }
 
-/// What leaves the program.
+/// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A finished analysis in one of its forms; how much the report for people says.
+pub(super) enum Format {
+    /// A finished analysis in one of its forms; the detail of the report for people.
     Finished(FormatName, Detail),
     /// The event stream.
     Ndjson(Events),
 }
 
 impl Format {
-    /// Whether this is the report for people, and how much it says.
+    /// Detail of the report for people; `None` for other forms.
     #[must_use]
-    pub fn report(self) -> Option<Detail> {
+    pub(super) fn report(self) -> Option<Detail> {
         match self {
             Format::Finished(FormatName::Report, detail) => Some(detail),
             Format::Finished(..) | Format::Ndjson(_) => None,
@@ -83,7 +83,7 @@ fn events(kinds: &[EventKind]) -> Events {
 
 /// An analysis, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Analysis {
+pub(super) struct Analysis {
     /// Where packets come from.
     pub input: Input,
     /// Capture filter; empty for none.
@@ -94,15 +94,15 @@ pub struct Analysis {
     pub count: Option<u64>,
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// What leaves the program.
+    /// Form of the output.
     pub format: Format,
-    /// Show what messages say.
+    /// Show payloads of messages.
     pub show_payload: bool,
     /// Show secrets.
     pub show_secrets: bool,
     /// When to colour.
     pub color: Color,
-    /// Which rules may speak.
+    /// Enabled rules.
     pub rules: RuleSet,
     /// Lowest severity of findings that are kept.
     pub severity: Severity,
@@ -115,7 +115,7 @@ impl Analysis {
     ///
     /// # Errors
     /// When options do not fit together.
-    pub fn new(args: AnalysisArgs, keylog_variable: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn new(args: AnalysisArgs, keylog_variable: Option<PathBuf>) -> Result<Self, Failure> {
         let input = match (args.read.is_empty(), args.interface) {
             (false, None) => Input::Files(stdin_once(args.read)?),
             (true, Some(interface)) => Input::Interface(Live {
@@ -178,13 +178,13 @@ impl Analysis {
 
     /// Whether a finding of this rule and severity is wanted.
     #[must_use]
-    pub fn wants(&self, rule: &str, severity: Severity) -> bool {
+    pub(super) fn wants(&self, rule: &str, severity: Severity) -> bool {
         severity >= self.severity && self.rules.contains(rule)
     }
 
     /// Whether these findings make the exit status 1.
     #[must_use]
-    pub fn fails(&self, findings: &FindingCounts) -> bool {
+    pub(super) fn fails(&self, findings: &FindingCounts) -> bool {
         let FindingCounts { error, warning, info } = *findings;
         match self.fail_on {
             None => false,
@@ -197,7 +197,7 @@ impl Analysis {
 
 /// `follow`, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Follow {
+pub(super) struct Follow {
     /// Files, in the order given.
     pub files: Vec<PathBuf>,
     /// Capture filter; empty for none.
@@ -208,7 +208,7 @@ pub struct Follow {
     pub connection: u64,
     /// Write `message` events.
     pub ndjson: bool,
-    /// Show what messages say.
+    /// Show payloads of messages.
     pub show_payload: bool,
     /// Show secrets.
     pub show_secrets: bool,
@@ -221,7 +221,7 @@ impl Follow {
     ///
     /// # Errors
     /// When standard input is named twice.
-    pub fn new(args: FollowArgs, keylog_variable: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn new(args: FollowArgs, keylog_variable: Option<PathBuf>) -> Result<Self, Failure> {
         Ok(Self {
             files: stdin_once(args.read)?,
             filter: args.filter.join(" "),
@@ -248,7 +248,7 @@ fn stdin_once(files: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Nothing to read: says what is missing, and guesses what was meant.
+/// Error message for a missing input, with a guess at the intended command.
 fn no_input(words: &[String]) -> Failure {
     let meant = match words.first() {
         Some(word) if ["follow", "explain", "interfaces", "schema", "completions", "man"].contains(&word.as_str()) => {

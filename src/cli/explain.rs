@@ -1,4 +1,4 @@
-//! `wsscan explain`: what a close code, a rule or an error means. Needs no capture.
+//! `wsscan explain`: explains a close code, a rule or an error. Needs no capture.
 
 use std::io::{self, Write};
 
@@ -14,7 +14,7 @@ const BOLD: Style = Style::new().bold();
 /// Search results shown.
 const MAX_RESULTS: usize = 15;
 
-/// What was asked for.
+/// Subject of the explanation.
 #[derive(Debug)]
 enum Answer {
     All,
@@ -126,7 +126,7 @@ fn one(page: &mut Page<'_>, rule: &Rule) -> io::Result<()> {
     Ok(())
 }
 
-/// What RFC 6455 §7.4 and the IANA registry say about a number.
+/// Description of a close code (RFC 6455 §7.4 and the IANA registry).
 fn close_code(page: &mut Page<'_>, code: u16) -> io::Result<()> {
     let name = code_name(code);
     let range = match code {

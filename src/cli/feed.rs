@@ -1,4 +1,4 @@
-//! Captures as the engine wants them: numbered chunks, from a file that all threads read, or from a stream.
+//! Feeds of the engine from files: numbered chunks, of one file that all threads read, or of a stream. Never decodes.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,12 +22,12 @@ const CHUNK: usize = 512 << 10;
 /// Bytes read beyond a chunk, so that its last record is mostly whole.
 const MARGIN: usize = 4 << 10;
 
-/// Who else has a say while a capture is read.
+/// Stop flag and progress display of a capture that is read.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Set when nobody wants to read on.
+    /// Set to stop reading.
     pub(super) stop: Arc<AtomicBool>,
-    /// Shows how far it is.
+    /// Display of the progress.
     pub(super) progress: Progress,
 }
 
@@ -62,8 +62,8 @@ impl Files {
         })
     }
 
-    /// A key for the marks of redacted secrets: the same for the same packets, however they are stored, and not to be
-    /// had from the output, which shows no packet.
+    /// Key for the marks of redacted secrets: derived from the first packets, independent of the file format, and not
+    /// computable from the output, which shows no packet.
     pub(super) fn key(&self) -> [u8; 32] {
         self.key
     }
@@ -89,7 +89,7 @@ impl Files {
     }
 }
 
-/// The first packets, as many as make the key, and whether more may follow.
+/// Reads the packets that make the key. Returns whether more may follow.
 fn first_packets(capture: &mut Capture) -> (Batch, bool) {
     let mut batch = Batch::default();
     let mut more = capture.next_batch(&mut batch);
@@ -118,7 +118,7 @@ struct FileFeed {
 
 struct Walk {
     walker: Walker,
-    /// Where in the file the next record begins.
+    /// Offset of the next record in the file.
     next: u64,
     failure: Option<io::Error>,
 }
@@ -188,7 +188,7 @@ impl Feed for FileFeed {
     }
 }
 
-/// Cuts a batch at the number of packets that is wanted. Returns whether that was reached.
+/// Cuts a batch at the requested number of packets. Returns whether it was reached.
 fn limit(batch: &mut Batch, before: u64, count: Option<u64>) -> bool {
     let Some(count) = count else { return false };
     let room = count.saturating_sub(before);
@@ -201,7 +201,7 @@ fn limit(batch: &mut Batch, before: u64, count: Option<u64>) -> bool {
 
 /// Anything that must be read from front to back: pipes, compressed files, several files as one.
 struct StreamFeed {
-    /// The capture, and what was read of it in advance.
+    /// The capture, and the packets read in advance for the key.
     capture: Mutex<(Capture, Option<(Batch, bool)>)>,
     count: Option<u64>,
     watch: Watch,

@@ -1,7 +1,7 @@
 //! `wsscan follow`: the messages of one connection, in order.
 //!
-//! Ids are given to what belongs in a report, which only the whole capture can tell. So it is read twice: first to find
-//! the connection, then to show it, and the second time everything else is passed over.
+//! Ids are those of the report, which depend on the whole capture. So it is read twice: first to find the connection,
+//! then to show it; the second time all other packets are skipped.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -90,7 +90,7 @@ pub(super) fn follow(follow: &Follow) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Finds a connection by its id, and which entry of its TCP connection it is.
+/// Finds a connection by its id, and its index among the entries of its TCP connection.
 fn find(
     id: u64,
     files: Files,
@@ -122,7 +122,7 @@ fn became_websocket(connection: &model::Connection<'_>) -> bool {
     })
 }
 
-/// Wants the packets of one flow, and those that do not tell whose they are.
+/// Filter for the packets of one flow, and for those whose flow is not known yet (fragments).
 fn only(flow: FlowKey, filtered: Option<Box<WantedFactory>>) -> Box<WantedFactory> {
     Box::new(move || {
         let mut filtered: Option<Box<Wanted>> = filtered.as_ref().map(|make| make());
@@ -140,7 +140,7 @@ fn only(flow: FlowKey, filtered: Option<Box<WantedFactory>>) -> Box<WantedFactor
 struct Messages<'f, W> {
     follow: &'f Follow,
     connection: &'f model::Connection<'static>,
-    /// Which entry of the TCP connection.
+    /// Index among the entries of the TCP connection.
     entry: u32,
     redactor: Redactor,
     out: Mutex<(W, Option<io::Error>)>,
@@ -216,7 +216,7 @@ impl<W: Write> Messages<'_, W> {
         close.filter(|close| close.packet == frame.last.packet)
     }
 
-    /// What a message carries, if that is to be shown.
+    /// Payload of a message, if it is to be shown.
     fn content(&self, message: &Message<'_>) -> Option<Content> {
         if self.follow.show_payload { ndjson::content(message, &self.redactor) } else { None }
     }
@@ -280,7 +280,7 @@ impl<W: Write + Send> Observer for Messages<'_, W> {
 
     fn note(&self, journal: &mut Vec<u8>, event: &Event<'_>) {
         let Event::Entry { first, entry, event, .. } = event else { return };
-        // Where other flows are left out connections have other numbers, but a packet begins one at most.
+        // Numbers of connections change when other flows are left out, but a packet begins one connection at most.
         if first.packet != self.connection.first_packet || *entry != self.entry {
             return;
         }

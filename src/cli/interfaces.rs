@@ -1,4 +1,4 @@
-//! `wsscan interfaces`: what can be captured on, and what permission is missing.
+//! `wsscan interfaces`: lists interfaces, and the permission that is missing.
 
 use std::io::Write;
 
@@ -49,7 +49,7 @@ pub(super) fn interfaces(_: &mut dyn Write) -> Result<(), Failure> {
     ))
 }
 
-/// What to do when this process may not capture; `None` when it may, or when nobody can tell.
+/// What to do when this process may not capture; `None` when it may, or when that is not known.
 #[cfg(feature = "live")]
 #[must_use]
 pub(super) fn missing_permission() -> Option<&'static str> {

@@ -6,31 +6,31 @@ use std::path::PathBuf;
 
 use super::config::Keylog;
 
-/// Most bytes taken from one file at a time; the rest follows with the next look.
+/// Most bytes read from one file per call; the rest follows with the next.
 const AT_ONCE: u64 = 4 << 20;
 /// A line longer than this, in bytes, is no line of a key log.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// Follows the files that were named, also those that do not exist yet.
-pub(super) struct Growing {
+/// Key-log files that are followed, also those that do not exist yet.
+pub(super) struct KeylogFiles {
     files: Vec<Tail>,
 }
 
 struct Tail {
     path: PathBuf,
-    /// How far it was read.
+    /// Bytes read so far.
     read: u64,
     /// The beginning of a line whose end is not written yet.
     begun: Vec<u8>,
 }
 
-impl Growing {
+impl KeylogFiles {
     pub(super) fn new(keylogs: &[Keylog]) -> Self {
         let tail = |keylog: &Keylog| Tail { path: keylog.path.clone(), read: 0, begun: Vec::new() };
         Self { files: keylogs.iter().map(tail).collect() }
     }
 
-    /// The whole lines that were written since the last look, file by file.
+    /// Complete lines written since the last call, by file.
     pub(super) fn new_lines(&mut self) -> Vec<Vec<u8>> {
         self.files.iter_mut().filter_map(Tail::new_lines).collect()
     }
@@ -41,7 +41,7 @@ impl Tail {
     fn new_lines(&mut self) -> Option<Vec<u8>> {
         let length = std::fs::metadata(&self.path).ok()?.len();
         if length < self.read {
-            // It was begun anew.
+            // The file was truncated or replaced.
             self.read = 0;
             self.begun.clear();
         }
@@ -72,7 +72,7 @@ mod tests {
     fn lines_come_once_and_whole_also_from_a_file_that_appears_late() {
         let path = std::env::temp_dir().join(format!("wsscan-keylog-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let mut growing = Growing::new(&[Keylog { path: path.clone(), required: false }]);
+        let mut growing = KeylogFiles::new(&[Keylog { path: path.clone(), required: false }]);
         assert_eq!(growing.new_lines(), Vec::<Vec<u8>>::new());
         let mut file = File::create(&path).unwrap();
         file.write_all(b"CLIENT_RANDOM a b\nCLIENT_RAN").unwrap();

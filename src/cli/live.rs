@@ -1,4 +1,4 @@
-//! Live capture: what happens is told as it happens, and summed up at the end.
+//! Live capture: events are written as they happen, and a summary or a report at the end.
 //!
 //! An interrupt (Ctrl-C, SIGTERM), `-c` or `--duration` ends the capture in good order: what has arrived is still
 //! analysed, and the report, the document or `capture.end` is written. A second interrupt ends at once.
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::args::FormatName;
 use super::config::{Analysis, Format, Live as Wanted};
-use super::keylog::Growing;
+use super::keylog::KeylogFiles;
 use super::setup::{self, exit, output, redactor, summary_of, wanted_findings};
 use super::{Exit, Failure, analyse};
 use crate::capture::{ARENA_SIZE, Error, Live, LiveOptions, StopHandle};
@@ -26,8 +26,8 @@ use crate::output::terminal::escape;
 use crate::packet::Batch;
 use crate::sync::lock;
 
-/// How many closed connections are remembered for the report and for what they say together. Older ones were told when
-/// they closed; they are counted, and forgotten.
+/// Most closed connections kept for the report and for correlation. Older ones were reported when they closed; they are
+/// only counted.
 const REMEMBERED: usize = 8192;
 
 /// Time between two `stats` events.
@@ -44,7 +44,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
     let stop = Arc::new(AtomicBool::new(false));
     let capture = open(analysis, live)?;
     report_readers(analysis, &capture);
-    let feed = LiveFeed::new(capture, Growing::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
+    let feed = LiveFeed::new(capture, KeylogFiles::new(&analysis.keylogs), live.duration, Arc::clone(&stop));
     listen_for_signals(&stop)?;
     announce(live);
 
@@ -88,7 +88,7 @@ pub(super) fn capture(analysis: &Analysis, live: &Wanted) -> Result<Exit, Failur
             }
             let (judgement, ids) = ended.judgement();
             let listing = Listing::new(&judgement, &wanted, analysis.threads.get());
-            // Where nothing was written before, ids are as for a file.
+            // If no event was written, ids are assigned as for a file.
             let listing = if form == Form::Text { listing.numbered(ids, 0) } else { listing };
             let texts = ended.texts();
             if form == Form::Text {
@@ -176,7 +176,7 @@ fn announce(live: &Wanted) {
     }
 }
 
-/// A live capture is never repeated, so marks of redacted secrets need not be either.
+/// Key for the marks of redacted secrets: random, because a live capture cannot be repeated.
 fn random_key() -> Result<[u8; 32], Failure> {
     use ring::rand::{SecureRandom, SystemRandom};
     let mut key = [0; 32];
@@ -191,7 +191,7 @@ fn wall_clock() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// An interface as the engine wants it.
+/// Feed of the engine from an interface.
 struct LiveFeed {
     state: Mutex<LiveState>,
     halt: StopHandle,
@@ -200,7 +200,7 @@ struct LiveFeed {
     until: Option<Instant>,
     packets: AtomicU64,
     bytes: AtomicU64,
-    /// [`UNKNOWN`] where nobody counts.
+    /// [`UNKNOWN`] where drops are not counted.
     dropped: AtomicU64,
 }
 
@@ -208,22 +208,22 @@ const UNKNOWN: u64 = u64::MAX;
 
 struct LiveState {
     capture: Live,
-    keylogs: Growing,
+    keylogs: KeylogFiles,
     counted: Instant,
-    /// The last batch was not full: nothing waits that is older than a moment.
+    /// The last batch was not full, so no older packet is waiting.
     caught_up: bool,
     failure: Option<Error>,
 }
 
 impl LiveState {
-    /// Packets that the kernel or the interface could not hand over.
+    /// Packets dropped by the kernel or the interface.
     fn dropped(&mut self) -> Option<u64> {
         self.capture.statistics().ok().map(|counts| counts.dropped + counts.if_dropped)
     }
 }
 
 impl LiveFeed {
-    fn new(capture: Live, keylogs: Growing, duration: Option<Duration>, stop: Arc<AtomicBool>) -> Self {
+    fn new(capture: Live, keylogs: KeylogFiles, duration: Option<Duration>, stop: Arc<AtomicBool>) -> Self {
         let started = Instant::now();
         let halt = capture.stop_handle();
         let mut state = LiveState { capture, keylogs, counted: started, caught_up: true, failure: None };
@@ -291,7 +291,7 @@ impl Feed for LiveFeed {
             state.counted = Instant::now();
             self.dropped.store(state.dropped().unwrap_or(UNKNOWN), Ordering::Relaxed);
         }
-        // Before the packets of this batch are decrypted, whatever was written until now is known.
+        // Reads new secrets before the packets of this batch are decrypted.
         Walked { more, secrets: state.keylogs.new_lines() }
     }
 
@@ -301,7 +301,7 @@ impl Feed for LiveFeed {
     }
 }
 
-/// An event stream that also gets the numbers of the capture, every second.
+/// An event stream that also writes statistics of the capture every second.
 struct WithStatistics<'t, 'o, E, C> {
     stream: EventStream<'o, E, C>,
     feed: &'t LiveFeed,

@@ -1,11 +1,11 @@
-//! The command line: what was typed, what it means, and running it.
+//! The command line: parses and resolves it, runs the command, returns the exit status.
 //!
 //! The one place for error messages and exit codes: 0 done, 1 findings, 2 could not run. A failure is one
 //! message on standard error that names the file or the option and the next step.
 
-pub mod analyse;
-pub mod args;
-pub mod config;
+mod analyse;
+mod args;
+mod config;
 mod explain;
 mod feed;
 mod follow;
@@ -15,8 +15,8 @@ mod keylog;
 #[cfg(feature = "live")]
 mod live;
 mod progress;
-pub mod rules;
-pub mod setup;
+mod rules;
+mod setup;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -58,7 +58,7 @@ pub struct Failure(Kind);
 #[derive(Debug)]
 enum Kind {
     Message(String),
-    /// Nobody reads the output any more: no error.
+    /// The reader of the output went away: no error.
     Closed,
 }
 
@@ -97,7 +97,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Parses, runs, and says how to exit.
+/// Parses the command line, runs it and returns the exit status.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let typed = Cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
@@ -117,7 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(Failure(Kind::Closed)) => Exit::Done.into(),
         Err(failure) => {
-            // What was typed stands in the message, and may hold anything.
+            // The message may quote the command line, which may hold anything.
             let text = failure.to_string();
             let lines: Vec<_> = text.lines().map(crate::output::terminal::escape).collect();
             let _ = writeln!(io::stderr(), "wsscan: {}", lines.join("\n"));

@@ -1,4 +1,4 @@
-//! How far it has come, on standard error: only when that is a terminal, and only when it takes long.
+//! Progress display on standard error: only on a terminal, and only if reading takes long.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -23,14 +23,14 @@ struct Shown {
 }
 
 impl Progress {
-    /// `quiet`: standard output scrolls on the same terminal, or nobody wants to know.
+    /// `quiet`: standard output scrolls on the same terminal, or `-q`.
     pub(super) fn new(quiet: bool) -> Self {
         let started = Instant::now();
         let shown = Shown { started, next: started + PATIENCE, dirty: false };
         Self { shown: (!quiet && io::stderr().is_terminal()).then(|| Mutex::new(shown)) }
     }
 
-    /// Takes note of how far it is; `size` is asked for bytes read and bytes in all, where that is known.
+    /// Updates the display; `size` returns bytes read and, where known, bytes in all.
     pub(super) fn at(&self, packets: u64, size: impl FnOnce() -> (u64, Option<u64>)) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl Progress {
         let _ = write!(io::stderr(), "\r\x1b[K{text}");
     }
 
-    /// Takes it off the screen.
+    /// Clears the display.
     pub(super) fn clear(&self) {
         let Some(shown) = &self.shown else { return };
         let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +58,7 @@ impl Progress {
 fn line(packets: u64, bytes: u64, all: Option<u64>, since: Duration) -> String {
     let speed = bytes as f64 / 1e6 / since.as_secs_f64().max(0.001);
     let share = all.filter(|all| *all > 0).map_or_else(String::new, |all| {
-        // What is appended to a file while it is read is not read, but may be counted.
+        // Bytes appended to a file while it is read are not read, but may be counted.
         format!(", {} %", (bytes.saturating_mul(100) / all).min(100))
     });
     format!("{packets} packets, {speed:.0} MB/s{share}")

@@ -1,11 +1,11 @@
-//! Which rules were chosen with `--select` and `--disable`.
+//! Selection of rules with `--select` and `--disable`.
 
 use super::Failure;
 use crate::diagnosis::catalogue;
 
-/// A choice of rules.
+/// A selection of rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuleSet {
+pub(super) struct RuleSet {
     select: Vec<String>,
     disable: Vec<String>,
 }
@@ -15,17 +15,17 @@ impl RuleSet {
     /// case.
     ///
     /// # Errors
-    /// When a name fits no rule: says which, and what is near.
-    pub fn new(select: &[String], disable: &[String]) -> Result<Self, Failure> {
+    /// When a name fits no rule; the message names it and the nearest match.
+    pub(super) fn new(select: &[String], disable: &[String]) -> Result<Self, Failure> {
         let resolve = |option: &str, names: &[String]| -> Result<Vec<String>, Failure> {
             names.iter().filter(|name| !name.trim().is_empty()).map(|name| prefix(option, name.trim())).collect()
         };
         Ok(Self { select: resolve("--select", select)?, disable: resolve("--disable", disable)? })
     }
 
-    /// Whether the rule with this id was chosen. The longest beginning that fits decides; of equals, `--disable`.
+    /// Whether the rule with this id is selected. The longest beginning that fits decides; of equals, `--disable`.
     #[must_use]
-    pub fn contains(&self, id: &str) -> bool {
+    pub(super) fn contains(&self, id: &str) -> bool {
         let longest =
             |prefixes: &[String]| prefixes.iter().filter(|p| id.starts_with(p.as_str())).map(String::len).max();
         match (longest(&self.select), longest(&self.disable)) {
@@ -56,7 +56,7 @@ fn prefix(option: &str, name: &str) -> Result<String, Failure> {
 
 /// The id or name of a rule that is spelled most alike, if any is near.
 #[must_use]
-pub fn nearest(name: &str) -> Option<&'static str> {
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     catalogue::all()
         .flat_map(|rule| [rule.id, rule.slug])

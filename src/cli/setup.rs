@@ -1,4 +1,4 @@
-//! What every command that reads a capture needs: keys, filters, the redactor, standard output. Never analyses.
+//! Set-up shared by commands that read a capture: keys, filters, redactor, standard output. Never analyses.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -22,12 +22,12 @@ use crate::sync::lock;
 /// Columns of a report whose reader has no terminal.
 const DEFAULT_WIDTH: usize = 100;
 
-/// Which findings are wanted.
+/// Predicate for the findings that the options select.
 pub(super) fn wanted_findings(analysis: &Analysis) -> impl Fn(&Rule, Severity) -> bool + Sync {
     |rule, severity| analysis.wants(rule.id, from_record::severity(severity))
 }
 
-/// The exit status that the findings make.
+/// Exit status for the findings.
 pub(super) fn exit(analysis: &Analysis, summary: &model::Summary) -> Exit {
     if analysis.fails(&summary.findings) { Exit::Findings } else { Exit::Done }
 }
@@ -90,7 +90,7 @@ impl Drop for WorkerFilter {
     }
 }
 
-/// The capture as the output has it. `left_out`: connections that failed and have nothing to do with a WebSocket.
+/// Summary of the capture for the output. `left_out`: connections that failed and have nothing to do with a WebSocket.
 pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<u64>, left_out: u64) -> model::Capture {
     let own = [("engine.failures", found.failures_not_kept), ("packet.fragments", found.fragments_dropped)];
     let own = own.into_iter().filter(|(_, count)| *count > 0);
@@ -127,11 +127,11 @@ pub(super) fn summary_of(found: &Totals, files: &[FileSummary], dropped: Option<
 
 /// Hides secrets unless they were asked for.
 #[must_use]
-pub fn redactor(show_secrets: bool, key: [u8; 32]) -> Redactor {
+pub(super) fn redactor(show_secrets: bool, key: [u8; 32]) -> Redactor {
     if show_secrets { Redactor::off() } else { Redactor::new(key) }
 }
 
-/// Standard output for large pieces of bytes: the standard library's own searches all of them for the end of a line.
+/// Standard output without line buffering, which would search all bytes for line ends.
 pub(super) fn raw_stdout() -> Box<dyn Write + Send> {
     #[cfg(unix)]
     let own = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
@@ -143,22 +143,22 @@ pub(super) fn raw_stdout() -> Box<dyn Write + Send> {
     }
 }
 
-/// A stream that takes colours out where they are not wanted.
-pub fn output<S: anstream::stream::RawStream + anstream::stream::AsLockedWrite>(
+/// A stream that strips colours if they are not wanted.
+pub(super) fn output<S: anstream::stream::RawStream + anstream::stream::AsLockedWrite>(
     stream: S,
     color: Color,
 ) -> anstream::AutoStream<S> {
     anstream::AutoStream::new(stream, color.choice())
 }
 
-/// Columns of the terminal as the shell tells them (`COLUMNS`), or 100.
+/// Columns of the terminal from `COLUMNS`, or 100.
 #[must_use]
-pub fn width() -> usize {
+pub(super) fn width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.filter(|n| *n >= 20).unwrap_or(DEFAULT_WIDTH)
 }
 
-/// A path as messages show it.
+/// A path, escaped for messages.
 pub(super) fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy()).into_owned()
 }

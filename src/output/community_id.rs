@@ -15,7 +15,7 @@ const SEED: u16 = 0;
 /// `"1:" + base64(sha1(seed . low ip . high ip . protocol . 0 . low port . high port))`, numbers in network
 /// byte order, the end with the smaller address first (with equal addresses, the smaller port).
 #[must_use]
-pub fn community_id(one: (IpAddr, u16), other: (IpAddr, u16)) -> String {
+pub(crate) fn community_id(one: (IpAddr, u16), other: (IpAddr, u16)) -> String {
     written(one, other).map(char::from).into_iter().collect()
 }
 

@@ -35,19 +35,19 @@ const USUAL_HEADERS: usize = 12;
 
 /// `ip` and `port` as the model has them.
 #[must_use]
-pub fn endpoint(endpoint: Endpoint) -> model::Endpoint {
+pub(crate) fn endpoint(endpoint: Endpoint) -> model::Endpoint {
     model::Endpoint { ip: endpoint.ip, port: endpoint.port }
 }
 
 /// Community ID of a connection.
 #[must_use]
-pub fn community(ends: Ends) -> String {
+pub(crate) fn community(ends: Ends) -> String {
     community_id((ends.client.ip, ends.client.port), (ends.server.ip, ends.server.port))
 }
 
 /// What is known of one entry of a connection, or (`None`) of a connection that failed before it had one.
 #[must_use]
-pub fn connection<'a>(
+pub(crate) fn connection<'a>(
     record: &'a ConnectionRecord,
     entry: Option<usize>,
     verdict: &Verdict,
@@ -85,7 +85,7 @@ fn view(view: View) -> model::View {
 
 /// The assessment's twin.
 #[must_use]
-pub const fn verdict(assessment: Assessment) -> model::Verdict {
+pub(crate) const fn verdict(assessment: Assessment) -> model::Verdict {
     match assessment {
         Assessment::Fine => model::Verdict::Fine,
         Assessment::Noteworthy => model::Verdict::Noteworthy,
@@ -96,7 +96,7 @@ pub const fn verdict(assessment: Assessment) -> model::Verdict {
 
 /// The outcome's twin.
 #[must_use]
-pub const fn outcome(outcome: Outcome) -> model::Outcome {
+pub(crate) const fn outcome(outcome: Outcome) -> model::Outcome {
     match outcome {
         Outcome::Open => model::Outcome::Open,
         Outcome::ClosedClean => model::Outcome::ClosedClean,
@@ -111,7 +111,7 @@ pub const fn outcome(outcome: Outcome) -> model::Outcome {
 
 /// The severity's twin.
 #[must_use]
-pub const fn severity(severity: Severity) -> model::Severity {
+pub(crate) const fn severity(severity: Severity) -> model::Severity {
     match severity {
         Severity::Info => model::Severity::Info,
         Severity::Warning => model::Severity::Warning,
@@ -121,7 +121,7 @@ pub const fn severity(severity: Severity) -> model::Severity {
 
 /// The confidence's twin.
 #[must_use]
-pub const fn confidence(confidence: Confidence) -> model::Confidence {
+pub(crate) const fn confidence(confidence: Confidence) -> model::Confidence {
     match confidence {
         Confidence::Possible => model::Confidence::Possible,
         Confidence::Likely => model::Confidence::Likely,
@@ -207,7 +207,7 @@ fn headers<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<model::H
 
 /// The opening handshake.
 #[must_use]
-pub fn http(exchange: &Exchange) -> model::Http<'_> {
+pub(crate) fn http(exchange: &Exchange) -> model::Http<'_> {
     let request = exchange.request.as_ref();
     let response = exchange.response();
     model::Http {
@@ -414,7 +414,7 @@ fn close_frame(close: &CloseFacts) -> model::CloseFrame<'_> {
 
 /// What is known of a finding before the ids of the connections it is about are.
 #[must_use]
-pub fn finding(finding: &Finding) -> model::FindingBody<'_> {
+pub(crate) fn finding(finding: &Finding) -> model::FindingBody<'_> {
     let rule = finding.rule;
     let specific = |text: &'_ Cow<'static, str>, general: &str| (**text != *general).then(|| text.clone());
     model::FindingBody {
@@ -437,7 +437,7 @@ pub fn finding(finding: &Finding) -> model::FindingBody<'_> {
 
 /// The party's twin.
 #[must_use]
-pub const fn party(party: Party) -> model::Party {
+pub(crate) const fn party(party: Party) -> model::Party {
     match party {
         Party::Client => model::Party::Client,
         Party::Server => model::Party::Server,
@@ -450,7 +450,7 @@ pub const fn party(party: Party) -> model::Party {
 
 /// What is said to be the cause of an outcome. `connection`: where it is proven; `number`: that of the finding.
 #[must_use]
-pub fn root_cause(heading: Heading, connection: Option<u64>, number: Option<u64>) -> model::RootCause<'static> {
+pub(crate) fn root_cause(heading: Heading, connection: Option<u64>, number: Option<u64>) -> model::RootCause<'static> {
     model::RootCause {
         rule: heading.rule.id.into(),
         confidence: confidence(heading.confidence),
@@ -462,7 +462,7 @@ pub fn root_cause(heading: Heading, connection: Option<u64>, number: Option<u64>
 
 /// What a rule always says.
 #[must_use]
-pub const fn rule(rule: &'static Rule) -> model::Rule {
+pub(crate) const fn rule(rule: &'static Rule) -> model::Rule {
     model::Rule {
         slug: rule.slug,
         title: rule.title,
@@ -484,7 +484,7 @@ fn evidence(evidence: &finding::Evidence) -> model::Evidence<'_> {
 
 /// One relation; `id` tells the id of a subject.
 #[must_use]
-pub fn relation(relation: &Relation, id: impl Fn(usize) -> u64) -> model::Relation {
+pub(crate) fn relation(relation: &Relation, id: impl Fn(usize) -> u64) -> model::Relation {
     match relation {
         Relation::ProxyLeg { front, back } => model::Relation::ProxyLeg {
             front: id(*front),

@@ -15,7 +15,7 @@ const MAX_NAMED: usize = 6;
 
 /// The summary as a table of warnings and errors.
 #[derive(Clone, Copy, Debug)]
-pub struct Markdown;
+pub(crate) struct Markdown;
 
 impl Render for Markdown {
     fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()> {

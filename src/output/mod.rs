@@ -6,20 +6,20 @@
 //! is over, [`numbering`] and [`render`] add what only the whole capture gives. [`terminal`] keeps captured bytes from
 //! reaching a terminal raw. Nothing in this room reads packets or decides anything.
 
-pub mod community_id;
+pub(crate) mod community_id;
 mod dictionary;
 pub mod events;
-pub mod from_record;
-pub mod json;
-pub mod markdown;
+pub(crate) mod from_record;
+pub(crate) mod json;
+pub(crate) mod markdown;
 pub mod model;
-pub mod numbering;
-pub mod redact;
-pub mod render;
-pub mod report;
-pub mod schema;
-pub mod store;
-pub mod terminal;
+pub(crate) mod numbering;
+pub(crate) mod redact;
+pub(crate) mod render;
+pub(crate) mod report;
+pub(crate) mod schema;
+pub(crate) mod store;
+pub(crate) mod terminal;
 mod time;
 
 #[cfg(test)]

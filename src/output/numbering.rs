@@ -11,14 +11,14 @@ use crate::diagnosis::{Finding, Heading, Severity};
 use crate::engine::{Cause, Judgement, parallel};
 
 /// Which findings are wanted.
-pub type Wanted<'w> = dyn Fn(&Rule, Severity) -> bool + Sync + 'w;
+pub(crate) type Wanted<'w> = dyn Fn(&Rule, Severity) -> bool + Sync + 'w;
 
 /// How many subjects one worker takes at a time.
 const BLOCK: usize = 4096;
 
 /// Where a finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// About this subject, and its index there.
     Own(usize, usize),
     /// Among those about several subjects.
@@ -28,7 +28,7 @@ pub enum Place {
 }
 
 /// The findings that are wanted, numbered.
-pub struct Listing<'j> {
+pub(crate) struct Listing<'j> {
     judgement: &'j Judgement<'j>,
     wanted: &'j Wanted<'j>,
     /// Number of the first finding about each subject, and of the first that is about none alone.
@@ -47,7 +47,7 @@ pub struct Listing<'j> {
 impl<'j> Listing<'j> {
     /// Puts the findings that are wanted in order. Connections are numbered from 1, findings from 0.
     #[must_use]
-    pub fn new(judgement: &'j Judgement<'j>, wanted: &'j Wanted<'j>, threads: usize) -> Self {
+    pub(crate) fn new(judgement: &'j Judgement<'j>, wanted: &'j Wanted<'j>, threads: usize) -> Self {
         let is_wanted = |heading: &Heading| wanted(heading.rule, heading.severity);
         let count = |range: Range<usize>| {
             let mut summary = Summary::default();
@@ -109,43 +109,37 @@ impl<'j> Listing<'j> {
 
     /// Numbers connections (`ids`, one per subject) and findings (from `from` on) as they were numbered before.
     #[must_use]
-    pub fn numbered(self, ids: Vec<u64>, from: u64) -> Self {
+    pub(crate) fn numbered(self, ids: Vec<u64>, from: u64) -> Self {
         Self { ids: Some(ids), from, ..self }
     }
 
     /// What it lists.
     #[must_use]
-    pub fn judgement(&self) -> &'j Judgement<'j> {
+    pub(crate) fn judgement(&self) -> &'j Judgement<'j> {
         self.judgement
     }
 
     /// The whole in numbers.
     #[must_use]
-    pub fn summary(&self) -> &Summary {
+    pub(crate) fn summary(&self) -> &Summary {
         &self.summary
     }
 
     /// Id of a subject.
     #[must_use]
-    pub fn id(&self, subject: usize) -> u64 {
+    pub(crate) fn id(&self, subject: usize) -> u64 {
         self.ids.as_ref().map_or(subject as u64 + 1, |ids| ids[subject])
     }
 
     /// How many findings there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.first[self.judgement.len()] as usize + self.others.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// How many findings are about one subject each: they come first.
     #[must_use]
-    pub fn own(&self) -> usize {
+    pub(crate) fn own(&self) -> usize {
         self.first[self.judgement.len()] as usize
     }
 
@@ -154,7 +148,7 @@ impl<'j> Listing<'j> {
     /// # Panics
     /// When there is no such finding.
     #[must_use]
-    pub fn place(&self, nth: usize) -> Place {
+    pub(crate) fn place(&self, nth: usize) -> Place {
         let own = self.own();
         if nth >= own {
             return self.others[nth - own];
@@ -168,25 +162,25 @@ impl<'j> Listing<'j> {
     }
 
     /// The findings about a subject alone that are listed, with their indices there.
-    pub fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, Heading)> + '_ {
+    pub(crate) fn headings(&self, subject: usize) -> impl Iterator<Item = (usize, Heading)> + '_ {
         self.judgement.headings(subject).filter(|(_, heading)| (self.wanted)(heading.rule, heading.severity))
     }
 
     /// The numbers of all findings about a subject.
-    pub fn numbers(&self, subject: usize) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn numbers(&self, subject: usize) -> impl Iterator<Item = u64> + '_ {
         let own = self.first[subject]..self.first[subject + 1];
         own.chain(self.shared.get(&subject).into_iter().flatten().copied()).map(|number| self.from + number)
     }
 
     /// Whether a subject needs somebody's attention.
     #[must_use]
-    pub fn verdict(&self, subject: usize) -> Verdict {
+    pub(crate) fn verdict(&self, subject: usize) -> Verdict {
         from_record::verdict(self.judgement.assessment(subject))
     }
 
     /// What explains the outcome of a subject best.
     #[must_use]
-    pub fn root_cause(&self, subject: usize) -> Option<RootCause<'static>> {
+    pub(crate) fn root_cause(&self, subject: usize) -> Option<RootCause<'static>> {
         let heading = self.judgement.root_cause_heading(subject)?;
         let (connection, number) = match self.judgement.root_cause(subject)? {
             Cause::Own(own) => {
@@ -203,7 +197,7 @@ impl<'j> Listing<'j> {
 
     /// What the rules of all findings that are listed always say.
     #[must_use]
-    pub fn rules(&self) -> BTreeMap<String, model::Rule> {
+    pub(crate) fn rules(&self) -> BTreeMap<String, model::Rule> {
         let own = (0..self.judgement.len()).flat_map(|subject| self.headings(subject).map(|(_, heading)| heading.rule));
         let others = self.others.iter().filter_map(|place| self.other(*place)).map(|(finding, _)| finding.rule);
         let mut rules = BTreeMap::new();
@@ -216,13 +210,13 @@ impl<'j> Listing<'j> {
     }
 
     /// How the subjects belong together.
-    pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
+    pub(crate) fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
         self.judgement.relations.iter().map(|relation| from_record::relation(relation, |subject| self.id(subject)))
     }
 
     /// A finding about several subjects or none, and the ids of those it is about.
     #[must_use]
-    pub fn other(&self, place: Place) -> Option<(&'j Finding, Vec<u64>)> {
+    pub(crate) fn other(&self, place: Place) -> Option<(&'j Finding, Vec<u64>)> {
         match place {
             Place::Own(..) => None,
             Place::Shared(index) => {

@@ -14,7 +14,7 @@ use super::redact::Redactor;
 use super::store::{self, Reader, Texts, read_connection, read_finding};
 
 /// A form of the output, such as the report or the JSON document.
-pub trait Render {
+pub(crate) trait Render {
     /// Writes the whole analysis.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ pub trait Render {
 
 /// A finished analysis. Connections and findings are read from the store one by one, so that they are never all in
 /// memory.
-pub struct Analysis<'a> {
+pub(crate) struct Analysis<'a> {
     capture: Capture,
     listing: Listing<'a>,
     texts: &'a dyn Texts,
@@ -34,25 +34,25 @@ pub struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     /// Joins what was numbered with the texts of the same subjects.
     #[must_use]
-    pub fn new(capture: Capture, listing: Listing<'a>, texts: &'a dyn Texts, redactor: &'a Redactor) -> Self {
+    pub(crate) fn new(capture: Capture, listing: Listing<'a>, texts: &'a dyn Texts, redactor: &'a Redactor) -> Self {
         Self { capture, listing, texts, redactor }
     }
 
     /// What was read.
     #[must_use]
-    pub fn capture(&self) -> &Capture {
+    pub(crate) fn capture(&self) -> &Capture {
         &self.capture
     }
 
     /// The whole in numbers.
     #[must_use]
-    pub fn summary(&self) -> &Summary {
+    pub(crate) fn summary(&self) -> &Summary {
         self.listing.summary()
     }
 
     /// How many connections there are.
     #[must_use]
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.listing.judgement().len()
     }
 
@@ -62,13 +62,13 @@ impl<'a> Analysis<'a> {
     }
 
     /// How they belong together.
-    pub fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
+    pub(crate) fn relations(&self) -> impl Iterator<Item = Relation> + '_ {
         self.listing.relations()
     }
 
     /// What the rules of its findings always say.
     #[must_use]
-    pub fn rules(&self) -> BTreeMap<String, Rule> {
+    pub(crate) fn rules(&self) -> BTreeMap<String, Rule> {
         self.listing.rules()
     }
 
@@ -85,7 +85,7 @@ impl<'a> Analysis<'a> {
 
     /// One connection by its index, if there is such a one.
     #[must_use]
-    pub fn connection(&self, index: usize) -> Option<Connection<'static>> {
+    pub(crate) fn connection(&self, index: usize) -> Option<Connection<'static>> {
         if index >= self.connections() {
             return None;
         }
@@ -96,7 +96,7 @@ impl<'a> Analysis<'a> {
     ///
     /// # Errors
     /// The first of `see`.
-    pub fn each_connection(&self, see: &mut dyn FnMut(Connection<'static>) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn each_connection(&self, see: &mut dyn FnMut(Connection<'static>) -> io::Result<()>) -> io::Result<()> {
         let mut reader = self.texts.reader();
         for index in 0..self.connections() {
             if let Some(body) = read_connection(reader.connection(index)) {
@@ -110,7 +110,7 @@ impl<'a> Analysis<'a> {
     ///
     /// # Errors
     /// The first of `see`.
-    pub fn each_finding(&self, see: &mut dyn FnMut(Finding<'static>) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn each_finding(&self, see: &mut dyn FnMut(Finding<'static>) -> io::Result<()>) -> io::Result<()> {
         let mut reader = self.texts.reader();
         let mut result = Ok(());
         for subject in 0..self.connections() {

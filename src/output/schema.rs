@@ -9,19 +9,19 @@ use super::model::Document;
 
 /// Schema of the JSON document.
 #[must_use]
-pub fn document() -> Schema {
+pub(crate) fn document() -> Schema {
     generate::<Document>("wsscan document")
 }
 
 /// Schema of one line of the event stream.
 #[must_use]
-pub fn event() -> Schema {
+pub(crate) fn event() -> Schema {
     generate::<Event>("wsscan event")
 }
 
 /// A schema as text, with a line end.
 #[must_use]
-pub fn text(schema: &Schema) -> String {
+pub(crate) fn text(schema: &Schema) -> String {
     format!("{:#}\n", schema.as_value())
 }
 

@@ -106,7 +106,7 @@ struct Position {
 }
 
 /// Listens to an engine and stores what closes.
-pub struct Store {
+pub(crate) struct Store {
     redactor: Redactor,
     dictionary: Dictionary,
     /// One for each shard; a lock is never waited for.
@@ -115,7 +115,7 @@ pub struct Store {
 
 /// What is kept of a connection that is over, beside its texts.
 #[derive(Debug)]
-pub struct Stored {
+pub(crate) struct Stored {
     position: Position,
     digests: Box<[Digest]>,
     /// Findings about no WebSocket in particular: hardly any connection has them.
@@ -172,13 +172,17 @@ fn store(chunks: &mut Vec<Vec<u8>>, bytes: &[u8]) -> Position {
 impl Store {
     /// An empty store of what `redactor` lets pass.
     #[must_use]
-    pub fn new(redactor: Redactor) -> Self {
+    pub(crate) fn new(redactor: Redactor) -> Self {
         Self { redactor, dictionary: Dictionary::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
     /// Ends the storing: the texts of a judgement's subjects.
     #[must_use]
-    pub fn into_texts<'a>(self, judgement: &'a Judgement<'a>, connections: &'a Connections<Stored>) -> StoredTexts<'a> {
+    pub(crate) fn into_texts<'a>(
+        self,
+        judgement: &'a Judgement<'a>,
+        connections: &'a Connections<Stored>,
+    ) -> StoredTexts<'a> {
         let shards = self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         let expander = self.dictionary.into_expander();
         StoredTexts { expander, shards: shards.collect(), judgement, connections }
@@ -208,7 +212,7 @@ impl Observer for Store {
 }
 
 /// The stored texts of a judgement's subjects.
-pub struct StoredTexts<'a> {
+pub(crate) struct StoredTexts<'a> {
     expander: Expander,
     shards: Vec<ShardStore>,
     judgement: &'a Judgement<'a>,

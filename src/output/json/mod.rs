@@ -24,7 +24,7 @@ pub(super) mod serializer;
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// Without any space: for programs.
     Compact,
     /// Indented by two spaces: for people.
@@ -93,7 +93,7 @@ impl Formatter for &mut SafeFormatter {
 ///
 /// # Errors
 /// When `writer` fails.
-pub fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layout, value: &T) -> io::Result<()> {
+pub(crate) fn write_value<W: Write, T: Serialize + ?Sized>(mut writer: W, layout: Layout, value: &T) -> io::Result<()> {
     match layout {
         Layout::Compact => {
             let mut out = Vec::with_capacity(1 << 10);
@@ -172,7 +172,7 @@ pub(in crate::output) fn append_finding(out: &mut Vec<u8>, first: &[u8], body: &
 
 /// The document as one JSON object and a line end.
 #[derive(Clone, Copy, Debug)]
-pub struct Json {
+pub(crate) struct Json {
     /// How it is laid out.
     pub layout: Layout,
     /// Threads that write compact lists; the bytes are the same for any number.

@@ -28,7 +28,7 @@ const MARK: &str = "<redacted:";
 /// output. `parts` must hold something of the capture that the output does not show, such as the raw bytes of
 /// its first packets: whoever can compute the key can test guesses of a secret against its mark.
 #[must_use]
-pub fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+pub(crate) fn derive_key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut sha256 = digest::Context::new(&digest::SHA256);
     sha256.update(b"wsscan redaction key 1");
     for part in parts {

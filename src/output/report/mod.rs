@@ -17,7 +17,7 @@ use anstyle::Style;
 use self::group::{Group, Groups, MAX_FILTER};
 pub(crate) use self::layout::Page;
 use self::layout::{BOLD, DIM, GREEN, WIDTHS, YELLOW, severity_style};
-pub use self::phrases::code_name;
+pub(crate) use self::phrases::code_name;
 use self::phrases::{
     carried, count, display_filter, headline, line, one, outcome_words, plural, quoted, ranges, views, word,
 };
@@ -37,7 +37,7 @@ const MAX_HEALTHY_VERBOSE: usize = 1000;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Detail {
+pub(crate) enum Detail {
     /// The verdicts, a line each, and the summary (`-q`).
     Quiet,
     /// Verdicts with evidence, fix and doubt; healthy connections a line each.
@@ -48,7 +48,7 @@ pub enum Detail {
 
 /// How the report is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// How much is shown.
     pub detail: Detail,
     /// Columns to use.
@@ -63,7 +63,7 @@ impl Default for Options {
 
 /// A report in the making: findings first, then connections and relations, then [`Report::write`].
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     options: Options,
     groups: Groups,
     /// Connections that will be shown, and those of them that were seen.
@@ -81,7 +81,7 @@ pub struct Report {
 impl Report {
     /// An empty report.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let width = options.width.clamp(*WIDTHS.start(), *WIDTHS.end());
         Self {
             options: Options { width, ..options },
@@ -99,12 +99,12 @@ impl Report {
     }
 
     /// Takes the next finding; all come before the first connection.
-    pub fn finding(&mut self, finding: &Finding<'static>) {
+    pub(crate) fn finding(&mut self, finding: &Finding<'static>) {
         self.wanted.extend(self.groups.add(finding));
     }
 
     /// Takes the next connection.
-    pub fn connection(&mut self, connection: Connection<'static>) {
+    pub(crate) fn connection(&mut self, connection: Connection<'static>) {
         self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
         self.groups.count_cause(&connection);
         if self.wanted.contains(&connection.id) {
@@ -127,7 +127,7 @@ impl Report {
     }
 
     /// Takes the next relation.
-    pub fn relation(&mut self, relation: &Relation) {
+    pub(crate) fn relation(&mut self, relation: &Relation) {
         if self.relations.len() < MAX_HEALTHY {
             self.relations.push(relation.clone());
         }
@@ -137,7 +137,7 @@ impl Report {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn write(&self, out: &mut dyn Write, capture: &Capture, summary: &Summary) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write, capture: &Capture, summary: &Summary) -> io::Result<()> {
         let mut page = Page { out, width: self.options.width };
         let (causes, others) = self.groups.by_importance();
         if self.options.detail > Detail::Quiet {

@@ -159,7 +159,7 @@ pub(super) fn views(c: &Connection) -> [String; 2] {
 
 /// Name of a close code (RFC 6455 §7.4.1 and the IANA registry).
 #[must_use]
-pub fn code_name(code: u16) -> Option<&'static str> {
+pub(crate) fn code_name(code: u16) -> Option<&'static str> {
     Some(match code {
         1000 => "normal closure",
         1001 => "going away",
