@@ -91,7 +91,7 @@ pub(super) fn number(number: u64) -> Short {
     text
 }
 
-/// Milliseconds, seconds or minutes, for people; `ns` in nanoseconds.
+/// Milliseconds, seconds or minutes, for people; `ns` in nanoseconds. A negative one is no length and is told as unknown.
 #[must_use]
 pub(super) fn duration(ns: i64) -> Short {
     let (unit, decimals, name) = match ns {
@@ -115,6 +115,10 @@ pub(super) fn duration(ns: i64) -> Short {
 fn by_float(ns: i64) -> Short {
     let ms = ns as f64 / 1e6;
     let mut text = Short::EMPTY;
+    if ns < 0 {
+        text.push("an unknown time"); // The clock was set back, or the packets are out of order.
+        return text;
+    }
     // A short text takes what is written to it.
     let _ = if ms < 1.0 {
         write!(text, "{ms:.2} ms")
@@ -143,9 +147,9 @@ mod tests {
         assert_eq!(told(61_250_000_001), "61.3 s");
         assert_eq!(told(119_999_999_999), "120.0 s");
         assert_eq!(told(120_000_000_000), "2.0 min");
-        assert_eq!(told(-3_000_000), "-3.00 ms");
+        assert_eq!(told(-3_000_000), "an unknown time");
         assert_eq!(told(i64::MAX), "153722867.3 min");
-        assert_eq!(told(i64::MIN), "-9223372036854.78 ms");
+        assert_eq!(told(i64::MIN), "an unknown time");
         assert_eq!(&*number(0), "0");
         assert_eq!(&*number(u64::MAX), "18446744073709551615");
     }

@@ -239,15 +239,8 @@ fn view(session: &Session<'_>, side: Side) -> Option<View> {
     let peer = side.other();
     let left = session.left(side);
     let Some(close) = session.close(peer) else {
-        return if session.close_may_be_hidden(peer) {
-            None
-        } else if left_the_page(session, side) {
-            None
-        } else if session.tcp_ended() {
-            Some(ABNORMAL)
-        } else {
-            None
-        };
+        let unknown = session.close_may_be_hidden(peer) || left_the_page(session, side) || !session.tcp_ended();
+        return (!unknown).then_some(ABNORMAL);
     };
     if !close.captured {
         return None;

@@ -132,7 +132,7 @@ fn people_read_what_matters() {
     assert_eq!(line(" opened ").len(), 8);
     assert_eq!(line(" closed   ").len(), 8);
     assert_eq!(line(" refused ")[0], "10:12:53.723569 #4    refused  GET /chat → 426 Upgrade Required");
-    assert!(line("WSK701")[0].ends_with("(WSK701, proven) [2 connections]"), "{plain}");
+    assert!(line("WSK701")[0].ends_with("(WSK701, likely) [2 connections]"), "{plain}");
     assert!(line("#1 ")[0].ends_with("opened   10.77.1.10:34198 → 10.77.1.1:80"), "{plain}");
     let (nothing, ended) = lines("demo", 10, Form::Silent, usize::MAX);
     assert_eq!((nothing.as_str(), ended.summary.connections), ("", 8));
