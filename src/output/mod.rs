@@ -1,9 +1,9 @@
 //! What leaves the program, in each form: the report for people, the JSON document, the event stream and
 //! their schemas.
 //!
-//! [`model`] is the only description of the document; every form is a pure function of it. [`from_record`] makes it of
-//! records and verdicts, [`redact`] takes secrets out before anything else sees it, [`store`] keeps it until the capture
-//! is over, [`numbering`] and [`render`] add what only the whole capture gives. [`terminal`] keeps captured bytes from
+//! [`model`] is the only description of the document; every form is a pure function of it. `from_record` makes it of
+//! records and verdicts, `redact` takes secrets out before anything else sees it, `store` keeps it until the capture
+//! is over, `numbering` and `render` add what only the whole capture gives. `terminal` keeps captured bytes from
 //! reaching a terminal raw. Nothing in this room reads packets or decides anything.
 
 pub(crate) mod community_id;
