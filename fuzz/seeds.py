@@ -116,6 +116,30 @@ def tls_messages(stream):
         at += 4 + length
 
 
+def messages(stream):
+    """Unfragmented data messages of a WebSocket without compression, as fuzz_targets/subprotocol.rs reads them."""
+    at, dialogue = 0, b""
+    while at + 2 <= len(stream) and stream[at] in (0x81, 0x82, 0x88, 0x89, 0x8A):
+        opcode, masked, length = stream[at] & 15, stream[at + 1] >> 7, stream[at + 1] & 127
+        at += 2
+        if length == 127:
+            break
+        if length == 126:
+            if at + 2 > len(stream):
+                break
+            length = struct.unpack_from(">H", stream, at)[0]
+            at += 2
+        key = stream[at:at + 4] if masked else b"\0\0\0\0"
+        at += 4 * masked
+        if len(key) < 4:
+            break
+        if opcode < 8:
+            plain = bytes(byte ^ key[i & 3] for i, byte in enumerate(stream[at:at + min(length, 255)]))
+            dialogue += bytes([(1 - masked) | (opcode == 2) * 2 | (length > 255) * 8, len(plain)]) + plain
+        at += length
+    return dialogue
+
+
 def http2_blocks(stream):
     """Header blocks of an HTTP/2 stream in the clear."""
     at = 24 if stream.startswith(b"PRI * HTTP/2.0") else 0
@@ -160,6 +184,7 @@ def main():
                     put("http", stream)
                     if b"upgrade" in head.lower() or b" 101 " in head[:16]:
                         put("websocket", body)
+                        put("subprotocol", messages(body)[:LARGEST])
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@
 //! | [`http`] | HTTP/1.x up to the moment it becomes something else |
 //! | [`http2`] | HTTP/2 as far as WebSockets need it: extended CONNECT (RFC 8441) |
 //! | [`websocket`] | frames, messages, compression, the closing handshake, keepalive |
+//! | [`subprotocol`] | the application protocol inside a WebSocket, recognised by the first bytes of its messages |
 //! | [`connection`] | the stack of layers of one connection, and the record of what they found |
 //! | [`diagnosis`] | rules over records: verdicts and findings; correlation of connections; the catalogue of causes |
 //! | [`engine`] | the pipeline of chunks and shards on every core, observers, the selection of what is reported |
@@ -117,6 +118,7 @@ pub mod http2;
 pub mod output;
 pub mod packet;
 pub mod stream;
+pub mod subprotocol;
 mod sync;
 pub mod tcp;
 pub mod tls;

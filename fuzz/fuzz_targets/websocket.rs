@@ -8,8 +8,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use wsscan::websocket::{
-    Deflate, Direction, End, Frame, GapCause, Interest, Message, Options, Sink, Stamp, Start, StreamEvent, WebSocket,
-    looks_like_websocket,
+    Deflate, Direction, End, Frame, GapCause, Interest, Message, MessageStart, Options, Sink, Stamp, Start, StreamEvent,
+    TAP_BYTES, WebSocket, looks_like_websocket,
 };
 
 #[derive(Default)]
@@ -31,6 +31,16 @@ impl Sink for Told {
             assert!(message.complete && payload.len() <= Interest::PAYLOAD_LIMIT as usize);
             assert!(message.truncated || message.length == Some(payload.len() as u64));
         }
+    }
+
+    fn taps(&self) -> bool {
+        self.messages[0] < 20
+    }
+
+    fn message_start(&mut self, start: &MessageStart<'_>) {
+        let shown = start.bytes.len();
+        assert!(shown <= TAP_BYTES);
+        assert!(start.length.is_none_or(|length| shown as u64 == length.min(TAP_BYTES as u64)));
     }
 }
 

@@ -292,9 +292,7 @@ impl<W: Write + Send> Observer for Messages<'_, W> {
         }
     }
 
-    fn keep(&self, _: &mut Vec<u8>, over: &mut Vec<Over>, _: &mut Vec<Finished<()>>) {
-        over.clear();
-    }
+    fn keep(&self, _: &mut Vec<u8>, _: &[Over], _: &mut Vec<Finished<()>>) {}
 
     fn merge(&self, journals: &mut [Vec<u8>], _: &Numbering) {
         journals.iter().filter(|journal| !journal.is_empty()).for_each(|journal| self.write(journal));

@@ -320,7 +320,7 @@ impl<E: Encoder, C: Consumer> Observer for WithStatistics<'_, '_, E, C> {
         self.stream.note(journal, event);
     }
 
-    fn keep(&self, journal: &mut Journal, over: &mut Vec<Over>, finished: &mut Vec<Finished<()>>) {
+    fn keep(&self, journal: &mut Journal, over: &[Over], finished: &mut Vec<Finished<()>>) {
         self.stream.keep(journal, over, finished);
     }
 

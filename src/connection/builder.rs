@@ -2,13 +2,14 @@
 
 use super::event::{Context, Ends, EntryEvent, EntrySink};
 use super::record::{ConnectionRecord, Entry, Layers, Limits, MAX_ENTRIES, MAX_PLAIN};
+use super::tap::TappedWebSocket;
 use crate::http::{Compression, Ended, Exchange, ExchangeKind, HttpEvent, HttpFact};
 use crate::http2::Http2Facts;
 use crate::packet::Stamp;
 use crate::stream::{Direction, End, StreamEvent};
 use crate::tcp::{Connection, Opening};
 use crate::tls::TlsFacts;
-use crate::websocket::{Deflate, Likeness, Options, Start, Strength, WebSocket, WebSocketFacts, looks_like_websocket};
+use crate::websocket::{Deflate, Likeness, Options, Start, Strength, WebSocket, looks_like_websocket};
 
 /// The record under construction.
 #[derive(Debug, Default)]
@@ -96,9 +97,9 @@ impl RecordBuilder {
     }
 
     /// Files the facts of the WebSocket that the connection itself carried.
-    pub(super) fn websocket(&mut self, facts: Box<WebSocketFacts>) {
+    pub(super) fn websocket(&mut self, tapped: TappedWebSocket) {
         if let Some(entry) = self.entries.get_mut(usize::from(self.current)) {
-            entry.websocket = Some(facts);
+            file_websocket(entry, tapped);
         }
     }
 
@@ -108,13 +109,15 @@ impl RecordBuilder {
     pub(super) fn http2(
         &mut self,
         mut facts: Http2Facts,
-        sockets: impl Iterator<Item = (u32, u32, Option<Box<WebSocketFacts>>)>,
+        sockets: impl Iterator<Item = (u32, u32, Option<TappedWebSocket>)>,
     ) {
         for (stream, entry, websocket) in sockets {
             let Some(entry) = self.entries.get_mut(entry as usize) else { continue };
-            entry.websocket = websocket;
             if let Some(at) = facts.websockets.iter().position(|known| known.id == stream) {
                 entry.http2 = Some(Box::new(facts.websockets.swap_remove(at)));
+            }
+            if let Some(tapped) = websocket {
+                file_websocket(entry, tapped);
             }
         }
         self.rare().http2 = Some(Box::new(facts));
@@ -241,7 +244,7 @@ impl<S: EntrySink> Reporter<'_, S> {
         after_handshake: bool,
         proven: bool,
         compression: Compression,
-    ) -> Option<WebSocket> {
+    ) -> Option<TappedWebSocket> {
         let has_entry = after_handshake && self.builder.entries.last().is_some_and(|entry| entry.websocket.is_none());
         if !has_entry {
             let entry = self.builder.add_entry(Entry { first: stamp, last: stamp, ..Entry::default() })?;
@@ -255,9 +258,25 @@ impl<S: EntrySink> Reporter<'_, S> {
 
 /// A WebSocket that has seen nothing yet. `after_handshake`: it begins with the first byte behind its handshake, and
 /// what was agreed is known.
-pub(super) fn new_websocket(compression: Compression, after_handshake: bool, context: &Context<'_>) -> WebSocket {
+pub(super) fn new_websocket(compression: Compression, after_handshake: bool, context: &Context<'_>) -> TappedWebSocket {
     let start = if after_handshake { Start::Handshake } else { Start::MidStream };
-    WebSocket::new(Options { deflate: deflate(compression), start, interest: context.interest })
+    TappedWebSocket::new(WebSocket::new(Options { deflate: deflate(compression), start, interest: context.interest }))
+}
+
+/// Files the facts of a WebSocket, and what its recognisers made of it.
+fn file_websocket(entry: &mut Entry, tapped: TappedWebSocket) {
+    let TappedWebSocket { websocket, recognisers } = tapped;
+    entry.application = recognisers.into_application(negotiated_subprotocol(entry));
+    entry.websocket = Some(websocket.into_facts());
+}
+
+/// The subprotocol that the server selected.
+fn negotiated_subprotocol(entry: &Entry) -> Option<&str> {
+    const NAME: &str = "sec-websocket-protocol";
+    match entry.handshake.as_deref().and_then(Exchange::response) {
+        Some(response) => response.head.headers(NAME).next(),
+        None => entry.http2.as_ref()?.response.as_ref()?.field(NAME),
+    }
 }
 
 /// The parameters in the WebSocket layer's terms.

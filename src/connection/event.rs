@@ -4,7 +4,7 @@ use crate::http::Exchange;
 use crate::packet::{Endpoint, Stamp};
 use crate::tcp::Connection;
 use crate::tls::KeyLog;
-use crate::websocket::{self, Frame, Message, Sink};
+use crate::websocket::{self, Frame, Message};
 
 /// TLS secrets.
 pub type Keys = KeyLog;
@@ -58,22 +58,5 @@ pub trait EntrySink {
 impl<F: FnMut(Stamp, Ends, u32, EntryEvent<'_>)> EntrySink for F {
     fn event(&mut self, stamp: Stamp, ends: Ends, entry: u32, event: EntryEvent<'_>) {
         self(stamp, ends, entry, event);
-    }
-}
-
-/// Passes the frames and messages of one WebSocket on as events of its entry.
-pub(super) struct EntryFrames<'n, S> {
-    pub(super) sink: &'n mut S,
-    pub(super) ends: &'n Ends,
-    pub(super) entry: u32,
-}
-
-impl<S: EntrySink> Sink for EntryFrames<'_, S> {
-    fn frame(&mut self, frame: &Frame) {
-        self.sink.event(frame.last, *self.ends, self.entry, EntryEvent::Frame(frame));
-    }
-
-    fn message(&mut self, message: &Message<'_>) {
-        self.sink.event(message.last, *self.ends, self.entry, EntryEvent::Message(message));
     }
 }

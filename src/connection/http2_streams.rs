@@ -1,13 +1,13 @@
 //! The WebSockets on the streams of one HTTP/2 connection (RFC 8441): one entry and one WebSocket layer per stream.
 
 use super::builder::{RecordBuilder, Reporter, new_websocket};
-use super::event::{EntryEvent, EntryFrames, EntrySink};
+use super::event::{EntryEvent, EntrySink};
 use super::record::Entry;
+use super::tap::TappedWebSocket;
 use crate::http::extension::ExtensionList;
 use crate::http::{self, Compression};
 use crate::http2::{self, Http2, Http2Event, WebSocketStream};
 use crate::stream::{Direction, Stamp, StreamEvent};
-use crate::websocket::WebSocket;
 
 /// HTTP/2 and the WebSockets that its streams carry.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Socket {
     /// Index of its entry in the record.
     entry: u32,
     /// `None` until the server accepted it.
-    websocket: Option<WebSocket>,
+    websocket: Option<TappedWebSocket>,
 }
 
 impl Http2Streams {
@@ -53,8 +53,7 @@ impl Http2Streams {
                 let Some(socket) = sockets.iter_mut().find(|socket| socket.stream == stream) else { return };
                 let entry = socket.entry;
                 if let Some(websocket) = &mut socket.websocket {
-                    let mut frames = EntryFrames { sink: reporter.sink, ends: reporter.ends, entry };
-                    websocket.feed(stamp, direction, event, &mut frames);
+                    websocket.feed(stamp, direction, event, entry, reporter.ends, reporter.sink);
                 }
                 reporter.builder.set_last_packet(entry, stamp);
             }
@@ -63,19 +62,24 @@ impl Http2Streams {
 
     /// Files what is known of the connection and its WebSockets.
     pub(super) fn file(self, builder: &mut RecordBuilder) {
-        let sockets = self.sockets.into_iter();
-        let sockets = sockets.map(|socket| (socket.stream, socket.entry, socket.websocket.map(WebSocket::into_facts)));
+        let sockets = self.sockets.into_iter().map(|Socket { stream, entry, websocket }| (stream, entry, websocket));
         builder.http2(self.http2.into_facts(), sockets);
     }
 
     /// Whether one of the WebSockets holds windows of compressed messages.
     pub(super) fn holds_windows(&self) -> bool {
-        self.sockets.iter().filter_map(|socket| socket.websocket.as_ref()).any(WebSocket::holds_windows)
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.websocket.as_ref())
+            .any(|tapped| tapped.websocket.holds_windows())
     }
 
     /// Frees memory that idle WebSockets do not need.
     pub(super) fn shrink(&mut self) {
-        self.sockets.iter_mut().filter_map(|socket| socket.websocket.as_mut()).for_each(WebSocket::shrink);
+        self.sockets
+            .iter_mut()
+            .filter_map(|socket| socket.websocket.as_mut())
+            .for_each(|tapped| tapped.websocket.shrink());
     }
 }
 

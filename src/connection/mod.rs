@@ -3,13 +3,14 @@
 //! ```text
 //!  detect           which protocol the first bytes belong to
 //!  stack            composes the layers and feeds each with what the one below yields
+//!  tap              shows the beginnings of a WebSocket's messages to the recognisers of application protocols
 //!  http2_streams    the WebSockets on the streams of one HTTP/2 connection
 //!  builder          files what the layers report into the record
 //!  event            what leaves the stack while the connection is under way
 //!  record           what remains of the connection when it is over
 //! ```
 //!
-//! No file here forms an opinion, and none but `stack`, `detect` and `http2_streams` feeds a layer.
+//! No file here forms an opinion, and none but `stack`, `detect`, `http2_streams` and `tap` feeds a layer.
 
 mod builder;
 mod detect;
@@ -17,6 +18,7 @@ mod event;
 mod http2_streams;
 mod record;
 mod stack;
+mod tap;
 
 pub use event::{Context, Ends, EntryEvent, EntrySink, Interest, Keys};
 pub use record::{ConnectionRecord, Entry, Layers, MAX_ENTRIES, MAX_PLAIN};

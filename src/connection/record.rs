@@ -4,6 +4,7 @@ use crate::http::Exchange;
 use crate::http2::{Http2Facts, Oddity, WebSocketStream};
 use crate::packet::Stamp;
 use crate::stream::{Direction, End};
+use crate::subprotocol::Application;
 use crate::tcp::TcpFacts;
 use crate::tls::TlsFacts;
 use crate::websocket::WebSocketFacts;
@@ -37,6 +38,8 @@ pub struct Entry {
     pub handshake: Option<Box<Exchange>>,
     /// The WebSocket, once it was agreed on.
     pub websocket: Option<Box<WebSocketFacts>>,
+    /// The application protocol inside it, if it was recognised.
+    pub application: Option<Box<Application>>,
     /// The HTTP/2 stream that carries it.
     pub http2: Option<Box<WebSocketStream>>,
     /// First packet of the attempt.

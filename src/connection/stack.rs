@@ -6,6 +6,8 @@
 //!                       ├──────► http2 ─► websocket, one per stream
 //!                       ├──────► websocket                           (picked up mid-stream)
 //!                       └──────► foreign
+//!
+//!  websocket ─► subprotocol, the beginnings of messages, while a recogniser listens
 //! ```
 //!
 //! Layers never call each other. This file drains one and feeds the next, and replaces HTTP by WebSocket with the bytes
@@ -15,15 +17,15 @@ use std::fmt;
 
 use super::builder::{RecordBuilder, Reporter};
 use super::detect::{Detection, Detector, Protocol, begins_http};
-use super::event::{Context, Ends, EntryFrames, EntrySink};
+use super::event::{Context, Ends, EntrySink};
 use super::http2_streams::Http2Streams;
 use super::record::ConnectionRecord;
+use super::tap::TappedWebSocket;
 use crate::http::{Compression, Exchange, Http, HttpEvent, Step, Switch, SwitchTo};
 use crate::packet::{Segment, Stamp};
 use crate::stream::{Direction, End, StreamEvent};
 use crate::tcp::{Connection, Opening};
 use crate::tls::Tls;
-use crate::websocket::WebSocket;
 
 /// The layer on top of TCP, or of TLS. The usual ones lie in the connection itself: a short connection would spend
 /// its time on fetching memory for them.
@@ -34,7 +36,7 @@ enum Layer {
     Foreign,
     Http(Http),
     Http2(Box<Http2Streams>),
-    WebSocket(WebSocket),
+    WebSocket(TappedWebSocket),
 }
 
 impl fmt::Debug for Layer {
@@ -88,7 +90,7 @@ impl Stack {
     #[must_use]
     pub(crate) fn holds_windows(&self) -> bool {
         match &self.layer {
-            Layer::WebSocket(websocket) => websocket.holds_windows(),
+            Layer::WebSocket(tapped) => tapped.websocket.holds_windows(),
             Layer::Http2(streams) => streams.holds_windows(),
             Layer::Undetected(_) | Layer::Foreign | Layer::Http(_) => false,
         }
@@ -97,7 +99,7 @@ impl Stack {
     /// Frees memory that an idle connection does not need.
     pub(crate) fn shrink(&mut self) {
         match &mut self.layer {
-            Layer::WebSocket(websocket) => websocket.shrink(),
+            Layer::WebSocket(tapped) => tapped.websocket.shrink(),
             Layer::Http2(streams) => streams.shrink(),
             Layer::Undetected(_) | Layer::Foreign | Layer::Http(_) => {}
         }
@@ -108,7 +110,7 @@ impl Stack {
     #[must_use]
     pub(crate) fn prefetch(&self) -> u64 {
         match &self.layer {
-            Layer::WebSocket(websocket) => websocket.prefetch(),
+            Layer::WebSocket(tapped) => tapped.websocket.prefetch(),
             _ => 0,
         }
     }
@@ -193,7 +195,7 @@ impl Stack {
     #[must_use]
     pub(crate) fn take_record(&mut self, tcp: &mut Connection) -> Option<Box<ConnectionRecord>> {
         match std::mem::take(&mut self.layer) {
-            Layer::WebSocket(websocket) => self.builder.websocket(websocket.into_facts()),
+            Layer::WebSocket(tapped) => self.builder.websocket(tapped),
             Layer::Http2(streams) => streams.file(&mut self.builder),
             Layer::Http(_) | Layer::Undetected(_) | Layer::Foreign => {}
         }
@@ -309,8 +311,7 @@ impl Layer {
         match self {
             Layer::WebSocket(websocket) => {
                 let entry = reporter.builder.current_entry();
-                let mut frames = EntryFrames { sink: reporter.sink, ends: reporter.ends, entry };
-                websocket.feed(stamp, direction, event, &mut frames);
+                websocket.feed(stamp, direction, event, entry, reporter.ends, reporter.sink);
                 reporter.builder.set_last_packet(entry, stamp);
             }
             _ => self.feed_other(stamp, direction, event, reporter),

@@ -193,7 +193,7 @@ impl<O: Observer> Shard<O> {
             self.retire(now, context, observer, journal);
             self.shrink_idle(now);
         }
-        observer.keep(journal, &mut self.over, &mut self.finished);
+        self.keep(observer, journal);
     }
 
     /// Prefetches the chunk's packets and their connections. Thousands of connections do not fit into the cache; read one
@@ -446,8 +446,14 @@ impl<O: Observer> Shard<O> {
         observer.note(journal, &Event::Closed { stamp, connection, record: &record });
         self.over.push((connection, record));
         if self.over.len() == BATCH {
-            observer.keep(journal, &mut self.over, &mut self.finished);
+            self.keep(observer, journal);
         }
+    }
+
+    /// Lends the records of connections that are over to the observer, and drops them.
+    fn keep(&mut self, observer: &O, journal: &mut O::Journal) {
+        observer.keep(journal, &self.over, &mut self.finished);
+        self.over.clear();
     }
 
     /// The capture is over: closes everything that is still open, in order of first packet.
@@ -460,7 +466,7 @@ impl<O: Observer> Shard<O> {
         for (_, index) in open {
             self.close(index, End::CaptureEnd, context, observer, journal);
         }
-        observer.keep(journal, &mut self.over, &mut self.finished);
+        self.keep(observer, journal);
     }
 }
 

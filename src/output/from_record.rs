@@ -299,6 +299,7 @@ fn websocket<'a>(entry: &'a Entry, record: &ConnectionRecord) -> model::WebSocke
     model::WebSocket {
         upgrade,
         subprotocol,
+        protocol: entry.application.as_ref().map(|application| application.protocol.into()),
         extensions,
         accept_valid,
         client: facts.map_or_else(model::Traffic::default, |facts| traffic(&facts[Direction::ToServer])),

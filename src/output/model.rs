@@ -586,6 +586,10 @@ pub struct WebSocket<'a> {
     /// Subprotocol the server selected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subprotocol: Option<Text<'a>>,
+    /// Application protocol that the messages show, whatever was agreed on: `graphql-transport-ws`, `graphql-ws`, or
+    /// `graphql` where they do not tell which of the two. Left out when none was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Text<'a>>,
     /// Extensions the server agreed to, as it wrote them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extensions: Option<Text<'a>>,

@@ -74,6 +74,7 @@ pub(crate) fn healthy(id: u64, tcp_stream: u64) -> Connection<'static> {
             websocket: Some(WebSocket {
                 upgrade: Upgrade::Accepted,
                 subprotocol: Some("graphql-transport-ws".into()),
+                protocol: Some("graphql-transport-ws".into()),
                 extensions: Some("permessage-deflate; client_max_window_bits=15".into()),
                 accept_valid: Some(true),
                 client: Traffic {
@@ -151,6 +152,7 @@ pub(crate) fn stripped(id: u64, tcp_stream: u64, finding: u64) -> Connection<'st
             websocket: Some(WebSocket {
                 upgrade: Upgrade::Stripped,
                 subprotocol: None,
+                protocol: None,
                 extensions: None,
                 accept_valid: None,
                 client: Traffic::default(),

@@ -199,12 +199,12 @@ impl Observer for Store {
 
     fn note(&self, _: &mut (), _: &Event<'_>) {}
 
-    fn keep(&self, _: &mut (), over: &mut Vec<Over>, finished: &mut Vec<Finished<Stored>>) {
+    fn keep(&self, _: &mut (), over: &[Over], finished: &mut Vec<Finished<Stored>>) {
         let Some((local, _)) = over.first() else { return };
         let mut shard = lock(&self.shards[usize::from(local.shard)]);
-        finished.extend(over.drain(..).map(|(Local { number, .. }, record)| Finished {
-            number,
-            kept: shard.add(&self.dictionary, &self.redactor, &record),
+        finished.extend(over.iter().map(|(Local { number, .. }, record)| Finished {
+            number: *number,
+            kept: shard.add(&self.dictionary, &self.redactor, record),
         }));
     }
 

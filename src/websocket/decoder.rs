@@ -12,7 +12,7 @@
 //! ```
 
 use super::close;
-use super::event::{Frame, Message, MessageKind, Sink, opcode};
+use super::event::{Frame, Message, MessageKind, MessageStart, Sink, TAP_BYTES, opcode};
 use super::facts::{
     CloseFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, LastMessage, OpenMessage,
 };
@@ -97,9 +97,8 @@ struct MessageState {
     check_text: bool,
     /// It was inflated with the help of earlier messages, which its sender had promised not to refer to.
     promise_broken: bool,
-    /// The message is collected for the sink.
-    collect: bool,
-    truncated: bool,
+    /// How many of its first bytes are collected for the sink.
+    collect: u32,
     /// Bytes are missing.
     missing: bool,
     utf8: Utf8,
@@ -159,8 +158,7 @@ impl DirectionState {
                 coding: Coding::Plain,
                 check_text: false,
                 promise_broken: false,
-                collect: false,
-                truncated: false,
+                collect: 0,
                 missing: false,
                 utf8: Utf8::default(),
                 first: Stamp::default(),
@@ -185,6 +183,11 @@ impl DirectionState {
             + self.control.as_ref().map_or(0, |control| control.bytes.capacity())
             + self.inflation.as_ref().map_or(0, |inflation| inflation.memory())
             + self.resync.as_ref().map_or(0, |resync| resync.memory())
+    }
+
+    /// Whether more bytes of the open message are to be collected.
+    fn collects(&self) -> bool {
+        self.buffer.len() < self.message.collect as usize
     }
 
     pub(super) fn holds_window(&self) -> bool {
@@ -434,6 +437,9 @@ impl<S: Sink> Decoder<'_, S> {
         if self.context.interest.messages {
             self.emit_whole_message(kind, payload, masked.then_some(header.key));
         }
+        if self.sink.taps() {
+            self.tap_whole_message(kind, payload, masked.then_some(header.key));
+        }
         Some(rest)
     }
 
@@ -454,7 +460,7 @@ impl<S: Sink> Decoder<'_, S> {
     }
 
     fn emit_whole_message(&mut self, kind: MessageKind, payload: &[u8], key: Option<[u8; 4]>) {
-        let limit = (self.context.interest.payload_limit.min(Interest::PAYLOAD_LIMIT)) as usize;
+        let limit = self.context.interest.payload_bytes();
         let shown = &payload[..payload.len().min(limit)];
         let shown = match key {
             Some(key) => {
@@ -480,6 +486,19 @@ impl<S: Sink> Decoder<'_, S> {
             complete: true,
         });
         self.release_buffer();
+    }
+
+    #[inline(never)]
+    fn tap_whole_message(&mut self, kind: MessageKind, payload: &[u8], key: Option<[u8; 4]>) {
+        let mut plain = [0; TAP_BYTES];
+        let mut bytes = &payload[..payload.len().min(TAP_BYTES)];
+        if let Some(key) = key {
+            let plain = &mut plain[..bytes.len()];
+            mask::unmask(bytes, key, plain);
+            bytes = plain;
+        }
+        let length = Some(payload.len() as u64);
+        self.sink.message_start(&MessageStart { direction: self.direction, kind, length, bytes, first: self.stamp });
     }
 
     fn release_buffer(&mut self) {
@@ -624,12 +643,13 @@ impl<S: Sink> Decoder<'_, S> {
         if header.opcode() != opcode::CONTINUATION {
             self.begin_message(header, first);
         }
+        let collects = self.state.collects();
         let message = &mut self.state.message;
         if message.open == Open::Yes {
             message.wire_length = message.wire_length.saturating_add(header.length);
             message.fragments += 1;
         }
-        let examined = message.check_text || message.collect || message.coding == Coding::Deflate;
+        let examined = message.check_text || collects || message.coding == Coding::Deflate;
         if message.open == Open::Yes && examined && message.coding != Coding::Opaque {
             Need::Message
         } else {
@@ -659,7 +679,8 @@ impl<S: Sink> Decoder<'_, S> {
             Coding::Deflate
         };
         let kind = if header.opcode() == opcode::TEXT { MessageKind::Text } else { MessageKind::Binary };
-        let interest = self.context.interest;
+        let tapped = if self.sink.taps() { TAP_BYTES } else { 0 };
+        let wanted = self.context.interest.payload_bytes().max(tapped);
         self.state.buffer.clear();
         self.state.message = MessageState {
             open: Open::Yes,
@@ -669,8 +690,7 @@ impl<S: Sink> Decoder<'_, S> {
             coding,
             check_text: kind == MessageKind::Text && coding != Coding::Opaque,
             promise_broken: false,
-            collect: interest.messages && interest.payload_limit > 0 && coding != Coding::Opaque,
-            truncated: false,
+            collect: if coding == Coding::Opaque { 0 } else { wanted as u32 },
             missing: false,
             utf8: Utf8::default(),
             first,
@@ -696,12 +716,19 @@ impl<S: Sink> Decoder<'_, S> {
             }
             Need::Message => {
                 let header = self.state.header;
+                let collects = self.state.collects();
+                let message = &mut self.state.message;
+                if message.coding == Coding::Plain && !message.check_text && !collects {
+                    // The rest of it is wanted by nobody.
+                    self.state.need = Need::Skip;
+                    return;
+                }
                 if !header.masked {
                     return self.message_bytes(bytes);
                 }
                 let key = mask::rotated(header.key, header.length - self.state.remaining);
                 let message = &mut self.state.message;
-                let ascii_only = message.coding == Coding::Plain && !message.collect;
+                let ascii_only = message.coding == Coding::Plain && !collects;
                 if ascii_only && mask::is_ascii(bytes, key) && message.utf8.skip_ascii(bytes.len()) {
                     message.length += bytes.len() as u64;
                     return;
@@ -723,12 +750,8 @@ impl<S: Sink> Decoder<'_, S> {
     fn plain(&mut self, bytes: &[u8]) {
         let message = &mut self.state.message;
         message.length += bytes.len() as u64;
-        if message.collect {
-            let limit = self.context.interest.payload_limit.min(Interest::PAYLOAD_LIMIT) as usize;
-            let room = limit.saturating_sub(self.state.buffer.len()).min(bytes.len());
-            self.state.buffer.extend_from_slice(&bytes[..room]);
-            message.truncated |= room < bytes.len();
-        }
+        let room = (message.collect as usize).saturating_sub(self.state.buffer.len()).min(bytes.len());
+        self.state.buffer.extend_from_slice(&bytes[..room]);
         if message.check_text
             && let Err(valid) = message.utf8.feed(bytes)
         {
@@ -756,7 +779,6 @@ impl<S: Sink> Decoder<'_, S> {
             message.promise_broken = true;
             message.utf8 = Utf8::default();
             message.length = 0;
-            message.truncated = false;
             self.state.buffer.clear();
             let again = inflation.retry(&mut |out| self.plain(out)).and_then(|()| match bytes {
                 Some(_) => Ok(()),
@@ -776,17 +798,17 @@ impl<S: Sink> Decoder<'_, S> {
             Fault::Corrupt | Fault::WindowLost => {}
         }
         self.state.inflation = Some(inflation);
+        self.state.buffer.clear();
         self.make_opaque();
         self.poison();
     }
 
-    /// Gives up decoding the open message.
+    /// Gives up decoding the open message. What was collected of it is its beginning.
     fn make_opaque(&mut self) {
         let message = &mut self.state.message;
         message.coding = Coding::Opaque;
         message.check_text = false;
-        message.collect = false;
-        self.state.buffer.clear();
+        message.collect = 0;
         if self.state.need == Need::Message {
             self.state.need = Need::Skip;
         }
@@ -930,6 +952,8 @@ impl<S: Sink> Decoder<'_, S> {
             }
         }
         if self.context.interest.messages {
+            let limit = self.context.interest.payload_bytes();
+            let shown = &self.state.buffer[..self.state.buffer.len().min(limit)];
             self.sink.message(&Message {
                 direction: self.direction,
                 kind: message.kind,
@@ -937,12 +961,19 @@ impl<S: Sink> Decoder<'_, S> {
                 fragments: message.fragments,
                 wire_length: message.wire_length,
                 length,
-                payload: (known && message.collect).then_some(&self.state.buffer),
-                truncated: known && message.truncated,
+                payload: (known && limit > 0).then_some(shown),
+                truncated: limit > 0 && length.is_some_and(|length| length > limit as u64),
                 first: message.first,
                 last: self.stamp,
                 complete: !message.missing,
             });
+        }
+        // Of a plain message that was cut, the beginning is shown if there is one.
+        let has_start = known || (!message.compressed && !self.state.buffer.is_empty());
+        if has_start && self.sink.taps() {
+            let (kind, first) = (message.kind, message.first);
+            let bytes = &self.state.buffer[..self.state.buffer.len().min(TAP_BYTES)];
+            self.sink.message_start(&MessageStart { direction: self.direction, kind, length, bytes, first });
         }
         self.release_buffer();
     }
@@ -1088,7 +1119,7 @@ impl<S: Sink> Decoder<'_, S> {
         self.release_buffer();
         self.state.message.open = Open::Unknown;
         self.state.message.check_text = false;
-        self.state.message.collect = false;
+        self.state.message.collect = 0;
         self.state.message.coding = Coding::Opaque;
         self.state.resync = None;
         let gaps = &mut self.own.unusual_mut().gaps;

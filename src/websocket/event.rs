@@ -1,6 +1,6 @@
 //! The decoder's output: whole frames and whole messages.
 
-use super::Direction;
+use super::{Direction, Interest};
 use crate::stream::Stamp;
 
 /// The opcodes of RFC 6455 §5.2, as numbers, because a peer may send any of the sixteen.
@@ -115,12 +115,54 @@ pub struct Message<'a> {
     pub complete: bool,
 }
 
+impl Message<'_> {
+    /// The same with at most `limit` bytes of payload, as if no more had been asked for; 0: none.
+    #[must_use]
+    pub(crate) fn shortened(&self, limit: u32) -> Self {
+        let limit = limit.min(Interest::PAYLOAD_LIMIT) as usize;
+        let payload = self.payload.filter(|_| limit > 0);
+        let cut = payload.is_some_and(|payload| payload.len() > limit);
+        Self {
+            payload: payload.map(|payload| &payload[..payload.len().min(limit)]),
+            truncated: payload.is_some() && (self.truncated || cut),
+            ..*self
+        }
+    }
+}
+
+/// Most bytes of a message in a [`MessageStart`].
+pub const TAP_BYTES: usize = 256;
+
+/// The beginning of one data message, reported at its final frame to a [`Sink`] that taps messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageStart<'a> {
+    /// Direction in which it was sent.
+    pub direction: Direction,
+    /// Text or binary.
+    pub kind: MessageKind,
+    /// Bytes of the message itself. `None` when part of it is missing.
+    pub length: Option<u64>,
+    /// Its first bytes, unmasked and inflated, at most [`TAP_BYTES`], none of them behind a byte that is missing. Text
+    /// is not necessarily valid UTF-8.
+    pub bytes: &'a [u8],
+    /// The packet with its first byte.
+    pub first: Stamp,
+}
+
 /// Receives what [`Interest`](super::Interest) asks for.
 pub trait Sink {
     /// A frame has passed.
     fn frame(&mut self, _frame: &Frame) {}
     /// A message has passed.
     fn message(&mut self, _message: &Message<'_>) {}
+    /// Whether [`Sink::message_start`] wants the next message. Asked for each; where nobody wants it, its payload is not
+    /// touched.
+    #[inline]
+    fn taps(&self) -> bool {
+        false
+    }
+    /// A message has passed, of which at least the beginning is known.
+    fn message_start(&mut self, _start: &MessageStart<'_>) {}
 }
 
 /// Receives nothing: for callers that want only the facts.

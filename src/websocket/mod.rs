@@ -22,7 +22,7 @@ mod violation;
 use decoder::{Context, Decoder, DirectionState};
 
 pub use crate::stream::{Direction, End, GapCause, Stamp, StreamEvent};
-pub use event::{Frame, Message, MessageKind, Sink, opcode};
+pub use event::{Frame, Message, MessageKind, MessageStart, Sink, TAP_BYTES, opcode};
 pub use facts::{
     CloseFacts, CompressionFacts, CutFrame, DirectionFacts, FOREIGN_TEXT_KEPT, ForeignKind, ForeignText, GapFacts,
     LastMessage, MaskFacts, OpenMessage, Unusual, WebSocketFacts,
@@ -95,6 +95,17 @@ impl Interest {
     pub const NONE: Interest = Interest { frames: false, messages: false, payload_limit: 0 };
     /// Frames and messages with their payload.
     pub const ALL: Interest = Interest { frames: true, messages: true, payload_limit: Self::PAYLOAD_LIMIT };
+
+    /// How many bytes of each message [`Sink::message`] wants.
+    const fn payload_bytes(&self) -> usize {
+        match self {
+            Interest { messages: true, payload_limit, .. } if *payload_limit < Self::PAYLOAD_LIMIT => {
+                *payload_limit as usize
+            }
+            Interest { messages: true, .. } => Self::PAYLOAD_LIMIT as usize,
+            Interest { messages: false, .. } => 0,
+        }
+    }
 }
 
 /// How to decode.

@@ -178,21 +178,21 @@ impl<E: Encoder, C: Consumer> Observer for EventStream<'_, E, C> {
         journal.notes.push(Note { key: journal.key, number: connection.number, entry: *entry, kind });
     }
 
-    fn keep(&self, journal: &mut Journal, over: &mut Vec<Over>, _: &mut Vec<Finished<()>>) {
+    fn keep(&self, journal: &mut Journal, over: &[Over], _: &mut Vec<Finished<()>>) {
         let nowhere = Surroundings::default();
-        for (connection, record) in over.drain(..) {
-            let verdicts = diagnose_all(&record);
-            let mut summaries: Vec<Digest> = Digest::of(&record, &verdicts).collect();
+        for (connection, record) in over {
+            let verdicts = diagnose_all(record);
+            let mut summaries: Vec<Digest> = Digest::of(record, &verdicts).collect();
             let mut texts = Vec::new();
             if summaries.iter().all(|summary| belongs(summary, &nowhere, self.options.chosen)) {
                 texts.extend(verdicts.iter().enumerate().map(|(index, verdict)| {
                     let entry = (!record.entries.is_empty()).then_some(index);
-                    SubjectText::new(&self.options.redactor, &record, entry, verdict)
+                    SubjectText::new(&self.options.redactor, record, entry, verdict)
                 }));
             } else {
                 summaries.clear();
             }
-            let plain: Vec<_> = diagnose_plain(&record).collect();
+            let plain: Vec<_> = diagnose_plain(record).collect();
             if !summaries.is_empty() || !plain.is_empty() {
                 let last_packet = record.tcp.last.packet;
                 journal.closed.push(Closed { number: connection.number, last_packet, summaries, texts, plain });

@@ -4,7 +4,12 @@ use super::writer::{Events, Form, LineEncoder, LineWriter, MAX_JOURNAL};
 use super::*;
 use crate::capture::{Capture, Input};
 use crate::connection::Keys;
+use crate::engine::Judgement;
 use crate::engine::{self, Feed, Walked};
+use crate::output::json::{Json, Layout};
+use crate::output::numbering::Listing;
+use crate::output::render::{self, Render};
+use crate::output::store::{Store, Stored};
 use crate::packet::Batch;
 use crate::packet::Stamp;
 use crate::stream::Direction;
@@ -82,6 +87,45 @@ fn lines(name: &str, step: usize, form: Form, remembered: usize) -> (String, End
     let (writer, ended) = stream.end();
     writer.end(model::Capture::default(), ended.summary.clone()).unwrap();
     (String::from_utf8(out).unwrap(), ended)
+}
+
+/// The document of a store.
+fn document(store: Store, found: &engine::Connections<Stored>) -> String {
+    let redactor = Redactor::new(derive_key([]));
+    let judgement = Judgement::of(found, false, 1);
+    let texts = store.into_texts(&judgement, found);
+    let listing = Listing::new(&judgement, &|_, _| true, 1);
+    let analysis = render::Analysis::new(model::Capture::default(), listing, &texts, &redactor);
+    let mut out = Vec::new();
+    Json { layout: Layout::Pretty, threads: 1 }.render(&analysis, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_document_and_a_stream_of_one_pass_are_those_of_two() {
+    let run = engine::Options { threads: 2, wanted: None, keys: Keys::new() };
+    for name in ["demo", "reconnect-loop", "gen-credentials-in-the-clear"] {
+        for step in [7, 100_000] {
+            let store = || Store::new(Redactor::new(derive_key([])));
+            let alone = store();
+            let found = engine::run(&Slowly::new(name, step), &run, &alone).connections;
+            let document_alone = document(alone, &found);
+            let (lines_alone, _) = lines(name, step, Form::Ndjson, usize::MAX);
+
+            let mut out = Vec::new();
+            let writer = LineWriter::new(&mut out, Form::Ndjson, ALL, Arc::default());
+            let stream =
+                EventStream::new(options(Form::Ndjson, usize::MAX, &|_, _| true), encoder(Form::Ndjson), writer);
+            let pair = (store(), stream);
+            let found = engine::run(&Slowly::new(name, step), &run, &pair).connections;
+            let (store, stream) = pair;
+            let (writer, ended) = stream.end();
+            writer.end(model::Capture::default(), ended.summary).unwrap();
+            assert!(document_alone.len() > 1000 && lines_alone.len() > 1000);
+            assert_eq!(document(store, &found), document_alone, "{name}, {step} packets at once");
+            assert_eq!(String::from_utf8(out).unwrap(), lines_alone, "{name}, {step} packets at once");
+        }
+    }
 }
 
 fn ids_of<'t>(text: &'t str, event: &str) -> Vec<&'t str> {

@@ -445,6 +445,9 @@ impl Report {
             if !agreed.is_empty() {
                 page.fact("agreed", &agreed.join(", "))?;
             }
+            if let Some(protocol) = &ws.protocol {
+                page.fact("recognised", &one(protocol))?;
+            }
         }
         Ok(())
     }

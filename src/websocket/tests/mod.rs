@@ -5,3 +5,4 @@ mod dialogue;
 mod loss;
 mod pickup;
 mod support;
+mod tap;
