@@ -171,6 +171,9 @@ enum Stop {
 /// and does not check them.
 struct Scanner<'a>(&'a [u8]);
 
+/// Reads or skips the value of the member with this name.
+type Member<'f, 'a> = dyn FnMut(&mut Scanner<'a>, &'a [u8]) -> Result<(), Stop> + 'f;
+
 impl<'a> Scanner<'a> {
     fn envelope(&mut self, found: &mut Envelope<'a>) -> Result<(), Stop> {
         self.members(&mut |scanner, key| match key {
@@ -196,7 +199,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an object; `value` reads or skips the value of each member.
-    fn members(&mut self, value: &mut dyn FnMut(&mut Self, &'a [u8]) -> Result<(), Stop>) -> Result<(), Stop> {
+    fn members(&mut self, value: &mut Member<'_, 'a>) -> Result<(), Stop> {
         self.expect(b'{')?;
         if self.peek()? == b'}' {
             return self.expect(b'}');
