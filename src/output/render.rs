@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use super::json::{append_connection, append_finding};
-use super::model::{Capture, Connection, ConnectionBody, Finding, Relation, Rule, Summary};
+use super::model::{Capture, Connection, ConnectionBody, Finding, Relation, RootCause, Rule, Summary, Verdict};
 use super::numbering::Listing;
 use super::redact::Redactor;
 use super::store::{self, Reader, Texts, read_connection, read_finding};
+use crate::diagnosis::Party;
 
 /// A form of the output, such as the report or the JSON document.
 pub(crate) trait Render {
@@ -20,6 +21,18 @@ pub(crate) trait Render {
     /// # Errors
     /// When `out` fails.
     fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// What is known of a connection without reading its texts.
+#[derive(Debug)]
+pub(crate) struct ConnectionHeading<'a> {
+    pub(crate) id: u64,
+    /// Wireshark's `tcp.stream`.
+    pub(crate) tcp_stream: u64,
+    pub(crate) verdict: Verdict,
+    pub(crate) root_cause: Option<RootCause<'a>>,
+    /// The capture is at fault for something that was found about it; only then bytes of it are missing.
+    pub(crate) is_incomplete: bool,
 }
 
 /// A finished analysis. Connections and findings are read from the store one by one, so that they are never all in
@@ -104,6 +117,25 @@ impl<'a> Analysis<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Shows the heading of every connection, in order of id, and how to read the whole of it.
+    pub(crate) fn each_heading(
+        &self,
+        mut see: impl FnMut(&ConnectionHeading<'static>, &mut dyn FnMut() -> Option<Connection<'static>>),
+    ) {
+        let mut reader = self.texts.reader();
+        for subject in 0..self.connections() {
+            let mut found = self.listing.judgement().headings(subject);
+            let heading = ConnectionHeading {
+                id: self.listing.id(subject),
+                tcp_stream: self.texts.tcp_stream(subject).into(),
+                verdict: self.listing.verdict(subject),
+                root_cause: self.listing.root_cause(subject),
+                is_incomplete: found.any(|(_, heading)| heading.party == Party::Capture),
+            };
+            see(&heading, &mut || read_connection(reader.connection(subject)).map(|body| self.joined(subject, body)));
+        }
     }
 
     /// Shows every finding, in order of number: those about one connection, about several, and about none.

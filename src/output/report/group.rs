@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::super::model::{Confidence, Connection, Finding, Severity};
+use super::super::model::{Confidence, Finding, RootCause, Severity};
 
 /// Connections shown in full for one cause.
 const MAX_SHOWN: usize = 3;
@@ -54,12 +54,11 @@ impl Groups {
     }
 
     /// Counts a connection for the group of its root cause, if that is among the findings that were wanted.
-    pub(super) fn count_cause(&mut self, connection: &Connection<'_>) {
-        let Some(cause) = &connection.root_cause else { return };
+    pub(super) fn count_cause(&mut self, cause: &RootCause<'_>, id: u64, tcp_stream: u64) {
         if let Some(group) = self.0.get_mut(&(cause.rule.clone().into_owned(), cause.confidence)) {
             group.causes += 1;
             if group.caused.len() < MAX_FILTER {
-                group.caused.push((connection.id, connection.tcp_stream));
+                group.caused.push((id, tcp_stream));
             }
         }
     }

@@ -22,7 +22,7 @@ use self::phrases::{
     carried, count, display_filter, headline, line, one, outcome_words, plural, quoted, ranges, views, word,
 };
 use super::model::*;
-use super::render::{Analysis, Render};
+use super::render::{Analysis, ConnectionHeading, Render};
 use super::terminal::escape;
 use crate::diagnosis::catalogue::{self, Rule};
 
@@ -103,26 +103,34 @@ impl Report {
         self.wanted.extend(self.groups.add(finding));
     }
 
-    /// Takes the next connection.
-    pub(crate) fn connection(&mut self, connection: Connection<'static>) {
-        self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
-        self.groups.count_cause(&connection);
-        if self.wanted.contains(&connection.id) {
-            self.kept.insert(connection.id, connection.clone());
+    /// Takes the next connection. Of most only the heading is counted; `read` is called for those that are shown.
+    pub(crate) fn connection(
+        &mut self,
+        heading: &ConnectionHeading<'_>,
+        read: impl FnOnce() -> Option<Connection<'static>>,
+    ) {
+        let ConnectionHeading { id, verdict, .. } = *heading;
+        if let Some(cause) = &heading.root_cause {
+            self.groups.count_cause(cause, id, heading.tcp_stream);
         }
-        let troubled = matches!(connection.verdict, Verdict::Trouble | Verdict::Noteworthy);
-        self.troubled += u64::from(troubled);
-        if connection.verdict == Verdict::Fine {
-            self.healthy_count += 1;
-            let limit = if self.options.detail == Detail::Verbose { MAX_HEALTHY_VERBOSE } else { MAX_HEALTHY };
-            if self.healthy.len() < limit {
-                self.healthy.push(connection);
-            }
-        } else if connection.root_cause.is_none() {
-            self.unexplained_count += 1;
-            if self.unexplained.len() < MAX_HEALTHY {
-                self.unexplained.push(connection);
-            }
+        self.troubled += u64::from(matches!(verdict, Verdict::Trouble | Verdict::Noteworthy));
+        let healthy = verdict == Verdict::Fine;
+        let unexplained = !healthy && heading.root_cause.is_none();
+        self.healthy_count += u64::from(healthy);
+        self.unexplained_count += u64::from(unexplained);
+        let limit = if self.options.detail == Detail::Verbose { MAX_HEALTHY_VERBOSE } else { MAX_HEALTHY };
+        let listed = (healthy && self.healthy.len() < limit) || (unexplained && self.unexplained.len() < MAX_HEALTHY);
+        let wanted = self.wanted.contains(&id);
+        if !(listed || wanted || heading.is_incomplete) {
+            return;
+        }
+        let Some(connection) = read() else { return };
+        self.lost_bytes += connection.tcp.lost_bytes.client + connection.tcp.lost_bytes.server;
+        if wanted {
+            self.kept.insert(id, connection.clone());
+        }
+        if listed {
+            if healthy { &mut self.healthy } else { &mut self.unexplained }.push(connection);
         }
     }
 
@@ -682,10 +690,7 @@ impl Render for Options {
             report.finding(&finding);
             Ok(())
         })?;
-        analysis.each_connection(&mut |connection| {
-            report.connection(connection);
-            Ok(())
-        })?;
+        analysis.each_heading(|heading, read| report.connection(heading, read));
         analysis.relations().for_each(|relation| report.relation(&relation));
         report.write(out, analysis.capture(), analysis.summary())
     }
@@ -696,7 +701,16 @@ impl Render for Options {
 fn write_document(out: &mut dyn Write, document: &Document<'static>, options: Options) -> io::Result<()> {
     let mut report = Report::new(options);
     document.findings.iter().for_each(|finding| report.finding(finding));
-    document.connections.iter().for_each(|connection| report.connection(connection.clone()));
+    for connection in &document.connections {
+        let heading = ConnectionHeading {
+            id: connection.id,
+            tcp_stream: connection.tcp_stream,
+            verdict: connection.verdict,
+            root_cause: connection.root_cause.clone(),
+            is_incomplete: true,
+        };
+        report.connection(&heading, || Some(connection.clone()));
+    }
     document.relations.iter().for_each(|relation| report.relation(relation));
     report.write(out, &document.capture, &document.summary)
 }
