@@ -1,6 +1,6 @@
 //! Recognises the application protocol that a WebSocket carries, by the first bytes of its messages.
 //!
-//! A recogniser is one file with a [`Recogniser`] in it, and one line in [`REGISTRY`]. Each is offered the messages of
+//! A recogniser is one file with a [`Recogniser`] in it, and one line in `REGISTRY`. Each is offered the messages of
 //! one WebSocket, both directions, until it says that they are none of its own or that they are. Nobody listens any
 //! more once all have given up, at the latest after [`MAX_OFFERED`] messages: what was negotiated in the handshake is a
 //! promise, not evidence, and is only asked for the name where the messages leave two possible.
