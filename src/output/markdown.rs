@@ -79,6 +79,11 @@ fn escaped(text: &str) -> String {
     for c in terminal::escape(text).chars() {
         match c {
             '\n' | '\r' => safe.push(' '),
+            // What a bare address on the web would begin with is made a link of by many a reader of tickets.
+            '/' if safe.ends_with(":/") => safe.push_str("&#47;"),
+            '.' if safe.len() >= 3 && safe.as_bytes()[safe.len() - 3..].eq_ignore_ascii_case(b"www") => {
+                safe.push_str("&#46;")
+            }
             c if c.is_ascii_alphanumeric() || " ,.:;-/()'%+?=".contains(c) || !c.is_ascii() => safe.push(c),
             c => {
                 let _ = write!(safe, "&#{};", u32::from(c));
@@ -111,5 +116,6 @@ mod tests {
         let text = escaped("@octocat <img src=x> [a](b) `c` | d\n\x1b[2J #1 é");
         assert!(!text.contains(['@', '<', '>', '[', '`', '|', '\n', '\x1b']), "{text}");
         assert!(!text.replace("&#", "").contains('#') && text.ends_with('é'), "{text}");
+        assert_eq!(escaped("ws://a.example WWW.b.example"), "ws:/&#47;a.example WWW&#46;b.example");
     }
 }
