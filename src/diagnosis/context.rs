@@ -5,7 +5,7 @@ use crate::connection::{ConnectionRecord, Entry};
 use crate::http::{Exchange, Handshake};
 use crate::packet::Stamp;
 use crate::stream::{Direction, End, Side};
-use crate::tcp::{Closing, SideFacts, TcpFacts};
+use crate::tcp::{Closing, SideFacts, TcpFacts, Unacknowledged};
 use crate::tls::TlsFacts;
 use crate::websocket::{CloseFacts, DirectionFacts, WebSocketFacts};
 
@@ -73,6 +73,13 @@ impl<'a> Session<'a> {
     /// The first Close frame that `side` sent.
     pub(super) fn close(&self, side: Side) -> Option<&'a CloseFacts> {
         self.sent(side)?.close.as_deref()
+    }
+
+    /// What `side` sent again and again while the peer, of whom packets were captured, sent nothing any more.
+    pub(super) fn unanswered_run(&self, side: Side) -> Option<Unacknowledged> {
+        let run = self.side(side).unusual().unacknowledged?;
+        let peer = self.side(side.other()).last();
+        peer.is_some_and(|last| last.at < run.first_retransmission.at).then_some(run)
     }
 
     /// Whether this entry is the one that owns the end of the TCP connection (the last one on it).

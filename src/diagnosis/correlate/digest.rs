@@ -245,7 +245,8 @@ impl Abnormal {
         let cut = end.map(|(by, at, _)| Cut { by, at, last_payload: tcp.last_payload(), rtt_ns: session.rtt_ns() });
         let silent_end = (outcome == Outcome::ClosedAbnormal).then(|| session.silent_end()).flatten();
         let idle = silent_end.and_then(|(_, at, _)| session.idle_before(at));
-        let stripped = verdict.findings.iter().find(|finding| finding.rule == &UPGRADE_STRIPPED);
+        let stripped =
+            verdict.findings.iter().find(|finding| finding.rule == &UPGRADE_STRIPPED && finding.undecided.is_empty());
         Self {
             asked,
             trouble,

@@ -110,7 +110,9 @@ pub(super) fn judge(f: &Digest, b: &Digest, front: usize, back: usize) -> Vec<Sh
             .evidence(b_cut.at, Some(Side::Server), "back leg: the server ends the connection")
             .evidence(f_cut.at, Some(Side::Server), "front leg: the proxy ends it towards the client");
             shared.push(Shared { subjects: both.clone(), finding, explains: Vec::new() });
-            shared.push(operations::backend_died(b_cut.at, f_cut.at, both));
+            if b.outcome == Outcome::ClosedAbnormal {
+                shared.push(operations::backend_died(b_cut.at, f_cut.at, both));
+            }
         }
         (Side::Client, Side::Client) if (-PASSED_ON..=0).contains(&gap) => {
             let finding = Finding::new(

@@ -95,9 +95,8 @@ fn ping_timeout(session: &Session<'_>, side: Side, outcome: Outcome, candidates:
     let facts = session.side(side);
     // Never acknowledged: the ping did not arrive, or nothing comes back.
     let unacknowledged = facts.unacknowledged_since().is_some_and(|since| since <= last.stamp);
-    if let Some(run) = facts.unusual().unacknowledged.filter(|_| unacknowledged) {
-        let silent = session.side(peer).last().is_none_or(|last| last.at < run.first_retransmission.at);
-        if silent && outcome != Outcome::ClosedClean {
+    if let Some(run) = session.unanswered_run(side).filter(|_| unacknowledged) {
+        if outcome != Outcome::ClosedClean {
             let finding = Finding::new(
                 &PING_TIMEOUT_PATH_DEAD,
                 Confidence::Proven,

@@ -91,9 +91,12 @@ fn mute(session: &Session<'_>, candidates: &mut Candidates) {
     }
     let until = session.left(Side::Client).map_or(session.tcp().last, |(stamp, _)| stamp);
     let waited = until.at - request.head.last.at;
-    let acknowledged = server.last_ack().is_some_and(|ack| ack.packet > request.head.first.packet);
+    let acknowledged = server.last_ack().is_some_and(|ack| ack.packet > request.head.last.packet);
     if waited < MUTE || !acknowledged || session.left(Side::Server).is_some_and(|(stamp, _)| stamp < until) {
         return;
+    }
+    if !session.coverage(Side::Server, request.head.last, until).is_whole() {
+        return; // The answer may stand in the hole.
     }
     let summary =
         format!("The server's kernel took the request, but its program said nothing for {}.", duration(waited));
@@ -113,13 +116,8 @@ fn path_lost(session: &Session<'_>, outcome: Outcome, candidates: &mut Candidate
         return;
     }
     for side in [Side::Client, Side::Server] {
-        let facts = session.side(side);
-        let peer_silent = session
-            .side(side.other())
-            .last()
-            .is_none_or(|last| facts.unusual().unacknowledged.is_some_and(|run| last.at < run.first_retransmission.at));
-        let Some(run) = facts.unusual().unacknowledged else { continue };
-        if run.retransmissions < PATH_LOST_RETRANSMISSIONS || !peer_silent {
+        let Some(run) = session.unanswered_run(side) else { continue };
+        if run.retransmissions < PATH_LOST_RETRANSMISSIONS {
             continue;
         }
         let summary = format!(

@@ -200,7 +200,7 @@ fn unread<'a>(session: &Session<'_>, tls: &TlsFacts) -> Option<Failure<'a>> {
         return silent(session, hello);
     }
     for side in [Side::Client, Side::Server] {
-        if let Some(run) = session.side(side).unusual().unacknowledged
+        if let Some(run) = session.unanswered_run(side)
             && run.retransmissions >= PATH_LOST
             && !client_finished(tls)
         {
