@@ -7,6 +7,8 @@
 //! the file of its family; [`catalogue`] collects them. Where a hole in the capture may hide a fact
 //! (`coverage`), a rule says less, never something else.
 
+#![forbid(unsafe_code)]
+
 mod assessment;
 pub mod catalogue;
 mod context;

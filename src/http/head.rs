@@ -308,7 +308,7 @@ impl RequestHead {
         target.find(['?', '#']).map_or(target, |end| &target[..end])
     }
 
-    /// `Host` of the first such field.
+    /// `Host` of the first such field, with its port.
     #[must_use]
     pub(crate) fn host(&self) -> Option<&str> {
         self.head.first(Name::Host)
@@ -355,4 +355,11 @@ impl ResponseHead {
     pub(crate) fn reason(&self) -> &str {
         &self.head.text[self.reason.start as usize..self.reason.end as usize]
     }
+}
+
+/// A host without its port, an IPv6 address in its brackets (RFC 3986 §3.2.2).
+#[must_use]
+pub(crate) fn without_port(host: &str) -> &str {
+    let end = if host.starts_with('[') { host.find(']').map(|end| end + 1) } else { host.rfind(':') };
+    end.map_or(host, |end| &host[..end])
 }

@@ -24,6 +24,8 @@
 //! This room never judges, never redacts, never decodes content codings, and never reports as missing what was
 //! only not captured.
 
+#![forbid(unsafe_code)]
+
 pub(crate) mod accept;
 mod body;
 pub mod deflate;
@@ -48,6 +50,7 @@ pub use event::{
     Interim, LostCause, Pairing,
 };
 pub use handshake::Handshake;
+pub(crate) use head::without_port;
 pub use head::{Head, Presence, RequestHead, ResponseHead};
 pub use observer::Http;
 pub use sniff::Sniff;

@@ -999,3 +999,9 @@ mod hostile {
         }
     }
 }
+
+#[test]
+fn a_host_is_told_from_its_port() {
+    let hosts = ["a.example:80", "a.example", "[::1]:8080", "[::1]", "127.0.0.1:1", ":80", "["];
+    assert_eq!(hosts.map(without_port), ["a.example", "a.example", "[::1]", "[::1]", "127.0.0.1", "", "["]);
+}

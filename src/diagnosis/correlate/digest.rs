@@ -18,8 +18,8 @@ use super::super::severity::Severity;
 use super::super::tls::failure::{Failure, merely_left};
 use super::super::tls::traffic_analysis;
 use crate::connection::{ConnectionRecord, Layers};
-use crate::http::Exchange;
 use crate::http::handshake::Key;
+use crate::http::{Exchange, without_port};
 use crate::packet::{Endpoint, Stamp};
 use crate::stream::Side;
 use crate::tcp::Opening;
@@ -132,11 +132,6 @@ fn name_hash(name: &str) -> NameHash {
         None => FixedState::default().hash_one(name.to_ascii_lowercase().as_bytes()),
     };
     NonZeroU64::new(hash).unwrap_or(NonZeroU64::MIN)
-}
-
-/// A host without its port.
-fn without_port(host: &str) -> &str {
-    host.bytes().rposition(|byte| byte == b':').map_or(host, |port| &host[..port])
 }
 
 impl Digest {

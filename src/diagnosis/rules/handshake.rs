@@ -10,6 +10,7 @@ use crate::diagnosis::severity::{Confidence, Severity};
 use crate::http::handshake::{Accept, Draft, Key, RequestChecks, ResponseChecks, Subprotocol, WebSocketVersion};
 use crate::http::{
     Answer, CutAt, Deed as DeflateDeed, Ended, Exchange, ForeignKind, Presence, RequestHead, ResponseHead, Version,
+    without_port,
 };
 use crate::packet::Stamp;
 use crate::stream::{Direction, Side};
@@ -50,7 +51,7 @@ fn at_request(exchange: &Exchange) -> Stamp {
 }
 
 fn is_loopback_host(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    let name = without_port(host).trim_matches(['[', ']']);
     name.eq_ignore_ascii_case("localhost") || name.starts_with("127.") || name == "::1"
 }
 

@@ -9,7 +9,7 @@ use crate::diagnosis::secret::{is_secret_in_query, is_secret_name, looks_secret,
 use crate::diagnosis::severity::{Confidence, Severity};
 use std::net::IpAddr;
 
-use crate::http::RequestHead;
+use crate::http::{RequestHead, without_port};
 use crate::packet::Stamp;
 use crate::stream::Side;
 
@@ -88,8 +88,7 @@ fn foreign_origin(session: &Session<'_>, request: &RequestHead, stamp: Stamp, ca
     }
     let (Some(origin), Some(host)) = (request.origin(), request.host()) else { return };
     let Some(origin_host) = origin.split_once("://").map(|(_, host)| host) else { return };
-    let name = |host: &str| host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
-    if name(origin_host) == name(host) {
+    if without_port(origin_host).eq_ignore_ascii_case(without_port(host)) {
         return;
     }
     let finding = Finding::new(
