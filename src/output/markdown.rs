@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::model::{Finding, Severity, Verdict};
+use super::model::{Finding, Severity};
 use super::render::{Analysis, Render};
 use super::terminal;
 
@@ -20,7 +20,7 @@ pub(crate) struct Markdown;
 impl Render for Markdown {
     fn render(&self, analysis: &Analysis<'_>, out: &mut dyn Write) -> io::Result<()> {
         let summary = analysis.summary();
-        let trouble = summary.verdicts.get(&Verdict::Trouble).copied().unwrap_or_default();
+        let trouble: u64 = summary.verdicts.iter().filter(|(verdict, _)| verdict.is_troubled()).map(|(_, n)| n).sum();
         writeln!(out, "**{trouble} of {} WebSockets or attempts in trouble**", summary.connections)?;
         let files: Vec<String> = analysis.capture().files.iter().map(|file| escaped(&file.path)).collect();
         if !files.is_empty() {
@@ -78,13 +78,15 @@ fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in terminal::escape(text).chars() {
         match c {
-            '\n' | '\r' => safe.push(' '),
             // What a bare address on the web would begin with is made a link of by many a reader of tickets.
             '/' if safe.ends_with(":/") => safe.push_str("&#47;"),
             '.' if safe.len() >= 3 && safe.as_bytes()[safe.len() - 3..].eq_ignore_ascii_case(b"www") => {
                 safe.push_str("&#46;")
             }
             c if c.is_ascii_alphanumeric() || " ,.:;-/()'%+?=".contains(c) || !c.is_ascii() => safe.push(c),
+            // Who reads tickets looks for mentions in the decoded text: a space of no width breaks them.
+            '@' => safe.push_str("&#64;&#8203;"),
+            '#' => safe.push_str("&#35;&#8203;"),
             c => {
                 let _ = write!(safe, "&#{};", u32::from(c));
             }
@@ -116,6 +118,7 @@ mod tests {
         let text = escaped("@octocat <img src=x> [a](b) `c` | d\n\x1b[2J #1 é");
         assert!(!text.contains(['@', '<', '>', '[', '`', '|', '\n', '\x1b']), "{text}");
         assert!(!text.replace("&#", "").contains('#') && text.ends_with('é'), "{text}");
+        assert!(text.starts_with("&#64;&#8203;octocat") && text.contains("&#35;&#8203;1"), "{text}");
         assert_eq!(escaped("ws://a.example WWW.b.example"), "ws:/&#47;a.example WWW&#46;b.example");
     }
 }

@@ -215,6 +215,12 @@ pub enum Verdict {
 impl Verdict {
     /// All of them, in the order of declaration.
     pub const ALL: [Verdict; 4] = [Verdict::Fine, Verdict::Noteworthy, Verdict::Trouble, Verdict::Unknown];
+
+    /// Whether reports for people count it among the troubled.
+    #[must_use]
+    pub fn is_troubled(self) -> bool {
+        matches!(self, Verdict::Trouble | Verdict::Noteworthy)
+    }
 }
 
 /// How a connection ended.

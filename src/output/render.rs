@@ -238,6 +238,7 @@ impl<'a> Analysis<'a> {
 pub(crate) mod tests {
     use super::super::events::tests::Slowly;
     use super::super::json::{Json, Layout};
+    use super::super::markdown::Markdown;
     use super::super::redact::derive_key;
     use super::super::report::{self, Detail};
     use super::super::store::Store;
@@ -277,14 +278,15 @@ pub(crate) mod tests {
     #[test]
     fn every_form_is_redacted_unless_secrets_were_asked_for() {
         let json = |layout| Json { layout, threads: 2 };
-        let forms: [&dyn Render; 3] =
-            [&json(Layout::Compact), &json(Layout::Pretty), &report::Options { detail: Detail::Verbose, width: 100 }];
+        let report = report::Options { detail: Detail::Verbose, width: 100 };
+        let forms: [&dyn Render; 4] = [&json(Layout::Compact), &json(Layout::Pretty), &report, &Markdown];
         for form in forms {
             let written = |redactor: &Redactor| {
-                analyse("close-1003-unknown-command", redactor, &|_, _| true, 1, |analysis| rendered(form, analysis))
+                analyse("accept-of-another-key", redactor, &|_, _| true, 1, |analysis| rendered(form, analysis))
             };
             let (hidden, shown) = (written(&Redactor::new([3; 32])), written(&Redactor::off()));
-            assert!(hidden.contains("<redacted:") && !shown.contains("<redacted:"), "{hidden}");
+            let mark = |text: &str| text.contains("<redacted:") || text.contains("&#60;redacted:");
+            assert!(mark(&hidden) && !mark(&shown), "{hidden}");
         }
     }
 

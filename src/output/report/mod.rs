@@ -113,7 +113,7 @@ impl Report {
         if let Some(cause) = &heading.root_cause {
             self.groups.count_cause(cause, id, heading.tcp_stream);
         }
-        self.troubled += u64::from(matches!(verdict, Verdict::Trouble | Verdict::Noteworthy));
+        self.troubled += u64::from(verdict.is_troubled());
         let healthy = verdict == Verdict::Fine;
         let unexplained = !healthy && heading.root_cause.is_none();
         self.healthy_count += u64::from(healthy);
