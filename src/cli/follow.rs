@@ -24,14 +24,14 @@ use crate::output::numbering::Listing;
 use crate::output::redact::Redactor;
 use crate::output::render;
 use crate::output::store::Store;
+use crate::output::style::{BOLD, DIM};
 use crate::output::terminal::escape;
 use crate::packet::{Decoded, Endpoint, decode};
 use crate::stream::Side;
+use crate::sync::lock;
 use crate::tcp::FlowKey;
 use crate::websocket::{Frame, Message, opcode};
 
-const DIM: Style = Style::new().dimmed();
-const BOLD: Style = Style::new().bold();
 const CLIENT: Style = AnsiColor::Cyan.on_default();
 const SERVER: Style = AnsiColor::Green.on_default();
 
@@ -149,7 +149,7 @@ struct Messages<'f, W> {
 
 impl<W: Write> Messages<'_, W> {
     fn write(&self, text: &[u8]) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = lock(&self.out);
         let (out, error) = &mut *out;
         if error.is_none()
             && let Err(failed) = out.write_all(text)

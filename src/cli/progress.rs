@@ -1,8 +1,10 @@
 //! Progress display on standard error: only on a terminal, and only if reading takes long.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// Nothing is shown before this.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ impl Progress {
     /// Updates the display; `size` returns bytes read and, where known, bytes in all.
     pub(super) fn at(&self, packets: u64, size: impl FnOnce() -> (u64, Option<u64>)) {
         let Some(shown) = &self.shown else { return };
-        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(shown);
         let now = Instant::now();
         if now < shown.next {
             return;
@@ -48,7 +50,7 @@ impl Progress {
     /// Clears the display.
     pub(super) fn clear(&self) {
         let Some(shown) = &self.shown else { return };
-        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(shown);
         if std::mem::take(&mut shown.dirty) {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::sync::lock;
+
 /// Calls `make` for blocks of at most `size` of `0..count` on `threads` threads. The results are those of the blocks,
 /// in order; with the same `size` they do not depend on `threads`.
 pub(crate) fn blocks<T: Send>(
@@ -28,7 +30,7 @@ pub(crate) fn blocks<T: Send>(
                     let block = next.fetch_add(1, Ordering::Relaxed);
                     let Some(place) = results.get(block) else { return };
                     let made = make(range(block));
-                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+                    *lock(place) = Some(made);
                 }
             });
         }
@@ -70,7 +72,7 @@ pub(crate) fn in_order<M: FnMut(Range<usize>, &mut Vec<u8>)>(
     }
     let progress = Mutex::new(Progress::default());
     let (room, ready) = (Condvar::new(), Condvar::new());
-    let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || lock(&progress);
     let work = || {
         let mut make = worker();
         loop {

@@ -19,6 +19,7 @@ pub(crate) mod render;
 pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod store;
+pub(crate) mod style;
 pub(crate) mod terminal;
 mod time;
 

@@ -3,18 +3,10 @@
 
 use std::io::Write;
 
-use anstyle::{AnsiColor, Style};
-
 use super::ndjson::Event;
-use crate::output::model::{Connection, Endpoint, Finding, Outcome, Severity, Time, View};
+use crate::output::model::{Connection, Endpoint, Finding, Outcome, Time, View};
+use crate::output::style::{BOLD, DIM, GREEN, RED, YELLOW, severity_style};
 use crate::output::terminal::escape;
-
-const DIM: Style = Style::new().dimmed();
-const BOLD: Style = Style::new().bold();
-const RED: Style = AnsiColor::Red.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-const BLUE: Style = AnsiColor::Cyan.on_default().bold();
-const GREEN: Style = AnsiColor::Green.on_default().bold();
 
 /// Time of day in UTC with microseconds, `08:00:00.123456`.
 #[must_use]
@@ -63,11 +55,7 @@ pub fn append_closed(out: &mut Vec<u8>, time: Time, connection: &Connection<'_>)
 /// Appends the line of a finding. `about`: the connection, when it is about one only.
 pub fn append_finding(out: &mut Vec<u8>, time: Time, about: Option<u64>, finding: &Finding<'_>) {
     head(out, time, about);
-    let style = match finding.severity {
-        Severity::Error => RED,
-        Severity::Warning => YELLOW,
-        Severity::Info => BLUE,
-    };
+    let style = severity_style(finding.severity);
     let (word, confidence) = (finding.severity.name(), finding.confidence.name());
     let others = match finding.connections.len() {
         0 | 1 => String::new(),

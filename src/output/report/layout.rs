@@ -3,31 +3,15 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 
-use super::super::model::Severity;
+use super::super::style::{BOLD, DIM};
 use super::phrases::one;
 
 /// Narrowest and widest text that is still good to read.
 pub(super) const WIDTHS: std::ops::RangeInclusive<usize> = 40..=120;
 /// Width of the column of labels.
 const LABEL: usize = 13;
-
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
-pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-pub(super) const BLUE: Style = AnsiColor::Cyan.on_default().bold();
-pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
-
-/// Colour of a severity.
-pub(super) const fn severity_style(severity: Severity) -> Style {
-    match severity {
-        Severity::Error => RED,
-        Severity::Warning => YELLOW,
-        Severity::Info => BLUE,
-    }
-}
 
 /// A page of text in columns. Texts must be escaped already.
 pub(crate) struct Page<'a> {

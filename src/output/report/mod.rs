@@ -16,13 +16,14 @@ use anstyle::Style;
 
 use self::group::{Group, Groups, MAX_FILTER};
 pub(crate) use self::layout::Page;
-use self::layout::{BOLD, DIM, GREEN, WIDTHS, YELLOW, severity_style};
+use self::layout::WIDTHS;
 pub(crate) use self::phrases::code_name;
 use self::phrases::{
     carried, count, display_filter, headline, line, one, outcome_words, plural, quoted, ranges, views, word,
 };
 use super::model::*;
 use super::render::{Analysis, ConnectionHeading, Render};
+use super::style::{BOLD, DIM, GREEN, YELLOW, severity_style};
 use super::terminal::escape;
 use crate::diagnosis::catalogue::{self, Rule};
 
