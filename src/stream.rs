@@ -4,6 +4,8 @@
 //! that carried it, and yields facts and events of its own. A gap is an input like any other, which every layer
 //! handles. This module holds no behaviour and knows no protocol.
 
+#![forbid(unsafe_code)]
+
 pub(crate) use crate::packet::MaybeStamp;
 pub use crate::packet::Stamp;
 

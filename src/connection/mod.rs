@@ -12,6 +12,8 @@
 //!
 //! No file here forms an opinion, and none but `stack`, `detect`, `http2_streams` and `tap` feeds a layer.
 
+#![forbid(unsafe_code)]
+
 mod builder;
 mod detect;
 mod event;

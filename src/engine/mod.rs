@@ -2,6 +2,8 @@
 //!
 //! Knows neither files nor terminals: packets come from a [`Feed`], events go to an [`Observer`].
 
+#![forbid(unsafe_code)]
+
 mod dispatch;
 mod numbering;
 mod observer;

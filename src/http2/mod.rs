@@ -11,6 +11,8 @@
 //! kept, the others are counted. Flow control is not followed. Nothing is ever guessed about a stream whose
 //! request was not seen.
 
+#![forbid(unsafe_code)]
+
 pub mod facts;
 mod frame;
 mod hpack;

@@ -3,6 +3,8 @@
 //! Pure: no IO, no clock, no allocation but for reassembling fragments. Checksums (RFC 9293 §3.1) are not verified,
 //! because offloading leaves them wrong on the capturing host.
 
+#![forbid(unsafe_code)]
+
 mod decode;
 mod decoded;
 mod fast_path;

@@ -7,6 +7,8 @@
 //!
 //! Nothing here looks further than [`MAX_BYTES`] into a message, keeps a message, or forms an opinion.
 
+#![forbid(unsafe_code)]
+
 mod graphql;
 
 use crate::stream::{Direction, Stamp};

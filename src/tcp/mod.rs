@@ -4,6 +4,8 @@
 //! a payload byte, never delivers bytes that the receiver cannot have received, and never reads the payload beyond the
 //! few bytes needed to notice a contradictory retransmission.
 
+#![forbid(unsafe_code)]
+
 mod facts;
 mod half;
 mod key;

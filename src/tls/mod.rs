@@ -9,6 +9,8 @@
 //! It never judges: what a fact means for a WebSocket is decided elsewhere. It never accepts a record that
 //! does not authenticate, never validates a certificate's signature, and never prints a secret.
 
+#![forbid(unsafe_code)]
+
 pub mod alert;
 pub mod certificate;
 mod channel;

@@ -4,6 +4,8 @@
 //! [`WebSocketFacts`]. It never sends, never judges, never fails, and never reports a frame that was not sent: where
 //! bytes are missing it records that, and reports nothing until it is provably in sync again.
 
+#![forbid(unsafe_code)]
+
 mod close;
 mod decoder;
 mod event;
